@@ -1,0 +1,72 @@
+"""numaprobe: a host's NUMA cells, their cpus, memory and distances, on Linux and under Xen, in one model."""
+
+from __future__ import annotations
+
+from .errors import (
+    DoesNotFit,
+    FactError,
+    InterfaceMismatch,
+    NumaprobeError,
+    RecordingError,
+    SourceDenied,
+    SourceError,
+    SourceUnavailable,
+)
+from .model import (
+    Access,
+    Allowed,
+    Cell,
+    Cpu,
+    Device,
+    Host,
+    HugePages,
+    Hypervisor,
+    Memory,
+    Note,
+    SideCache,
+)
+from .probe import probe
+from .version import VERSION as __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+
+
+def record(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None, allowed: bool = False) -> None:
+    """Write a recording of this host, or of the tree below ``root``, to a tar archive; see ``docs/recordings.md``.
+
+    The end of the name says the compression: ``.tar.gz``, ``.tgz``, ``.tar.xz``, ``.tar.bz2``, ``.tar``. The file
+    appears whole or not at all. ``allowed`` adds what this process may use; the names of its control groups are then
+    in the file. Raises what ``probe`` raises, ``OSError`` if the file cannot be written, and ``ValueError`` for
+    another ending.
+    """
+    from .recorder import record as write
+
+    write(path, root=root, allowed=allowed)
+
+
+__all__ = [
+    "Access",
+    "Allowed",
+    "Cell",
+    "Cpu",
+    "Device",
+    "DoesNotFit",
+    "FactError",
+    "Host",
+    "HugePages",
+    "Hypervisor",
+    "InterfaceMismatch",
+    "Memory",
+    "Note",
+    "NumaprobeError",
+    "RecordingError",
+    "SideCache",
+    "SourceDenied",
+    "SourceError",
+    "SourceUnavailable",
+    "__version__",
+    "probe",
+    "record",
+]

@@ -1,0 +1,5 @@
+"""``python -m numaprobe``."""
+
+from .cli import main
+
+raise SystemExit(main())

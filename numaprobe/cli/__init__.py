@@ -1,0 +1,120 @@
+"""The command line: options, exit statuses and one-line errors over the public API.
+
+Status 0: done. 1: the host could not be read, or a file not written. 2: wrong use. 3: ``place`` found no fit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from .. import __version__
+from ..errors import NumaprobeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn, TextIO
+
+
+class WrongUse(Exception):
+    """The command line asks for what cannot be; its text is the line for standard error."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise WrongUse(f"{message} (try {self.prog} --help)")
+
+
+def _parser() -> Parser:
+    top = Parser(
+        prog="numaprobe",
+        description="A host's NUMA cells: their cpus, memory and distances, on Linux and under Xen.",
+        epilog="numaprobe alone is numaprobe show. Exit status: 0 done, 1 the host could not be read, 2 wrong use.",
+    )
+    top.add_argument("--version", action="version", version=f"numaprobe {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+
+    show = commands.add_parser("show", help="the host: cells, cpus, memory, distances, notes")
+    _host_options(show)
+    _json_option(show)
+
+    free = commands.add_parser("free", help="memory per cell: total, free, available, allocated, huge pages")
+    _host_options(free)
+    _json_option(free)
+    free.add_argument("--cell", type=int, metavar="N", help="this cell only")
+
+    record = commands.add_parser("record", help="write a recording of this host")
+    record.add_argument("file", metavar="FILE", help="ends in .tar.gz, .tgz, .tar.xz, .tar.bz2 or .tar")
+    record.add_argument("--root", metavar="DIR", help="record this tree instead of the running host")
+    record.add_argument(
+        "--allowed", action="store_true", help="also what this process may use; names of control groups are then in it"
+    )
+
+    export = commands.add_parser("export", help="the host in another program's format")
+    export.add_argument("format", metavar="FORMAT", choices=("json",), help="json")
+    export.add_argument("-o", dest="output", metavar="FILE", help="write to FILE, whole or not at all")
+    _host_options(export)
+    return top
+
+
+def _host_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("which host")
+    where = group.add_mutually_exclusive_group()
+    where.add_argument("--root", metavar="DIR", help="a recorded tree: a directory with sys/ and proc/")
+    where.add_argument("--recording", metavar="FILE", help="a recording, or a tar archive of such a directory")
+    group.add_argument(
+        "--source", choices=("auto", "linux", "xen"), default="auto", help="auto: Xen in a control domain, else Linux"
+    )
+
+
+def _json_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _command(name: str) -> Callable[[argparse.Namespace, TextIO], None]:
+    if name == "show":
+        from .show import run
+    elif name == "free":
+        from .free import run
+    elif name == "record":
+        from .record import run
+    else:
+        from .export import run
+    return run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit status. Errors go to standard error as one line, data to standard output."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # Options of show may stand alone: numaprobe --json.
+    if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help", "--version")):
+        words.insert(0, "show")
+    try:
+        options = _parser().parse_args(words)
+        _command(options.command)(options, sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of a pipe has gone, which is not ours to complain of; keep the interpreter from trying again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except WrongUse as error:
+        return _complain(error, 2)
+    except NumaprobeError as error:
+        return _complain(error, 1)
+    except ValueError as error:
+        return _complain(error, 2)
+    except OSError as error:
+        return _complain(f"{error.filename}: {error.strerror}" if error.filename else error, 1)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _complain(error: object, status: int) -> int:
+    line = " ".join(str(error).split())
+    sys.stderr.write(f"numaprobe: {line}\n")
+    return status

@@ -1,0 +1,70 @@
+"""Words and columns for people: sizes, folded id lists, tables."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+UNKNOWN = "-"
+
+
+def size(value: int | None) -> str:
+    """Bytes in the unit that a person would choose, with one decimal; ``-`` for unknown."""
+    if value is None:
+        return UNKNOWN
+    number, unit = float(value), 0
+    while abs(number) >= 1023.95 and unit < len(UNITS) - 1:
+        number /= 1024
+        unit += 1
+    return f"{value} B" if unit == 0 else f"{number:.1f} {UNITS[unit]}"
+
+
+def page_size(value: int) -> str:
+    """A huge page's size without blanks: ``2M``, ``1G``, ``64K``."""
+    for unit, letter in ((1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")):
+        if value % unit == 0:
+            return f"{value // unit}{letter}"
+    return str(value)
+
+
+def fold(ids: Iterable[int] | None) -> str:
+    """Ascending ids in the kernel's list format, ``0-3,8``; ``none`` for no ids and ``-`` for unknown."""
+    if ids is None:
+        return UNKNOWN
+    runs: list[list[int]] = []
+    for number in ids:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs) or "none"
+
+
+def count(number: int, word: str) -> str:
+    """``1 cell``, ``2 cells``."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}{'es' if word.endswith('x') else 's'}"
+
+
+def table(rows: Sequence[Sequence[str]], left: Sequence[int] = (), gap: str = "  ") -> list[str]:
+    """Rows as lines with aligned columns, to the right but for those listed in ``left``."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        gap.join(
+            cell.ljust(width) if i in left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def columns(default: int = 100) -> int:
+    """Width to fit in: the terminal's, or a readable one where output goes elsewhere."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):
+        return default

@@ -1,0 +1,14 @@
+"""``numaprobe record FILE``."""
+
+from __future__ import annotations
+
+from .. import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import TextIO
+
+
+def run(options: argparse.Namespace, out: TextIO) -> None:  # noqa: ARG001 (every command takes both)
+    record(options.file, root=options.root, allowed=options.allowed)

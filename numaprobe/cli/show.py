@@ -1,0 +1,190 @@
+"""``numaprobe show``: what a person wants to read first."""
+
+from __future__ import annotations
+
+from .. import probe
+from ..document import total
+from .layout import columns, count, fold, page_size, size, table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import TextIO
+
+    from ..model import Cell, Host
+
+
+def run(options: argparse.Namespace, out: TextIO) -> None:
+    host = probe(options.root, recording=options.recording, source=options.source, devices=True, allowed=True)
+    if options.json:
+        import json
+
+        out.write(json.dumps(host.to_dict()) + "\n")
+    else:
+        out.write("\n".join(lines(host, columns())) + "\n")
+
+
+def lines(host: Host, width: int) -> list[str]:
+    """The whole screen: a headline, the cells, the cpus, the distances, and what is odd."""
+    parts = (cells(host, width), cpus(host), distances(host, width), memory_kinds(host), allowed(host), notes(host))
+    out = [headline(host)]
+    for part in parts:
+        if part:
+            out += ["", *part]
+    return out
+
+
+def headline(host: Host) -> str:
+    name = f"{host.hypervisor.name} {host.hypervisor.version}" if host.hypervisor else host.source
+    online = sum(cpu.online for cpu in host.cpus)
+    words = [name, count(len(host.cells), "cell"), count(online, "cpu")]
+    whole = total(cell.memory.total for cell in host.cells)
+    free = total(cell.memory.free for cell in host.cells)
+    available = total(cell.memory.available for cell in host.cells)
+    inside = [f"{size(free)} free"] if free is not None else []
+    inside += [f"{size(available)} available"] if available is not None else []
+    memory = "memory unknown" if whole is None else size(whole)
+    words.append(memory + (f" ({', '.join(inside)})" if inside else ""))
+    return " · ".join(words)
+
+
+def cells(host: Host, width: int) -> list[str]:
+    """One row a cell; columns that say the same nothing for every cell are left out."""
+    by_cell: dict[int, set[int]] = {}
+    for cpu in host.cpus:
+        if cpu.cell is not None and cpu.package is not None:
+            by_cell.setdefault(cpu.cell, set()).add(cpu.package)
+    columns_: list[tuple[str, list[str]]] = [
+        ("cell", [str(cell.id) for cell in host.cells]),
+        ("cpus", [_shortened(fold(cell.cpus), max(16, width - 70)) for cell in host.cells]),
+    ]
+    if by_cell:
+        columns_.append(("package", [fold(sorted(by_cell.get(cell.id, ()))) for cell in host.cells]))
+    columns_.append(("total", [size(cell.memory.total) for cell in host.cells]))
+    if any(cell.memory.span is not None for cell in host.cells):
+        columns_.append(("span", [size(cell.memory.span) for cell in host.cells]))
+    columns_.append(("free", [size(cell.memory.free) for cell in host.cells]))
+    if any(cell.memory.available is not None for cell in host.cells):
+        columns_.append(("available", [size(cell.memory.available) for cell in host.cells]))
+    for page in sorted({pages.size for cell in host.cells for pages in cell.huge_pages if pages.total}):
+        columns_.append((f"{page_size(page)} pages free", [_page_count(cell, page) for cell in host.cells]))
+    return table([[name for name, _ in columns_], *zip(*(values for _, values in columns_), strict=True)], left=(1,))
+
+
+def _shortened(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 3].rpartition(",")[0] + ",..."
+
+
+def _page_count(cell: Cell, page: int) -> str:
+    for pages in cell.huge_pages:
+        if pages.size == page:
+            return f"{'-' if pages.free is None else pages.free} of {'-' if pages.total is None else pages.total}"
+    return "-"
+
+
+def cpus(host: Host) -> list[str]:
+    online = [cpu for cpu in host.cpus if cpu.online]
+    if not online:
+        return []
+    words = []
+    packages = {cpu.package for cpu in online}
+    if None not in packages:
+        words.append(count(len(packages), "package"))
+    dies = {(cpu.package, cpu.die) for cpu in online}
+    if len(dies) > len(packages):
+        words.append(count(len(dies), "die"))
+    if all(cpu.siblings is not None for cpu in online):
+        cores = {cpu.siblings for cpu in online if cpu.siblings is not None}
+        words.append(count(len(cores), "core"))
+        threads = {len(core) for core in cores}
+        few, most = min(threads), max(threads)
+        words.append(f"{few} to {most} threads a core" if few < most else f"{count(most, 'thread')} a core")
+    out = ["cpus  " + " · ".join([f"{fold(cpu.id for cpu in online)}", *words])]
+    for label, ids in (
+        ("offline", [cpu.id for cpu in host.cpus if not cpu.online]),
+        ("isolated", [cpu.id for cpu in online if cpu.isolated]),
+        ("nohz_full", [cpu.id for cpu in online if cpu.nohz_full]),
+        ("in no cell", [cpu.id for cpu in online if cpu.cell is None]),
+    ):
+        if ids:
+            out.append(f"      {label}: {fold(ids)}")
+    kinds: dict[str, list[int]] = {}
+    for cpu in online:
+        if cpu.kind is not None:
+            kinds.setdefault(cpu.kind, []).append(cpu.id)
+    out += [f"      {kind}: {fold(ids)}" for kind, ids in kinds.items()]
+    return out
+
+
+def distances(host: Host, width: int) -> list[str]:
+    """A matrix where it fits; else a line per cell, with the cells at each distance folded."""
+    if len(host.cells) < 2 or all(cell.distances is None for cell in host.cells):
+        return []
+    ids = [cell.id for cell in host.cells]
+    found = {cell.id: dict(cell.distances or ()) for cell in host.cells}
+
+    def shown(start: int, end: int) -> str:
+        cost = found[start].get(end)
+        return "-" if cost is None else str(cost)
+
+    rows = [["distances", *map(str, ids)]] + [[str(a), *(shown(a, b) for b in ids)] for a in ids]
+    matrix = table(rows)
+    if len(matrix[0]) <= width:
+        return matrix
+    out = ["distances"]
+    for start in ids:
+        by_cost: dict[int, list[int]] = {}
+        for end, cost in found[start].items():
+            if cost is not None:
+                by_cost.setdefault(cost, []).append(end)
+        words = [f"{cost} to {fold(ends)}" for cost, ends in sorted(by_cost.items())]
+        out.append(f"{start:>6}  " + (_shortened("; ".join(words), width - 8) if words else "-"))
+    return out
+
+
+def memory_kinds(host: Host) -> list[str]:
+    """What firmware and drivers say of the memory itself, where they say anything."""
+    out = []
+    for cell in host.cells:
+        words = []
+        if cell.kind is not None:
+            words.append(f"{cell.kind} memory")
+        if cell.tier is not None and len({c.tier for c in host.cells}) > 1:
+            words.append(f"tier {cell.tier}")
+        for access in cell.accesses[:1]:
+            figures = []
+            if access.read_latency is not None:
+                figures.append(f"{access.read_latency} ns")
+            if access.read_bandwidth is not None:
+                figures.append(f"{size(access.read_bandwidth)}/s")
+            if figures:
+                words.append(f"read from cell {fold(access.initiators)} at {', '.join(figures)}")
+        words += [f"level {cache.level} memory-side cache of {size(cache.size)}" for cache in cell.side_caches]
+        if words:
+            out.append(f"cell {cell.id}: " + " · ".join(words))
+    return out
+
+
+def allowed(host: Host) -> list[str]:
+    """What this process may use, if that is less than the host."""
+    view = host.allowed
+    if view is None:
+        return []
+    words = []
+    if view.cpus is not None and set(view.cpus) < {cpu.id for cpu in host.cpus if cpu.online}:
+        words.append(f"cpus {fold(view.cpus)}")
+    if view.cells is not None and set(view.cells) < {cell.id for cell in host.cells}:
+        words.append(f"cells {fold(view.cells)}")
+    if view.quota is not None:
+        words.append(f"time of {view.quota:g} cpus")
+    return ["this process may use " + ", ".join(words)] if words else []
+
+
+def notes(host: Host) -> list[str]:
+    if not host.notes:
+        return []
+    most = 20
+    out = ["notes", *(f"  {note.where}: {note.text}" for note in host.notes[:most])]
+    if len(host.notes) > most:
+        out.append(f"  and {len(host.notes) - most} more (--json has all)")
+    return out

@@ -1,0 +1,95 @@
+"""Everything numaprobe raises on purpose, as one tree.
+
+Each error says in one sentence what was asked, of whom, and what came back; the parts are attributes, so that a
+program never has to take the sentence apart. Bad arguments raise the built-in ``ValueError`` or ``TypeError``.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class NumaprobeError(Exception):
+    """Base of all errors that numaprobe raises on purpose."""
+
+
+class SourceError(NumaprobeError):
+    """A source could not be asked.
+
+    ``where`` is the path or the hypercall; ``errno`` the system's or the hypervisor's error number, or None where
+    none was given.
+    """
+
+    where: str
+    errno: int | None
+
+    def __init__(self, where: str, errno: int | None = None, reason: str | None = None) -> None:
+        text = reason or (os.strerror(errno) if errno is not None else "cannot be asked")
+        super().__init__(f"{where}: {text}")
+        self.where = where
+        self.errno = errno
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.where, self.errno, self.reason)
+
+
+class SourceUnavailable(SourceError):
+    """There is nothing there to ask: no such root, no hypervisor, a hypercall that it does not have."""
+
+
+class SourceDenied(SourceError, PermissionError):
+    """The caller may not ask; it is a ``PermissionError`` too."""
+
+
+class InterfaceMismatch(SourceError):
+    """The hypervisor refused every known interface version; ``tried`` lists them in the order they were tried."""
+
+    tried: tuple[int, ...]
+
+    def __init__(
+        self, where: str, errno: int | None = None, reason: str | None = None, tried: tuple[int, ...] = ()
+    ) -> None:
+        super().__init__(where, errno, reason)
+        self.tried = tuple(tried)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.where, self.errno, self.reason, self.tried)
+
+
+class FactError(NumaprobeError, ValueError):
+    """A source answered, and the answer makes no sense; it is a ``ValueError`` too.
+
+    ``where`` is the path or the hypercall, ``text`` the offending part of the answer, shortened and printable.
+    """
+
+    where: str
+    text: str
+
+    def __init__(self, where: str, text: str | bytes = "", reason: str = "not understood") -> None:
+        shown = text.decode("ascii", "backslashreplace") if isinstance(text, bytes) else text
+        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown.strip())
+        self.where = where
+        self.text = shown if len(shown) <= 60 else shown[:57] + "..."
+        self.reason = reason
+        super().__init__(f"{where}: {reason}: {self.text!r}" if self.text else f"{where}: {reason}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.where, self.text, self.reason)
+
+
+class RecordingError(NumaprobeError):
+    """A recording is damaged, too large, or lacks what was asked of it."""
+
+
+class DoesNotFit(NumaprobeError):
+    """No plan exists; ``reasons`` says why, the nearest miss first."""
+
+    reasons: tuple[str, ...]
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__(*reasons)
+        self.reasons = reasons
+
+    def __str__(self) -> str:
+        return "; ".join(self.reasons) or "does not fit"

@@ -1,0 +1,44 @@
+"""PCI devices and the node each is near: ``/sys/bus/pci/devices`` (Documentation/ABI/testing/sysfs-bus-pci)."""
+
+from __future__ import annotations
+
+from .. import text
+from ..errors import FactError
+from .facts import DeviceFacts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .source import Source
+
+DEVICES = "sys/bus/pci/devices"
+ATTRIBUTES = ("numa_node", "class", "vendor", "device")
+
+
+def collect(source: Source) -> tuple[DeviceFacts, ...] | None:
+    """Every PCI device by address; None where the kernel has no PCI bus. Four files a device, in one batch."""
+    addresses = source.names(DEVICES)
+    if addresses is None:
+        return None
+    contents = source.read([f"{address}/{name}" for address in addresses for name in ATTRIBUTES], DEVICES)
+    found = []
+    for i, address in enumerate(addresses):
+        node_text, *codes = contents[i * 4 : i * 4 + 4]
+        node = None if node_text is None else text.number(f"{DEVICES}/{address}/numa_node", node_text)
+        found.append(
+            DeviceFacts(
+                address,
+                None if node is None or node < 0 else node,
+                *(
+                    None if content is None else _code(f"{DEVICES}/{address}/{name}", content)
+                    for name, content in zip(ATTRIBUTES[1:], codes, strict=True)
+                ),
+            )
+        )
+    return tuple(found)
+
+
+def _code(where: str, content: bytes) -> int:
+    try:
+        return int(content.strip(b"\0 \n"), 16)
+    except ValueError:
+        raise FactError(where, content, "not a hexadecimal number") from None

@@ -1,0 +1,169 @@
+"""What Linux says, in its own words and units: node, not cell; kilobytes and pages, not bytes."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+
+class HugePageFacts(namedtuple("HugePageFacts", "size_kb total free surplus")):
+    """Huge pages of one size on one node, in pages; a count is None where its file is missing."""
+
+    __slots__ = ()
+    size_kb: int
+    total: int | None
+    free: int | None
+    surplus: int | None
+
+
+class AccessFacts(
+    namedtuple("AccessFacts", "level initiators read_latency write_latency read_bandwidth write_bandwidth")
+):
+    """``nodeN/accessM/initiators``: nanoseconds and MiB/s, as Documentation/admin-guide/mm/numaperf.rst has it."""
+
+    __slots__ = ()
+    level: int
+    initiators: tuple[int, ...]
+    read_latency: int | None
+    write_latency: int | None
+    read_bandwidth: int | None
+    write_bandwidth: int | None
+
+
+class SideCacheFacts(namedtuple("SideCacheFacts", "level size line_size indexing write_policy")):
+    """``nodeN/memory_side_cache/indexM``: bytes; the two policies are the kernel's numbers (numaperf.rst)."""
+
+    __slots__ = ()
+    level: int
+    size: int | None
+    line_size: int | None
+    indexing: int | None
+    write_policy: int | None
+
+
+class MeminfoFacts(
+    namedtuple("MeminfoFacts", "total_kb free_kb active_file_kb inactive_file_kb reclaimable_kb available_kb")
+):
+    """``nodeN/meminfo`` or ``/proc/meminfo``; a field that the kernel does not print is None.
+
+    ``reclaimable_kb`` is KReclaimable (Linux 4.20), or SReclaimable on older kernels; ``available_kb`` is only in
+    ``/proc/meminfo`` (Linux 3.14).
+    """
+
+    __slots__ = ()
+    total_kb: int | None
+    free_kb: int | None
+    active_file_kb: int | None
+    inactive_file_kb: int | None
+    reclaimable_kb: int | None
+    available_kb: int | None
+
+
+class NodeFacts(namedtuple("NodeFacts", "id cpus meminfo distance huge_pages accesses side_caches")):
+    """One ``nodeN`` directory.
+
+    ``cpus`` as the node names them (old kernels and ppc64 name offline ones too), None where nothing says;
+    ``distance`` is the raw row, whose columns follow the online nodes.
+    """
+
+    __slots__ = ()
+    id: int
+    cpus: tuple[int, ...] | None
+    meminfo: MeminfoFacts | None
+    distance: tuple[int, ...] | None
+    huge_pages: tuple[HugePageFacts, ...]
+    accesses: tuple[AccessFacts, ...]
+    side_caches: tuple[SideCacheFacts, ...]
+
+
+class CpuFacts(
+    namedtuple(
+        "CpuFacts",
+        "present online possible isolated nohz_full package die cluster core book drawer siblings capacity kinds",
+    )
+):
+    """``/sys/devices/system/cpu``. The dictionaries are by cpu id and hold online cpus only.
+
+    ``siblings`` are the threads of a cpu's core as the kernel lists them. ``kinds`` are pairs of a hybrid kind's name
+    and its cpus. ``isolated``, ``nohz_full`` and ``possible`` are None where the kernel has no such file.
+    """
+
+    __slots__ = ()
+    present: tuple[int, ...]
+    online: tuple[int, ...]
+    possible: tuple[int, ...] | None
+    isolated: tuple[int, ...] | None
+    nohz_full: tuple[int, ...] | None
+    package: dict[int, int | None]
+    die: dict[int, int | None]
+    cluster: dict[int, int | None]
+    core: dict[int, int | None]
+    book: dict[int, int | None]
+    drawer: dict[int, int | None]
+    siblings: dict[int, tuple[int, ...]]
+    capacity: dict[int, int | None]
+    kinds: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+class ZoneFacts(namedtuple("ZoneFacts", "node name low_pages high_pages managed_pages protection_pages")):
+    """One zone of ``/proc/zoneinfo``; None where an unpopulated zone stops early."""
+
+    __slots__ = ()
+    node: int
+    name: str
+    low_pages: int | None
+    high_pages: int | None
+    managed_pages: int | None
+    protection_pages: tuple[int, ...]
+
+
+class DeviceFacts(namedtuple("DeviceFacts", "address node class_code vendor device")):
+    """One PCI device; ``node`` is None for the kernel's -1, codes are None where the file is missing."""
+
+    __slots__ = ()
+    address: str
+    node: int | None
+    class_code: int | None
+    vendor: int | None
+    device: int | None
+
+
+class AllowedFacts(namedtuple("AllowedFacts", "cpus nodes quota where")):
+    """What the asking process may use: cpus and nodes, None where nothing limits or says; ``quota`` in cpus.
+
+    ``where`` names the files that said so.
+    """
+
+    __slots__ = ()
+    cpus: tuple[int, ...] | None
+    nodes: tuple[int, ...] | None
+    quota: float | None
+    where: tuple[str, ...]
+
+
+class LinuxFacts(
+    namedtuple(
+        "LinuxFacts",
+        "numa nodes nodes_online nodes_possible cpus meminfo huge_pages zones tiers kinds devices allowed notes",
+    )
+):
+    """Everything that was read of a Linux host.
+
+    ``numa`` is False where the kernel has no node directory; only then are ``meminfo`` and ``huge_pages``, the whole
+    machine's, filled in. ``zones``, ``devices`` and ``allowed`` are None where they were not asked for or are not
+    there. ``tiers`` and ``kinds`` are by node id. ``notes`` are pairs of path and text.
+    """
+
+    __slots__ = ()
+    numa: bool
+    nodes: tuple[NodeFacts, ...]
+    nodes_online: tuple[int, ...] | None
+    nodes_possible: tuple[int, ...] | None
+    cpus: CpuFacts
+    meminfo: MeminfoFacts | None
+    huge_pages: tuple[HugePageFacts, ...]
+    zones: tuple[ZoneFacts, ...] | None
+    tiers: dict[int, int]
+    kinds: dict[int, str]
+    devices: tuple[DeviceFacts, ...] | None
+    allowed: AllowedFacts | None
+    notes: tuple[tuple[str, str], ...]

@@ -1,0 +1,212 @@
+"""``/sys/devices/system/node``: which nodes there are and what each says.
+
+Sources: Documentation/ABI/stable/sysfs-devices-node and Documentation/admin-guide/mm/numaperf.rst of Linux.
+"""
+
+from __future__ import annotations
+
+from .. import text
+from ..errors import FactError
+from .facts import AccessFacts, HugePageFacts, MeminfoFacts, NodeFacts, SideCacheFacts
+from .source import NODE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .source import Source
+
+HUGE_PAGES = "sys/kernel/mm/hugepages"
+COUNTS = ("nr_hugepages", "free_hugepages", "surplus_hugepages")
+PERFORMANCE = ("read_latency", "write_latency", "read_bandwidth", "write_bandwidth")
+SIDE_CACHE = ("size", "line_size", "indexing", "write_policy")
+
+MEMINFO = (
+    b"MemTotal",
+    b"MemFree",
+    b"MemAvailable",
+    b"Active(file)",
+    b"Inactive(file)",
+    b"KReclaimable",
+    b"SReclaimable",
+)
+
+
+def node_ids(source: Source, online: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """Ids of the node directories, ascending; None where the kernel has no nodes.
+
+    The directories win over ``online``: the kernel makes and removes them as nodes come and go, and recordings have
+    been seen whose ``online`` is of another machine.
+    """
+    names = source.names(NODE, "node")
+    if names is None:
+        return None
+    found = sorted(n for n in (text.suffix_number(name, "node") for name in names) if n is not None)
+    if found and online is not None and tuple(found) != online:
+        source.note(f"{NODE}/online", f"says {_shown(online)}, the node directories are {_shown(tuple(found))}")
+    return tuple(found) or online
+
+
+def _shown(ids: tuple[int, ...]) -> str:
+    return ",".join(map(str, ids[:8])) + (",..." if len(ids) > 8 else "") if ids else "none"
+
+
+def meminfo(where: str, content: bytes) -> MeminfoFacts:
+    """``nodeN/meminfo`` or ``/proc/meminfo``. Raises ``FactError`` if there is no MemTotal in it."""
+    total, free, available, active, inactive, reclaimable, slab = text.fields(where, content, MEMINFO)
+    if total is None:
+        raise FactError(where, content[:60], "has no MemTotal")
+    return MeminfoFacts(total, free, active, inactive, slab if reclaimable is None else reclaimable, available)
+
+
+def huge_page_sizes(source: Source, directory: str) -> list[int]:
+    """Sizes in kB for which the directory has a ``hugepages-NkB``."""
+    names = source.names(directory, "hugepages-") or []
+    return sorted(n for n in (text.suffix_number(name, "hugepages-", "kB") for name in names) if n is not None)
+
+
+def huge_pages(source: Source, directory: str, sizes: list[int]) -> tuple[HugePageFacts, ...]:
+    """Counts per size below one directory; a size of which it has no file is left out."""
+    contents = source.read([f"hugepages-{size}kB/{count}" for size in sizes for count in COUNTS], directory)
+    return _huge_page_facts(directory, sizes, contents)
+
+
+def _huge_page_facts(directory: str, sizes: list[int], contents: list[bytes | None]) -> tuple[HugePageFacts, ...]:
+    found = []
+    for i, size in enumerate(sizes):
+        counts = [
+            None if content is None else text.number(f"{directory}/hugepages-{size}kB/{name}", content)
+            for name, content in zip(COUNTS, contents[i * 3 : i * 3 + 3], strict=True)
+        ]
+        if counts != [None, None, None]:
+            found.append(HugePageFacts(size, *counts))
+    return tuple(found)
+
+
+def collect(source: Source, node_ids: tuple[int, ...]) -> tuple[NodeFacts, ...]:
+    """Facts of every node, its files read in one batch."""
+    sizes = huge_page_sizes(source, HUGE_PAGES)
+    per_node = ["cpulist", "meminfo", "distance"]
+    per_node += [f"hugepages/hugepages-{size}kB/{count}" for size in sizes for count in COUNTS]
+    width = len(per_node)
+    contents = source.read([f"node{node}/{name}" for node in node_ids for name in per_node], NODE)
+    facts = []
+    for i, node in enumerate(node_ids):
+        where = f"{NODE}/node{node}"
+        cpulist, memory, distance, *counts = contents[i * width : (i + 1) * width]
+        if sizes:
+            huge = _huge_page_facts(f"{where}/hugepages", sizes, counts)
+        else:
+            # Snapshots may lack the machine's own directory of sizes and have the nodes'.
+            huge = huge_pages(source, f"{where}/hugepages", huge_page_sizes(source, f"{where}/hugepages"))
+        facts.append(
+            NodeFacts(
+                node,
+                text.ids(f"{where}/cpulist", cpulist) if cpulist is not None else _cpus_otherwise(source, where),
+                None if memory is None else meminfo(f"{where}/meminfo", memory),
+                None if distance is None else text.numbers(f"{where}/distance", distance) or None,
+                huge,
+                _accesses(source, where),
+                _side_caches(source, where),
+            )
+        )
+    return tuple(facts)
+
+
+def _cpus_otherwise(source: Source, where: str) -> tuple[int, ...] | None:
+    """A node's cpus where it has no cpulist: Linux before 2.6.26 has only the mask, some recordings only the links."""
+    content = source.one(f"{where}/cpumap")
+    if content is not None:
+        return text.mask(f"{where}/cpumap", content)
+    names = source.names(where, "cpu") or []
+    linked = sorted(n for n in (text.suffix_number(name, "cpu") for name in names) if n is not None)
+    return tuple(linked) or None
+
+
+def _accesses(source: Source, where: str) -> tuple[AccessFacts, ...]:
+    """Access classes: 0 from the nearest initiators of any kind, 1 (Linux 5.11) from the nearest that have cpus."""
+    found = []
+    for level in (0, 1):
+        directory = f"{where}/access{level}/initiators"
+        names = source.names(directory)
+        if names is None:
+            break
+        initiators = sorted(n for n in (text.suffix_number(name, "node") for name in names) if n is not None)
+        present = [name for name in PERFORMANCE if name in names]
+        contents = source.read([f"{directory}/{name}" for name in present])
+        values = {
+            name: text.number(f"{directory}/{name}", content)
+            for name, content in zip(present, contents, strict=True)
+            if content is not None
+        }
+        found.append(AccessFacts(level, tuple(initiators), *(values.get(name) for name in PERFORMANCE)))
+    return tuple(found)
+
+
+def _side_caches(source: Source, where: str) -> tuple[SideCacheFacts, ...]:
+    directory = f"{where}/memory_side_cache"
+    names = source.names(directory, "index")
+    found = []
+    for level in sorted(n for n in (text.suffix_number(name, "index") for name in names or ()) if n is not None):
+        paths = [f"{directory}/index{level}/{name}" for name in SIDE_CACHE]
+        values = [
+            None if content is None else text.number(path, content)
+            for path, content in zip(paths, source.read(paths), strict=True)
+        ]
+        found.append(SideCacheFacts(level, *values))
+    return tuple(found)
+
+
+def tiers(source: Source) -> dict[int, int]:
+    """Memory tier by node; empty where the kernel has none.
+
+    ``/sys/devices/virtual/memory_tiering/memory_tierN/nodelist`` (Linux 6.1,
+    Documentation/ABI/testing/sysfs-kernel-mm-memory-tiers); a lower number is faster memory.
+    """
+    directory = "sys/devices/virtual/memory_tiering"
+    names = source.names(directory, "memory_tier") or []
+    found = {}
+    for name in names:
+        tier = text.suffix_number(name, "memory_tier")
+        content = None if tier is None else source.one(f"{directory}/{name}/nodelist")
+        if tier is not None and content is not None:
+            for node in text.ids(f"{directory}/{name}/nodelist", content):
+                found[node] = tier
+    return found
+
+
+def kinds(source: Source) -> dict[int, str]:
+    """Kind of memory by node, for nodes made of device memory: ``gpu``, ``cxl`` or ``dax``.
+
+    ``target_node`` of a DAX device is the node its memory becomes (drivers/dax/bus.c); one below a CXL region is CXL
+    memory (Documentation/ABI/testing/sysfs-bus-cxl). NVIDIA's driver names the nodes of its GPUs' memory itself.
+    """
+    found: dict[int, str] = {}
+    for device in source.names("sys/bus/dax/devices", "dax") or []:
+        _target(source, f"sys/bus/dax/devices/{device}/target_node", "dax", found)
+    for region in source.names("sys/bus/cxl/devices", "region") or []:
+        number = text.suffix_number(region, "region")
+        if number is None:
+            continue
+        directory = f"sys/bus/cxl/devices/{region}/dax_region{number}"
+        for device in source.names(directory, "dax") or []:
+            _target(source, f"{directory}/{device}/target_node", "cxl", found)
+    for gpu in source.names("proc/driver/nvidia/gpus") or []:
+        path = f"proc/driver/nvidia/gpus/{gpu}/numa_status"
+        content = source.one(path)
+        node = None if content is None else text.fields(path, content, (b"Node",))[0]
+        if node is not None:
+            found[node] = "gpu"
+    return found
+
+
+def _target(source: Source, path: str, kind: str, found: dict[int, str]) -> None:
+    content = source.one(path)
+    if content is not None:
+        node = text.number(path, content)
+        if node >= 0:
+            found[node] = kind
+
+
+def machine_memory(source: Source) -> MeminfoFacts | None:
+    """``/proc/meminfo``, for a kernel without nodes."""
+    content = source.one("proc/meminfo")
+    return None if content is None else meminfo("proc/meminfo", content)

@@ -1,0 +1,3 @@
+"""The version of numaprobe, in a module that nothing else has to be imported for."""
+
+VERSION = "0.1.0"
