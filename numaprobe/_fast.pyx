@@ -1,17 +1,27 @@
 # cython: language_level=3
-"""Bytes in, bytes out: files under a root directory, and scanners that turn kernel text into integers.
+"""Bytes in, bytes out: files under a root directory, scanners that turn kernel text into integers, and hypercalls.
 
-Nothing here knows what a file means. Every system call runs without the GIL, and an error number is returned beside
+Nothing here knows what a file or a reply means. Every system call runs without the GIL, and an error number is returned beside
 the contents instead of being raised, because a missing file is an ordinary answer for a reader of sysfs.
 """
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.errno cimport EAGAIN, EBADF, EFBIG, EINTR, EINVAL, ENOMEM, errno
-from libc.stdint cimport uint64_t
+from cpython.pythread cimport (
+    NOWAIT_LOCK,
+    WAIT_LOCK,
+    PyThread_acquire_lock,
+    PyThread_allocate_lock,
+    PyThread_free_lock,
+    PyThread_release_lock,
+    PyThread_type_lock,
+)
+from libc.errno cimport EAGAIN, EBADF, EFAULT, EFBIG, EINTR, EINVAL, ENODEV, ENOENT, ENOMEM, ENXIO, errno
+from libc.stdint cimport uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy, strncmp
+from libc.string cimport memchr, memcmp, memcpy, memset, strncmp
 
 import os
 
@@ -75,7 +85,7 @@ cdef size_t LARGEST_FILE = 256 << 20
 
 # Larger than any kernel's NR_CPUS or MAX_NUMNODES, small enough that a hostile file cannot ask for much memory.
 cdef enum:
-    LARGEST_ID = (1 << 20) - 1
+    LARGEST_ID = (1 << 16) - 1
 
 
 cdef struct Buffer:
@@ -159,14 +169,14 @@ cdef int drain(int fd, bint positioned, bint to_end, Buffer *buffer, Piece *piec
     return error
 
 
-cdef int read_path(int directory, const char *path, bint contained, bint to_end, Buffer *buffer,
+cdef int read_path(int directory, const char *path, bint contained, bint regular, bint to_end, Buffer *buffer,
                    Piece *piece) noexcept nogil:
     # O_NONBLOCK and O_NOCTTY: a recorded tree may hold a FIFO or a terminal in place of a file.
     cdef int fd = open_retrying(directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, contained)
     cdef int error
     if fd < 0:
         return -fd
-    if contained and not np_is_regular(fd):
+    if regular and not np_is_regular(fd):
         error = EINVAL
     else:
         error = drain(fd, False, to_end, buffer, piece)
@@ -189,27 +199,37 @@ cdef inline bint of_procfs(const char *path) noexcept nogil:
     return strncmp(path, b"proc/", 5) == 0
 
 
+cdef bytes whole(path):
+    """A path as the system takes it; ``ValueError`` for one that C would cut."""
+    cdef bytes encoded = os.fsencode(path)
+    if b"\0" in encoded:
+        raise ValueError(f"a path with a NUL byte: {path!r}")
+    return encoded
+
+
 cdef class Files:
     """Files below one root directory, by relative path.
 
     With ``contained`` no path and no link leads out of the root: ``..`` and absolute links stop at it, as openat2(2)
     with RESOLVE_IN_ROOT does; where the kernel lacks that call (before Linux 5.6, or behind an old seccomp filter)
-    reads give ENOSYS or EPERM, and the caller has to resolve the links itself. Only regular files are read then.
+    reads give ENOSYS or EPERM, and the caller has to resolve the links itself. With ``regular``, which ``contained``
+    includes, only regular files are read.
 
     May be shared by threads; ``close`` must not run beside a read. Raises ``OSError`` if the root cannot be opened.
     """
 
     cdef int root
     cdef readonly bint contained
+    cdef readonly bint regular
     cdef dict bases
 
     def __cinit__(self):
         self.root = -1
 
-    def __init__(self, root not None, *, bint contained=False):
+    def __init__(self, root not None, *, bint contained=False, bint regular=False):
         if self.root >= 0:
             raise RuntimeError("Files is initialised once")
-        path = os.fsencode(root)
+        cdef bytes path = whole(root)
         cdef const char *raw = path
         cdef int fd
         with nogil:
@@ -218,6 +238,7 @@ cdef class Files:
             raise OSError(-fd, os.strerror(-fd), os.fsdecode(root))
         self.root = fd
         self.contained = contained
+        self.regular = contained or regular
         self.bases = {}
 
     def read(self, paths not None, str base not None=""):
@@ -229,7 +250,7 @@ cdef class Files:
         cdef list names = self._names(paths, base)
         cdef Py_ssize_t i, count = len(names)
         cdef int directory = self._directory(base)
-        cdef bint contained = self.contained
+        cdef bint contained = self.contained, regular = self.regular
         cdef bint base_of_procfs = base.startswith("proc")
         cdef Buffer buffer
         cdef Piece *pieces
@@ -251,7 +272,7 @@ cdef class Files:
             with nogil:
                 for i in range(count):
                     pieces[i].error = read_path(
-                        directory, raw[i], contained, base_of_procfs or of_procfs(raw[i]), &buffer, &pieces[i]
+                        directory, raw[i], contained, regular, base_of_procfs or of_procfs(raw[i]), &buffer, &pieces[i]
                     )
             return pieces_to_list(&buffer, pieces, count)
         finally:
@@ -262,7 +283,7 @@ cdef class Files:
     def listdir(self, str path not None, str prefix not None=""):
         """Names in a directory that begin with ``prefix``, sorted, as ``str``; or an ``int`` errno."""
         self._check_open()
-        cdef bytes encoded = os.fsencode(path or ".")
+        cdef bytes encoded = whole(path or ".")
         cdef bytes start = os.fsencode(prefix)
         cdef const char *raw = encoded
         cdef const char *raw_start = start
@@ -329,13 +350,13 @@ cdef class Files:
         cdef Py_ssize_t i, count = len(names)
         cdef const char *raw
         cdef int fd, directory = self.root
-        cdef bint contained = self.contained
+        cdef bint contained = self.contained, regular = self.regular
         kept.allocate(count)
         for i in range(count):
             raw = PyBytes_AS_STRING(names[i])
             with nogil:
                 fd = open_retrying(directory, raw, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, contained)
-                if fd >= 0 and contained and not np_is_regular(fd):
+                if fd >= 0 and regular and not np_is_regular(fd):
                     close_fd(fd)
                     fd = -EINVAL
             kept.descriptors[i] = fd
@@ -348,10 +369,7 @@ cdef class Files:
         cdef str join = base + "/" if base and self.contained else ""
         cdef list names = []
         for path in paths:
-            encoded = os.fsencode(join + path)
-            if b"\0" in encoded:
-                raise ValueError(f"a path with a NUL byte: {path!r}")
-            names.append(encoded)
+            names.append(whole(join + path))
         return names
 
     cdef int _directory(self, str base) except? -1:
@@ -362,7 +380,7 @@ cdef class Files:
         held = self.bases.get(base)
         if held is not None:
             return held
-        cdef bytes encoded = os.fsencode(base)
+        cdef bytes encoded = whole(base)
         cdef const char *raw = encoded
         cdef int fd, root = self.root
         with nogil:
@@ -776,3 +794,348 @@ def zones(bytes content not None):
     if node is not None:
         out.append((node, name, low, high, managed, protection))
     return out
+
+
+# ---- Hypercalls: one ioctl each, through Linux's privcmd (drivers/xen/privcmd.c, privcmd-buf.c) ----
+#
+# Xen copies operations and buffers by the caller's page tables and cannot wait for a page fault, so both live in a
+# bounce buffer that stays mapped: pages of /dev/xen/hypercall (Linux 4.18), or else locked and touched ones.
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <sys/ioctl.h>
+    #include <sys/mman.h>
+
+    /* Linux's struct privcmd_hypercall and IOCTL_PRIVCMD_HYPERCALL, which C libraries lack. */
+    struct np_hypercall { uint64_t op, arg[5]; };
+    #define NP_IOCTL_HYPERCALL 0x305000UL
+
+    /* The read-only hypercalls, and no other is ever made. `size` is that of the whole operation; bit N of `handles`
+       says that the 8-byte word N of it may be a pointer. Every other word that Xen takes for one stays zero. */
+    struct np_allowed { int number, command; unsigned int size, handles; };
+    static const struct np_allowed np_allowed[] = {
+        { 7, 55, 136, 0 },                                  /* platform_op get_cpuinfo */
+        { 12, 2, 0, 0 },                                    /* memory_op maximum_ram_page */
+        { 12, 10, 16, 1u << 1 },                            /* memory_op machine_memory_map */
+        { 12, 26, 40, 1u << 2 | 1u << 3 | 1u << 4 },        /* memory_op get_vnumainfo */
+        { 17, 0, 0, 0 },                                    /* xen_version version */
+        { 17, 1, 16, 0 },                                   /* xen_version extraversion */
+        { 17, 2, 144, 0 },                                  /* xen_version compile_info */
+        { 17, 3, 1024, 0 },                                 /* xen_version capabilities */
+        { 17, 4, 64, 0 },                                   /* xen_version changeset */
+        { 17, 6, 8, 0 },                                    /* xen_version get_features */
+        { 17, 7, 0, 0 },                                    /* xen_version pagesize */
+        { 17, 9, 1024, 0 },                                 /* xen_version commandline */
+        { 35, 3, 136, 0 },                                  /* sysctl physinfo */
+        { 35, 4, 136, 0 },                                  /* sysctl sched_id */
+        { 35, 6, 136, 1u << 2 },                            /* sysctl getdomaininfolist */
+        { 35, 9, 136, 0 },                                  /* sysctl availheap */
+        { 35, 16, 136, 1u << 2 | 1u << 3 | 1u << 4 },       /* sysctl cputopoinfo */
+        { 35, 17, 136, 1u << 2 | 1u << 3 | 1u << 4 },       /* sysctl numainfo */
+        { 35, 18, 136, 1u << 4 },                           /* sysctl cpupool_op, INFO and FREEINFO only */
+        { 35, 22, 136, 1u << 2 | 1u << 3 },                 /* sysctl pcitopoinfo */
+        { 36, 5, 144, 0 },                                  /* domctl getdomaininfo */
+        { 36, 14, 144, 0 },                                 /* domctl getvcpuinfo */
+        { 36, 25, 144, 1u << 3 | 1u << 5 },                 /* domctl getvcpuaffinity */
+        { 36, 69, 144, 1u << 2 },                           /* domctl getnodeaffinity */
+    };
+
+    static const struct np_allowed *np_find_allowed(int number, int command)
+    {
+        for (size_t i = 0; i < sizeof np_allowed / sizeof np_allowed[0]; i++)
+            if (np_allowed[i].number == number && np_allowed[i].command == command)
+                return &np_allowed[i];
+        return NULL;
+    }
+
+    static uint32_t np_word(const char *op, size_t at)
+    {
+        uint32_t word;
+        memcpy(&word, op + at, sizeof word);
+        return word;
+    }
+
+    /* Maps pages that Xen can copy to and from: from the buffer device, or without one (fd < 0) anonymous and locked.
+       A child does not get them by fork, since it would share the device's pages with its parent. */
+    static char *np_map_bounce(int fd, size_t size)
+    {
+        int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+        char *base = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+        if (base == MAP_FAILED)
+            return NULL;
+        if (fd < 0)
+            (void)mlock(base, size);    /* where that is refused the retry on EFAULT has to do */
+        (void)madvise(base, size, MADV_DONTFORK);
+        return base;
+    }
+
+    static void np_unmap(char *base, size_t size)
+    {
+        munmap(base, size);
+    }
+
+    /* The pointer is the first argument, or the second after the command. */
+    static int np_hypercall(int fd, int number, int command, char *op)
+    {
+        struct np_hypercall call = { (uint64_t)number, { 0, 0, 0, 0, 0 } };
+        if (number == 12 || number == 17) {
+            call.arg[0] = (uint64_t)command;
+            call.arg[1] = (uint64_t)(uintptr_t)op;
+        } else {
+            call.arg[0] = (uint64_t)(uintptr_t)op;
+        }
+        return ioctl(fd, NP_IOCTL_HYPERCALL, &call);
+    }
+    """
+    struct np_allowed:
+        unsigned int size
+        unsigned int handles
+    const np_allowed *np_find_allowed(int number, int command) nogil
+    unsigned int np_word(const char *op, size_t at) nogil
+    char *np_map_bounce(int fd, size_t size) nogil
+    void np_unmap(char *base, size_t size) nogil
+    int np_hypercall(int fd, int number, int command, char *op) nogil
+    int open_device "open"(const char *path, int flags) nogil
+    int O_RDWR
+    ctypedef int pid_t
+    pid_t getpid() nogil
+
+
+cdef enum:
+    CPUPOOL_INFO = 3
+    CPUPOOL_FREEINFO = 7
+    MOST_BUFFERS = 4
+    # Without the buffer device, migration or compaction may take a page's mapping away for a moment.
+    FAULT_TRIES = 4
+
+cdef size_t SMALLEST_BOUNCE = 64 << 10
+cdef size_t LARGEST_BOUNCE = 32 << 20
+
+
+cdef class Privcmd:
+    """The running hypervisor, asked through the privcmd device; it makes read-only hypercalls and no other.
+
+    May be shared by threads, one of which asks at a time, and used in a forked child, which gets pages of its own.
+    ``paths`` are tried in order while there is no such device. Raises ``OSError`` with the device's path where it
+    cannot be opened.
+    """
+
+    cdef int device
+    cdef int pages
+    cdef char *base
+    cdef size_t size
+    cdef pid_t owner
+    cdef PyThread_type_lock lock
+
+    def __cinit__(self):
+        self.device = -1
+        self.pages = -1
+        self.owner = getpid()
+        self.lock = PyThread_allocate_lock()
+        if self.lock == NULL:
+            raise MemoryError()
+
+    def __init__(self, tuple paths not None=("/dev/xen/privcmd", "/proc/xen/privcmd"),
+                 str buffers not None="/dev/xen/hypercall"):
+        if self.device >= 0:
+            raise RuntimeError("Privcmd is initialised once")
+        self.device = open_first(paths)
+        try:
+            self.pages = open_first((buffers,))
+        except OSError as error:
+            if error.errno not in (ENOENT, ENXIO, ENODEV):
+                raise
+
+    def call(self, int number, int command, bytes op not None, tuple buffers not None=()):
+        """Make one hypercall: its return value, the operation as Xen left it, and the buffers as Xen left them.
+
+        ``op`` is the whole operation with every handle zero, or empty for a NULL pointer. Each of ``buffers`` is the
+        offset of its handle in ``op``, and its contents. ``ValueError`` for what is not a read-only hypercall,
+        ``OSError`` with Xen's errno for one that Xen refused.
+        """
+        cdef const np_allowed *allowed = np_find_allowed(number, command)
+        cdef const char *contents[MOST_BUFFERS]
+        cdef size_t lengths[MOST_BUFFERS]
+        cdef size_t at[MOST_BUFFERS]
+        cdef size_t places[MOST_BUFFERS]
+        cdef size_t offset, needed
+        cdef Py_ssize_t i, count = len(buffers)
+        cdef bytes content
+        if allowed == NULL:
+            raise ValueError(f"hypercall {number} command {command} is not one of the read-only ones")
+        if <size_t>PyBytes_GET_SIZE(op) != allowed.size:
+            raise ValueError(f"hypercall {number} command {command} takes {allowed.size} bytes, not {len(op)}")
+        if number in (7, 35, 36) and <int>np_word(PyBytes_AS_STRING(op), 0) != command:
+            raise ValueError("the operation does not begin with its command")
+        if number == 35 and command == 18 and np_word(PyBytes_AS_STRING(op), 8) not in (CPUPOOL_INFO, CPUPOOL_FREEINFO):
+            raise ValueError("a cpupool_op that is not read-only")
+        if count > MOST_BUFFERS:
+            raise ValueError("too many buffers")
+        needed = rounded(allowed.size)
+        for i in range(count):
+            offset, content = buffers[i]
+            if offset % 8 or offset >= allowed.size or not allowed.handles >> (offset // 8) & 1:
+                raise ValueError(f"no handle at offset {offset}")
+            at[i] = offset
+            contents[i] = PyBytes_AS_STRING(content)
+            lengths[i] = <size_t>PyBytes_GET_SIZE(content)
+            places[i] = needed
+            needed += rounded(lengths[i])
+            if needed > LARGEST_BOUNCE:
+                raise ValueError("buffers too large for one hypercall")
+        # Xen writes to wherever a handle points; the only addresses it gets are those patched in below.
+        for offset in range(0, allowed.size, 8):
+            if allowed.handles >> (offset // 8) & 1 and (
+                np_word(PyBytes_AS_STRING(op), offset) or np_word(PyBytes_AS_STRING(op), offset + 4)
+            ):
+                raise ValueError(f"the handle at offset {offset} is not zero")
+        return self._make(number, command, op, needed, count, contents, lengths, at, places)
+
+    cdef tuple _make(self, int number, int command, bytes op, size_t needed, Py_ssize_t count, const char **contents,
+                     size_t *lengths, size_t *at, size_t *places):
+        cdef char *base
+        cdef const char *operation = PyBytes_AS_STRING(op)
+        cdef size_t size = <size_t>PyBytes_GET_SIZE(op)
+        cdef uint64_t pointer
+        cdef int device, result = 0, error = 0, tries
+        cdef Py_ssize_t i
+        cdef list outs
+        self._own()
+        if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
+            with nogil:
+                PyThread_acquire_lock(self.lock, WAIT_LOCK)
+        try:
+            if self.device < 0:
+                raise ValueError("the hypervisor's device is closed")
+            self._room(needed)
+            base = self.base
+            device = self.device
+            tries = 1 if self.pages >= 0 else FAULT_TRIES
+            with nogil:
+                while True:
+                    # Writing is also what makes the pages present and writable for Xen; a try that failed half way
+                    # may have left anything.
+                    memset(base, 0, needed)
+                    memcpy(base, operation, size)
+                    for i in range(count):
+                        memcpy(base + places[i], contents[i], lengths[i])
+                        pointer = <uint64_t><uintptr_t>(base + places[i])
+                        memcpy(base + at[i], &pointer, sizeof(pointer))
+                    result = np_hypercall(device, number, command, base if size else NULL)
+                    error = errno if result == -1 else 0
+                    tries -= 1
+                    if error != EFAULT or tries == 0:
+                        break
+                pointer = 0
+                for i in range(count):
+                    memcpy(base + at[i], &pointer, sizeof(pointer))
+            if error:
+                raise OSError(error, os.strerror(error))
+            outs = []
+            for i in range(count):
+                outs.append(PyBytes_FromStringAndSize(base + places[i], <Py_ssize_t>lengths[i]))
+            return result, PyBytes_FromStringAndSize(base, <Py_ssize_t>size), tuple(outs)
+        finally:
+            PyThread_release_lock(self.lock)
+
+    cdef int _own(self) except -1:
+        """After a fork the pages are the parent's alone, and its lock may be held by a thread that is not here."""
+        cdef PyThread_type_lock lock
+        if self.owner == getpid():
+            return 0
+        with cython.critical_section(self):
+            if self.owner != getpid():
+                # The old lock is left alone: freeing one that is held is undefined, and it is a few bytes.
+                lock = PyThread_allocate_lock()
+                if lock == NULL:
+                    raise MemoryError()
+                self.lock = lock
+                self.base = NULL
+                self.size = 0
+                self.owner = getpid()
+        return 0
+
+    cdef int _room(self, size_t needed) except -1:
+        """Map at least this many bytes; the lock is held."""
+        cdef size_t size = max(self.size, SMALLEST_BOUNCE)
+        cdef char *base
+        cdef int error = 0, pages = self.pages
+        if needed <= self.size:
+            return 0
+        while size < needed:
+            size *= 2
+        with nogil:
+            base = np_map_bounce(pages, size)
+            if base == NULL:
+                error = errno
+        if base == NULL:
+            raise OSError(error, os.strerror(error))
+        if self.base != NULL:
+            np_unmap(self.base, self.size)
+        self.base = base
+        self.size = size
+        return 0
+
+    def close(self):
+        """Close the device and give back the pages; harmless when done twice, and waits for a call that is under way."""
+        self._own()
+        if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
+            with nogil:
+                PyThread_acquire_lock(self.lock, WAIT_LOCK)
+        self._release()
+        PyThread_release_lock(self.lock)
+
+    cdef void _release(self) noexcept:
+        if self.base != NULL and self.owner == getpid():
+            np_unmap(self.base, self.size)
+        self.base = NULL
+        self.size = 0
+        if self.pages >= 0:
+            close_fd(self.pages)
+            self.pages = -1
+        if self.device >= 0:
+            close_fd(self.device)
+            self.device = -1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, traceback):
+        self.close()
+
+    def __dealloc__(self):
+        self._release()
+        if self.lock != NULL and self.owner == getpid():
+            PyThread_free_lock(self.lock)
+            self.lock = NULL
+
+
+cdef inline size_t rounded(size_t size) noexcept nogil:
+    return (size + 63) & ~<size_t>63
+
+
+cdef int open_first(tuple paths) except -1:
+    """A descriptor of the first device that is there; ``OSError`` of the last where none is."""
+    cdef bytes encoded
+    cdef const char *raw
+    cdef int fd, error = 0
+    if not paths:
+        raise ValueError("no device to open")
+    path = None
+    for path in paths:
+        encoded = os.fsencode(path)
+        raw = encoded
+        while True:
+            with nogil:
+                fd = open_device(raw, O_RDWR | O_CLOEXEC)
+                error = errno if fd < 0 else 0
+            # In a guest the open waits for xenstored (the fix for XSA-482), and can be interrupted.
+            if error != EINTR:
+                break
+            PyErr_CheckSignals()
+        if fd >= 0:
+            return fd
+        if error not in (ENOENT, ENXIO, ENODEV):
+            break
+    raise OSError(error, os.strerror(error), path)

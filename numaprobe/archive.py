@@ -7,6 +7,7 @@ sizes are bounded while it is read, so that neither a bomb nor a loop can be one
 from __future__ import annotations
 
 import os
+import stat
 from errno import EFBIG, EISDIR, ENOENT, ENOTDIR
 
 from .errors import RecordingError
@@ -26,6 +27,32 @@ MOST_MEMBERS = 1_000_000
 LARGEST_FILE = 64 << 20
 MOST_KEPT = 512 << 20
 MOST_UNPACKED = 4 << 30
+# PATH_MAX; and three times the depth of the deepest PCI device behind bridges.
+LONGEST_PATH = 4096
+DEEPEST_PATH = 64
+# What tar puts before a member for a long name or for extended attributes; the whole archive's own is smaller still.
+LARGEST_HEADER = 16384
+LARGEST_GLOBAL_HEADER = 1024
+HEADER_TYPES = (b"x", b"X", b"g", b"L", b"K")
+
+
+def _bounded_headers() -> type[TarInfo]:
+    """The headers that tarfile reads, refused where they are too large, or missing at the end of a cut archive."""
+    import tarfile
+
+    class Header(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Header:
+            # A whole archive ends in blocks of zeros, at which tarfile stops; a cut one just ends.
+            if not buf:
+                raise tarfile.ReadError("cut short: it does not end in zeros")
+            found = super().frombuf(buf, encoding, errors)
+            most = LARGEST_GLOBAL_HEADER if found.type == tarfile.XGLTYPE else LARGEST_HEADER
+            if found.type in HEADER_TYPES and found.size > most:
+                raise tarfile.ReadError("a header larger than any")
+            return found
+
+    return Header
 
 
 class Archive:
@@ -51,51 +78,69 @@ class Archive:
         import tarfile
         import zlib
 
+        # Not blocking: a FIFO in place of a file is refused below instead of being waited for.
         try:
-            # A stream never seeks, so an archive cannot make the reader go round in circles.
-            with tarfile.open(self.name, "r|*") as tar:
-                self._take_members(tar)
+            descriptor = os.open(self.name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            if error.errno is None:
-                raise RecordingError(f"{self.name}: a damaged archive: {error}") from None
             raise RecordingError(f"{self.name}: {error.strerror}") from None
-        except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, OverflowError) as error:
-            raise RecordingError(f"{self.name}: not a tar archive, or a damaged one: {error}") from None
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise RecordingError(f"{self.name}: not a file")
+            try:
+                # A stream never seeks, so an archive cannot make the reader go round in circles.
+                with tarfile.open(fileobj=file, mode="r|*", tarinfo=_bounded_headers()) as tar:
+                    self._take_members(tar)
+            except (
+                tarfile.TarError,
+                EOFError,
+                zlib.error,
+                lzma.LZMAError,
+                ValueError,
+                OverflowError,
+                OSError,
+            ) as error:
+                raise RecordingError(f"{self.name}: not a tar archive, or a damaged one: {error}") from None
 
     def _take_members(self, tar: TarFile) -> None:
         members = kept = unpacked = 0
         for member in tar:
+            # tarfile would keep every one of them.
+            tar.members.clear()  # type: ignore[attr-defined]
             members += 1
             unpacked += member.size
             if members > MOST_MEMBERS or unpacked > MOST_UNPACKED:
                 raise RecordingError(f"{self.name}: too large to be the recording of a machine")
-            parts = [part for part in member.name.split("/") if part not in ("", ".")]
-            if ".." in parts:
-                raise RecordingError(f"{self.name}: a path that leads out of the archive: {member.name!r}")
-            if not parts:
-                continue
-            path = "/".join(parts)
-            if member.isreg():
-                if member.size > LARGEST_FILE:
-                    self._add(path, EFBIG)
-                    continue
+            if member.isreg() and member.size <= LARGEST_FILE:
                 kept += member.size
                 if kept > MOST_KEPT:
                     raise RecordingError(f"{self.name}: too large to be the recording of a machine")
-                self._add(path, self._content(tar, member))
-            elif member.issym():
-                self._links[path] = member.linkname
-                self._add_to_directory(path)
-            elif member.islnk():
-                # A hard link names another member from the archive's own root, as an absolute link would.
-                self._links[path] = "//" + member.linkname
-                self._add_to_directory(path)
-            elif member.isdir():
-                self._children.setdefault(path, set())
-                self._add_to_directory(path)
-        # tarfile takes an archive that ends between two members for a whole one; a whole one ends in zeros.
+            self._take(tar, member)
         if members == 0:
             raise RecordingError(f"{self.name}: an empty archive")
+
+    def _take(self, tar: TarFile, member: TarInfo) -> None:
+        if len(member.name) > LONGEST_PATH or len(member.linkname) > LONGEST_PATH:
+            raise RecordingError(f"{self.name}: a path longer than any")
+        parts = [part for part in member.name.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            raise RecordingError(f"{self.name}: a path that leads out of the archive: {member.name!r}")
+        if len(parts) > DEEPEST_PATH or member.linkname.count("/") > DEEPEST_PATH:
+            raise RecordingError(f"{self.name}: a path deeper than any")
+        path = "/".join(parts)
+        if not path:
+            return
+        if member.isreg():
+            self._files[path] = EFBIG if member.size > LARGEST_FILE else self._content(tar, member)
+        elif member.issym():
+            self._links[path] = member.linkname
+        elif member.islnk():
+            # A hard link names another member from the archive's own root, as an absolute link would.
+            self._links[path] = "//" + member.linkname
+        elif member.isdir():
+            self._children.setdefault(path, set())
+        else:
+            return
+        self._add_to_directory(path)
 
     def _content(self, tar: TarFile, member: TarInfo) -> bytes:
         stream = tar.extractfile(member)
@@ -103,10 +148,6 @@ class Archive:
         if len(content) != member.size:
             raise RecordingError(f"{self.name}: cut short in {member.name!r}")
         return content
-
-    def _add(self, path: str, content: bytes | int) -> None:
-        self._files[path] = content
-        self._add_to_directory(path)
 
     def _add_to_directory(self, path: str) -> None:
         while path:
@@ -131,7 +172,8 @@ class Archive:
         depth = min(root.count("/") + bool(root) for root in found)
         shallowest = [root for root in found if root.count("/") + bool(root) == depth]
         if len(shallowest) > 1:
-            raise RecordingError(f"{self.name}: holds {len(shallowest)} machines: {', '.join(sorted(shallowest)[:4])}")
+            names = ", ".join(repr(root) for root in sorted(shallowest)[:4])
+            raise RecordingError(f"{self.name}: holds {len(shallowest)} machines: {names}")
         return shallowest[0]
 
     def _manifest(self) -> dict[str, Any] | None:
@@ -144,16 +186,19 @@ class Archive:
             manifest = json.loads(content)
             errors = manifest["errors"]
             known = manifest["schema"] == MANIFEST_SCHEMA
-            well_formed = isinstance(manifest["files"], int) and all(
-                isinstance(path, str) and isinstance(errno, int) and errno > 0 for path, errno in errors.items()
+            # 4095 is Linux's MAX_ERRNO.
+            well_formed = type(manifest["files"]) is int and all(
+                isinstance(path, str) and type(errno) is int and 0 < errno < 4096 for path, errno in errors.items()
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise RecordingError(f"{self.name}: {MANIFEST} in it is damaged") from None
         if not known:
             raise RecordingError(f"{self.name}: a recording of the unknown form {str(manifest['schema'])[:40]!r}")
+        if not well_formed:
+            raise RecordingError(f"{self.name}: {MANIFEST} in it is damaged")
         files = len(self._files) - 1
-        if not well_formed or files != manifest["files"]:
-            raise RecordingError(f"{self.name}: {MANIFEST} promises {manifest['files']!r} files, there are {files}")
+        if files != manifest["files"]:
+            raise RecordingError(f"{self.name}: {MANIFEST} promises {manifest['files']} files, there are {files}")
         return dict(manifest)
 
     def _resolve(self, path: str) -> str | int:

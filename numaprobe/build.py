@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .linux.facts import CpuFacts, HugePageFacts, LinuxFacts, MeminfoFacts, NodeFacts, ZoneFacts
+    from .linux.facts import AllowedFacts, CpuFacts, HugePageFacts, LinuxFacts, MeminfoFacts, NodeFacts, ZoneFacts
 
 # enum cache_indexing and enum cache_write_policy of Linux's include/linux/node.h.
 INDEXING = {0: "direct", 1: "indexed", 2: "custom"}
@@ -37,7 +37,17 @@ def from_linux(facts: LinuxFacts) -> Host:
         tuple(notes),
         facts.nodes_possible,
         None if facts.devices is None else tuple(Device._make(device) for device in facts.devices),
-        None if facts.allowed is None else Allowed._make(facts.allowed),
+        None if facts.allowed is None else _allowed(facts.allowed, online, cells),
+    )
+
+
+def _allowed(facts: AllowedFacts, online: frozenset[int], cells: tuple[Cell, ...]) -> Allowed:
+    """Cut with what there is: where nothing limits a process, its masks name every id that may ever come to be."""
+    return Allowed(
+        None if facts.cpus is None else tuple(cpu for cpu in facts.cpus if cpu in online),
+        None if facts.nodes is None else tuple(cell.id for cell in cells if cell.id in facts.nodes),
+        facts.quota,
+        facts.where,
     )
 
 
@@ -46,20 +56,22 @@ def _cell(node: NodeFacts, facts: LinuxFacts, online: frozenset[int], notes: lis
     if cpus is not None and facts.cpus.present and not online.issuperset(cpus):
         # The masks of old kernels, and of ppc64, name offline cpus too.
         cpus = tuple([cpu for cpu in cpus if cpu in online])
+    if cpus is None and facts.has_cpu is not None and node.id not in facts.has_cpu:
+        cpus = ()
     if cpus is None:
         notes.append(Note(f"node{node.id}/cpulist", "not there: the cell's cpus are unknown"))
     return Cell(
         node.id,
         cpus,
-        _memory(node, facts.zones, notes),
+        _memory(node, facts, notes),
         _huge_pages(node.huge_pages),
         None if node.distance is None else _distances(node, facts),
         tuple(
             Access(
                 access.level,
                 access.initiators,
-                access.read_latency,
-                access.write_latency,
+                _told(access.read_latency),
+                _told(access.write_latency),
                 _mib(access.read_bandwidth),
                 _mib(access.write_bandwidth),
             )
@@ -80,8 +92,13 @@ def _cell(node: NodeFacts, facts: LinuxFacts, online: frozenset[int], notes: lis
     )
 
 
+def _told(value: int | None) -> int | None:
+    """An HMAT figure; 0 is what hmat_normalize of Linux's drivers/acpi/numa/hmat.c makes of one that is not valid."""
+    return value or None
+
+
 def _mib(value: int | None) -> int | None:
-    return None if value is None else value << 20
+    return value << 20 if value else None
 
 
 def _huge_pages(facts: Iterable[HugePageFacts]) -> tuple[HugePages, ...]:
@@ -100,11 +117,15 @@ def _distances(node: NodeFacts, facts: LinuxFacts) -> tuple[tuple[int, int], ...
             " ".join(map(str, row)),
             f"has {len(row)} columns for {len(columns)} nodes",
         )
+    if min(row) < 0:
+        raise FactError(f"{NODE}/node{node.id}/distance", " ".join(map(str, row)), "has a negative cost")
     return tuple(zip(columns, row, strict=True))
 
 
-def _memory(node: NodeFacts, zones: tuple[ZoneFacts, ...] | None, notes: list[Note]) -> Memory:
-    info = node.meminfo
+def _memory(node: NodeFacts, facts: LinuxFacts, notes: list[Note]) -> Memory:
+    info, zones = node.meminfo, facts.zones
+    if info is None and facts.has_memory is not None and node.id not in facts.has_memory:
+        return Memory(0, 0, 0, None, None, "node/has_memory", "node/has_memory", "node/has_memory")
     if info is None:
         notes.append(Note(f"node{node.id}/meminfo", "not there: the cell's memory is unknown"))
         return Memory(None, None, None, None, None, None, None, None)
@@ -228,6 +249,7 @@ def _cpus(facts: CpuFacts, cell_of: dict[int, int | None], online: frozenset[int
             map(facts.book.get, present),
             map(facts.drawer.get, present),
             map(facts.capacity.get, present),
+            unknown,
             strict=True,
         ),
     )

@@ -53,17 +53,17 @@ def _cell(host: Host, cell: Cell) -> dict[str, Any]:
 
 
 def _memory(host: Host, memory: Memory) -> dict[str, Any]:
-    """Span and claims are figures of a hypervisor; a Linux host has neither, known or unknown."""
+    """Span and the part below 4 GiB are figures of a hypervisor; a Linux host has neither, known or unknown."""
     document = memory._asdict()
     if host.hypervisor is None:
-        del document["span"], document["claimed"]
+        del document["span"], document["free_below_4g"]
     return document
 
 
 def free_document(host: Host, time: float | None, only: int | None = None) -> dict[str, Any]:
     """The document of ``numaprobe free --json`` (``schemas/free.json``).
 
-    ``time`` is in seconds since 1970, None for a recording that does not say; ``only`` keeps one cell. A total is
+    ``time`` is in seconds since 1970, None for a recorded host; ``only`` keeps one cell. A total is
     None as soon as one of its parts is unknown.
     """
     cells = [cell for cell in host.cells if only is None or cell.id == only]

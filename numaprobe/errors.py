@@ -9,6 +9,12 @@ from __future__ import annotations
 import os
 
 
+def printable(text: str | bytes) -> str:
+    """Text of unknown origin with everything that would move a terminal's cursor written out."""
+    shown = text.decode("ascii", "backslashreplace") if isinstance(text, bytes) else text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+
+
 class NumaprobeError(Exception):
     """Base of all errors that numaprobe raises on purpose."""
 
@@ -67,9 +73,8 @@ class FactError(NumaprobeError, ValueError):
     text: str
 
     def __init__(self, where: str, text: str | bytes = "", reason: str = "not understood") -> None:
-        shown = text.decode("ascii", "backslashreplace") if isinstance(text, bytes) else text
-        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown.strip())
-        self.where = where
+        shown = printable(text.strip())
+        self.where = printable(where)
         self.text = shown if len(shown) <= 60 else shown[:57] + "..."
         self.reason = reason
         super().__init__(f"{where}: {reason}: {self.text!r}" if self.text else f"{where}: {reason}")

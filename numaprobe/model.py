@@ -26,13 +26,13 @@ class Note(namedtuple("Note", "where text")):
     text: str
 
 
-class Memory(namedtuple("Memory", "total free available span claimed total_from free_from available_from")):
+class Memory(namedtuple("Memory", "total free available span free_below_4g total_from free_from available_from")):
     """Memory of one cell, in bytes.
 
     ``total`` is usable memory: what the kernel or hypervisor manages, holes and firmware left out. ``free`` is what
     its allocator has now. ``available`` is what could be had without swapping: free plus what can be reclaimed, less
-    the kernel's reserves; None under Xen, which reclaims nothing. ``span`` is the extent of the cell's addresses,
-    holes included, and ``claimed`` what is promised to domains and not yet taken; both are told by Xen alone.
+    the kernel's reserves and what is claimed. Two figures are told by Xen alone: ``span``, the extent of the cell's
+    addresses, holes included, and ``free_below_4g``, the part of ``free`` that PV guests and old devices need.
     The three ``_from`` say how each figure is known, None beside a None.
     """
 
@@ -41,7 +41,7 @@ class Memory(namedtuple("Memory", "total free available span claimed total_from 
     free: int | None
     available: int | None
     span: int | None
-    claimed: int | None
+    free_below_4g: int | None
     total_from: str | None
     free_from: str | None
     available_from: str | None
@@ -128,7 +128,7 @@ class Cell(namedtuple("Cell", "id cpus memory huge_pages distances accesses side
 class Cpu(
     namedtuple(
         "Cpu",
-        "id online cell package die cluster core siblings kind isolated nohz_full book drawer capacity",
+        "id online cell package die cluster core siblings kind isolated nohz_full book drawer capacity pool",
     )
 ):
     """One hardware thread.
@@ -138,7 +138,8 @@ class Cpu(
     core's id is unique only within its package and die, so tell cores apart by ``siblings``: the online threads of
     its core, itself included, None where unknown. ``kind`` tells the cpus of a hybrid machine apart: ``core``,
     ``atom``, ``lowpower``, or ``capacity-N``; None where all are alike. ``capacity`` is the kernel's relative one (at
-    most 1024). ``isolated`` and ``nohz_full`` are None where the kernel does not say.
+    most 1024). ``isolated`` and ``nohz_full`` are None where the kernel does not say. ``pool`` is the cpupool that Xen
+    has the cpu in, None for one that is in none, and on Linux.
     """
 
     __slots__ = ()
@@ -156,14 +157,23 @@ class Cpu(
     book: int | None
     drawer: int | None
     capacity: int | None
+    pool: int | None
 
 
-class Hypervisor(namedtuple("Hypervisor", "name version")):
-    """The hypervisor that was asked: ``xen`` and its version, ``4.17.7``."""
+class Hypervisor(namedtuple("Hypervisor", "name version scheduler commandline claimed")):
+    """The hypervisor that was asked.
+
+    ``name`` is ``xen``, ``version`` as in ``4.17.7``. ``scheduler`` is the default pool's, ``commandline`` what Xen
+    was booted with; None where it does not tell. ``claimed`` is memory promised to domains and not yet taken, in
+    bytes for the whole host, because Xen does not say of which cell; None before Xen 4.3.
+    """
 
     __slots__ = ()
     name: str
     version: str
+    scheduler: str | None
+    commandline: str | None
+    claimed: int | None
 
 
 class Allowed(namedtuple("Allowed", "cpus cells quota where")):

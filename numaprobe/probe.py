@@ -1,52 +1,16 @@
-"""``probe()``: the only opener of live sources."""
+"""``probe()``: one call from the source to the ``Host``."""
 
 from __future__ import annotations
 
 from . import linux
-from ._fast import Files
 from .build import from_linux
-from .errors import SourceDenied, SourceUnavailable
+from .sources import chosen, hypercalls, opened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
-    from typing import Protocol
-
     from .model import Host
     from .ports import Reader
-
-    class ClosableReader(Reader, Protocol):
-        """A reader that holds something open."""
-
-        def close(self) -> None: ...
-
-    Path = str | os.PathLike[str]
-
-SOURCES = ("auto", "linux", "xen")
-
-
-def open_reader(root: Path | None, recording: Path | None) -> ClosableReader:
-    """The reader for a live host, a recorded tree or a recording; the caller closes it.
-
-    Raises ``SourceUnavailable`` or ``SourceDenied`` for a root that cannot be opened, ``RecordingError`` for a bad
-    recording, ``ValueError`` for both at once.
-    """
-    if recording is not None:
-        if root is not None:
-            raise ValueError("either a root or a recording can be probed, not both")
-        from .archive import Archive
-
-        return Archive(recording)
-    try:
-        if root is None:
-            return Files("/")
-        from .tree import Tree
-
-        return Tree(root)
-    except PermissionError as error:
-        raise SourceDenied(str(root), error.errno) from None
-    except OSError as error:
-        raise SourceUnavailable(str(root or "/"), error.errno) from None
+    from .sources import Path
 
 
 def probe(
@@ -65,15 +29,26 @@ def probe(
     hypervisor's) or ``auto``: the hypervisor's in a Xen control domain, else the kernel's.
 
     ``available`` reads what available memory is computed from, which costs the kernel most on large machines;
-    ``devices`` adds PCI devices, ``allowed`` what this process may use.
+    ``devices`` adds PCI devices, ``allowed`` what this process may use (a view of Linux alone).
 
-    Raises ``SourceUnavailable`` (nothing there), ``SourceDenied`` (not privileged), ``FactError`` (an answer that
-    makes no sense), ``RecordingError`` (a bad recording) and ``ValueError`` (a bad argument).
+    Raises ``SourceUnavailable`` (nothing there), ``SourceDenied`` (not privileged), ``InterfaceMismatch`` (an unknown
+    Xen), ``FactError`` (an answer that makes no sense), ``RecordingError`` (a bad recording) and ``ValueError`` (a bad
+    argument).
     """
-    if source not in SOURCES:
-        raise ValueError(f"a source is one of {', '.join(SOURCES)}, not {source!r}")
-    reader = open_reader(root, recording)
-    try:
+    live = root is None and recording is None
+    with opened(root, recording) as reader:
+        if chosen(reader, source, live=live) == "xen":
+            return _xen(reader, live=live, devices=devices)
         return from_linux(linux.collect(reader, available=available, devices=devices, allowed=allowed))
-    finally:
-        reader.close()
+
+
+def _xen(reader: Reader, *, live: bool, devices: bool) -> Host:
+    from .build_xen import from_xen
+    from .linux.devices import collect as collect_devices
+    from .linux.source import Source
+    from .xen.collect import collect
+
+    found = collect_devices(Source(reader)) if devices else None
+    with hypercalls(reader, live=live) as port:
+        facts = collect(port, reader, [device.address for device in found or ()])
+    return from_xen(facts, found)

@@ -10,7 +10,7 @@ from errno import ENOENT, ENOTDIR
 
 from . import linux
 from .archive import MANIFEST, MANIFEST_SCHEMA
-from .probe import open_reader
+from .sources import TRANSCRIPT, chosen, hypercalls, opened
 from .version import VERSION
 
 TYPE_CHECKING = False
@@ -64,21 +64,36 @@ class Recorder:
         return sorted(d for d in self.directories if d not in parents and d not in self.files)
 
 
-def record(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None, allowed: bool = False) -> None:
+def record(
+    path: str | os.PathLike[str],
+    *,
+    root: str | os.PathLike[str] | None = None,
+    recording: str | os.PathLike[str] | None = None,
+    source: str = "auto",
+    allowed: bool = False,
+) -> None:
     """Probe a host and write down what was read; see ``numaprobe.record``."""
     name = os.fspath(path)
     compression = next((kind for ending, kind in COMPRESSION.items() if name.endswith(ending)), None)
     if compression is None:
         raise ValueError(f"a recording's name ends in {', '.join(COMPRESSION)}, not {name!r}")
-    reader = open_reader(root, None)
-    try:
+    live = root is None and recording is None
+    with opened(root, recording) as reader:
         recorder = Recorder(reader)
-        linux.collect(recorder, available=True, devices=True, allowed=allowed)
+        # Linux's view is kept under Xen too: it is another host, which a replay can be asked for.
+        asks_xen = chosen(recorder, source, live=live) == "xen"
+        facts = linux.collect(recorder, available=True, devices=True, allowed=allowed)
+        if asks_xen:
+            from .transcript import Recorder as TranscriptRecorder
+            from .xen.collect import collect
+
+            with hypercalls(reader, live=live) as port:
+                calls = TranscriptRecorder(port)
+                collect(calls, recorder, [device.address for device in facts.devices or ()])
+            recorder.files[TRANSCRIPT] = calls.text().encode()
         release = recorder.read((OSRELEASE,))[0]
-    finally:
-        reader.close()
     kernel = release.decode("ascii", "replace").strip() if isinstance(release, bytes) else None
-    _write(name, compression, recorder, _manifest(recorder, kernel, live=root is None))
+    _write(name, compression, recorder, _manifest(recorder, kernel, live=live))
 
 
 def _manifest(recorder: Recorder, kernel: str | None, *, live: bool) -> dict[str, Any]:

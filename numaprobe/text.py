@@ -66,4 +66,6 @@ def suffix_number(name: str, prefix: str, suffix: str = "") -> int | None:
     if not (name.startswith(prefix) and name.endswith(suffix)):
         return None
     digits = name[len(prefix) : len(name) - len(suffix)]
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 10) or (digits[0] == "0" and len(digits) > 1):
+        return None
+    return int(digits)

@@ -26,7 +26,7 @@ class Tree:
         self._known: dict[str, str] = {}
         if self._resolves:
             self._files.close()
-            self._files = Files(root)
+            self._files = Files(root, regular=True)
 
     def read(self, paths: Sequence[str], base: str = "") -> list[bytes | int]:
         if not self._resolves:

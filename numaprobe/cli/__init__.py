@@ -10,7 +10,7 @@ import os
 import sys
 
 from .. import __version__
-from ..errors import NumaprobeError
+from ..errors import NumaprobeError, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _parser() -> Parser:
 
     record = commands.add_parser("record", help="write a recording of this host")
     record.add_argument("file", metavar="FILE", help="ends in .tar.gz, .tgz, .tar.xz, .tar.bz2 or .tar")
-    record.add_argument("--root", metavar="DIR", help="record this tree instead of the running host")
+    _host_options(record)
     record.add_argument(
         "--allowed", action="store_true", help="also what this process may use; names of control groups are then in it"
     )
@@ -90,6 +90,12 @@ def _command(name: str) -> Callable[[argparse.Namespace, TextIO], None]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit status. Errors go to standard error as one line, data to standard output."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if sys.stdout is None:
+        return _complain("standard output is closed", 1)
+    # What the terminal's encoding lacks is written out; it is no reason to give no answer.
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
     # Options of show may stand alone: numaprobe --json.
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help", "--version")):
         words.insert(0, "show")
@@ -115,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: object, status: int) -> int:
-    line = " ".join(str(error).split())
-    sys.stderr.write(f"numaprobe: {line}\n")
+    if sys.stderr is not None:
+        line = printable(" ".join(str(error).split()))
+        sys.stderr.write(f"numaprobe: {line}\n".encode("ascii", "backslashreplace").decode())
     return status

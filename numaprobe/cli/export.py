@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace, out: TextIO) -> None:
-    host = probe(options.root, recording=options.recording, source=options.source, devices=True)
+    host = probe(options.root, recording=options.recording, source=options.source, devices=True, allowed=True)
     document = json.dumps(host.to_dict(), indent=1) + "\n"
     if options.output is None:
         out.write(document)

@@ -6,14 +6,14 @@ from time import time
 
 from .. import probe
 from ..document import free_document, total
-from .layout import page_size, size, table
+from .layout import page_count, page_size, size, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from typing import TextIO
 
-    from ..model import Cell, Host
+    from ..model import Host
 
 FIGURES = ("total", "free", "available", "allocated")
 
@@ -25,10 +25,14 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
     if options.json:
         import json
 
-        live = options.root is None and options.recording is None
-        out.write(json.dumps(free_document(host, time() if live else None, options.cell)) + "\n")
+        out.write(json.dumps(free_document(host, _moment(options), options.cell)) + "\n")
     else:
         out.write("\n".join(lines(host, options.cell)) + "\n")
+
+
+def _moment(options: argparse.Namespace) -> float | None:
+    """When the host was read, in seconds since 1970; None for a recorded one."""
+    return time() if options.root is None and options.recording is None else None
 
 
 def lines(host: Host, only: int | None = None) -> list[str]:
@@ -39,13 +43,8 @@ def lines(host: Host, only: int | None = None) -> list[str]:
     rows = [["cell", *figures, *(f"{page_size(page)} pages free" for page in pages)]]
     for cell in cells:
         sizes = [size(getattr(cell.memory, figure)) for figure in figures]
-        rows.append([str(cell.id), *sizes, *(_pages(cell, page) for page in pages)])
+        rows.append([str(cell.id), *sizes, *(page_count(cell, page) for page in pages)])
     if len(cells) > 1:
         sums = [size(total(getattr(cell.memory, f) for cell in cells)) for f in figures]
         rows.append(["all", *sums, *("" for _ in pages)])
     return table(rows)
-
-
-def _pages(cell: Cell, page: int) -> str:
-    found = [p for p in cell.huge_pages if p.size == page]
-    return f"{found[0].free} of {found[0].total}" if found else "-"

@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ..model import Cell
+
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 UNKNOWN = "-"
 
@@ -30,6 +32,14 @@ def page_size(value: int) -> str:
         if value % unit == 0:
             return f"{value // unit}{letter}"
     return str(value)
+
+
+def page_count(cell: Cell, page: int) -> str:
+    """Free and all huge pages of one size, ``3 of 8``; ``-`` for a cell without them, and for an unknown count."""
+    for pages in cell.huge_pages:
+        if pages.size == page:
+            return f"{'-' if pages.free is None else pages.free} of {'-' if pages.total is None else pages.total}"
+    return "-"
 
 
 def fold(ids: Iterable[int] | None) -> str:

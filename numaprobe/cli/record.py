@@ -11,4 +11,4 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace, out: TextIO) -> None:  # noqa: ARG001 (every command takes both)
-    record(options.file, root=options.root, allowed=options.allowed)
+    record(options.file, root=options.root, recording=options.recording, source=options.source, allowed=options.allowed)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from .. import probe
 from ..document import total
-from .layout import columns, count, fold, page_size, size, table
+from ..errors import printable
+from .distances import distances
+from .layout import columns, count, fold, page_count, page_size, size, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +30,15 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
 
 def lines(host: Host, width: int) -> list[str]:
     """The whole screen: a headline, the cells, the cpus, the distances, and what is odd."""
-    parts = (cells(host, width), cpus(host), distances(host, width), memory_kinds(host), allowed(host), notes(host))
+    parts = (
+        cells(host, width),
+        cpus(host),
+        distances(host, width),
+        memory_kinds(host),
+        claims(host),
+        allowed(host),
+        notes(host),
+    )
     out = [headline(host)]
     for part in parts:
         if part:
@@ -42,7 +54,8 @@ def headline(host: Host) -> str:
     free = total(cell.memory.free for cell in host.cells)
     available = total(cell.memory.available for cell in host.cells)
     inside = [f"{size(free)} free"] if free is not None else []
-    inside += [f"{size(available)} available"] if available is not None else []
+    # Under Xen nothing can be reclaimed: both are one figure.
+    inside += [f"{size(available)} available"] if available not in (None, free) else []
     memory = "memory unknown" if whole is None else size(whole)
     words.append(memory + (f" ({', '.join(inside)})" if inside else ""))
     return " · ".join(words)
@@ -56,7 +69,7 @@ def cells(host: Host, width: int) -> list[str]:
             by_cell.setdefault(cpu.cell, set()).add(cpu.package)
     columns_: list[tuple[str, list[str]]] = [
         ("cell", [str(cell.id) for cell in host.cells]),
-        ("cpus", [_shortened(fold(cell.cpus), max(16, width - 70)) for cell in host.cells]),
+        ("cpus", [_cpu_list(cell.cpus, max(16, width - 70)) for cell in host.cells]),
     ]
     if by_cell:
         columns_.append(("package", [fold(sorted(by_cell.get(cell.id, ()))) for cell in host.cells]))
@@ -64,22 +77,22 @@ def cells(host: Host, width: int) -> list[str]:
     if any(cell.memory.span is not None for cell in host.cells):
         columns_.append(("span", [size(cell.memory.span) for cell in host.cells]))
     columns_.append(("free", [size(cell.memory.free) for cell in host.cells]))
-    if any(cell.memory.available is not None for cell in host.cells):
+    if any(cell.memory.available not in (None, cell.memory.free) for cell in host.cells):
         columns_.append(("available", [size(cell.memory.available) for cell in host.cells]))
     for page in sorted({pages.size for cell in host.cells for pages in cell.huge_pages if pages.total}):
-        columns_.append((f"{page_size(page)} pages free", [_page_count(cell, page) for cell in host.cells]))
+        columns_.append((f"{page_size(page)} pages free", [page_count(cell, page) for cell in host.cells]))
     return table([[name for name, _ in columns_], *zip(*(values for _, values in columns_), strict=True)], left=(1,))
 
 
-def _shortened(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 3].rpartition(",")[0] + ",..."
-
-
-def _page_count(cell: Cell, page: int) -> str:
-    for pages in cell.huge_pages:
-        if pages.size == page:
-            return f"{'-' if pages.free is None else pages.free} of {'-' if pages.total is None else pages.total}"
-    return "-"
+def _cpu_list(ids: tuple[int, ...] | None, width: int) -> str:
+    """Folded cpus; dealt out in turn to the cells, as ``0-76:4`` (every fourth, as taskset writes it); or cut."""
+    text = fold(ids)
+    if ids is None or len(text) <= width:
+        return text
+    step = ids[1] - ids[0]
+    if all(b - a == step for a, b in pairwise(ids)):
+        return f"{ids[0]}-{ids[-1]}:{step}"
+    return text[: width - 3].rpartition(",")[0] + ",..."
 
 
 def cpus(host: Host) -> list[str]:
@@ -116,57 +129,42 @@ def cpus(host: Host) -> list[str]:
     return out
 
 
-def distances(host: Host, width: int) -> list[str]:
-    """A matrix where it fits; else a line per cell, with the cells at each distance folded."""
-    if len(host.cells) < 2 or all(cell.distances is None for cell in host.cells):
-        return []
-    ids = [cell.id for cell in host.cells]
-    found = {cell.id: dict(cell.distances or ()) for cell in host.cells}
-
-    def shown(start: int, end: int) -> str:
-        cost = found[start].get(end)
-        return "-" if cost is None else str(cost)
-
-    rows = [["distances", *map(str, ids)]] + [[str(a), *(shown(a, b) for b in ids)] for a in ids]
-    matrix = table(rows)
-    if len(matrix[0]) <= width:
-        return matrix
-    out = ["distances"]
-    for start in ids:
-        by_cost: dict[int, list[int]] = {}
-        for end, cost in found[start].items():
-            if cost is not None:
-                by_cost.setdefault(cost, []).append(end)
-        words = [f"{cost} to {fold(ends)}" for cost, ends in sorted(by_cost.items())]
-        out.append(f"{start:>6}  " + (_shortened("; ".join(words), width - 8) if words else "-"))
-    return out
-
-
 def memory_kinds(host: Host) -> list[str]:
-    """What firmware and drivers say of the memory itself, where they say anything."""
-    out = []
+    """What firmware and drivers say of the memory itself, one line for all cells of which they say the same."""
+    tiers = len({cell.tier for cell in host.cells}) > 1
+    found: dict[str, list[int]] = {}
     for cell in host.cells:
-        words = []
-        if cell.kind is not None:
-            words.append(f"{cell.kind} memory")
-        if cell.tier is not None and len({c.tier for c in host.cells}) > 1:
+        words = [f"{cell.kind} memory"] if cell.kind is not None else []
+        if tiers and cell.tier is not None:
             words.append(f"tier {cell.tier}")
-        for access in cell.accesses[:1]:
-            figures = []
-            if access.read_latency is not None:
-                figures.append(f"{access.read_latency} ns")
-            if access.read_bandwidth is not None:
-                figures.append(f"{size(access.read_bandwidth)}/s")
-            if figures:
-                words.append(f"read from cell {fold(access.initiators)} at {', '.join(figures)}")
+        words += _access(cell)
         words += [f"level {cache.level} memory-side cache of {size(cache.size)}" for cache in cell.side_caches]
         if words:
-            out.append(f"cell {cell.id}: " + " · ".join(words))
-    return out
+            found.setdefault(" · ".join(words), []).append(cell.id)
+    return [f"{'cell' if len(ids) == 1 else 'cells'} {fold(ids)}: {words}" for words, ids in found.items()]
+
+
+def _access(cell: Cell) -> list[str]:
+    for access in cell.accesses[:1]:
+        figures = []
+        if access.read_latency is not None:
+            figures.append(f"{access.read_latency} ns")
+        if access.read_bandwidth is not None:
+            figures.append(f"{size(access.read_bandwidth)}/s")
+        if figures:
+            return [f"read from cell {fold(access.initiators)} at {', '.join(figures)}"]
+    return []
+
+
+def claims(host: Host) -> list[str]:
+    """Memory that is free and spoken for."""
+    if host.hypervisor is None or not host.hypervisor.claimed:
+        return []
+    return [f"promised to domains and not yet taken: {size(host.hypervisor.claimed)} of what is free"]
 
 
 def allowed(host: Host) -> list[str]:
-    """What this process may use, if that is less than the host."""
+    """What the asking process may use, if that is less than the host."""
     view = host.allowed
     if view is None:
         return []
@@ -176,15 +174,15 @@ def allowed(host: Host) -> list[str]:
     if view.cells is not None and set(view.cells) < {cell.id for cell in host.cells}:
         words.append(f"cells {fold(view.cells)}")
     if view.quota is not None:
-        words.append(f"time of {view.quota:g} cpus")
-    return ["this process may use " + ", ".join(words)] if words else []
+        words.append(f"the time of {view.quota:g} cpus")
+    return ["allowed to the asking process: " + ", ".join(words)] if words else []
 
 
 def notes(host: Host) -> list[str]:
     if not host.notes:
         return []
     most = 20
-    out = ["notes", *(f"  {note.where}: {note.text}" for note in host.notes[:most])]
+    out = ["notes", *(printable(f"  {note.where}: {note.text}") for note in host.notes[:most])]
     if len(host.notes) > most:
         out.append(f"  and {len(host.notes) - most} more (--json has all)")
     return out

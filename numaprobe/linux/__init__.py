@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..ports import Reader
 
+NODE_LISTS = ("online", "possible", "has_cpu", "has_memory")
+
 
 def collect(reader: Reader, *, available: bool = True, devices: bool = False, allowed: bool = False) -> LinuxFacts:
     """Read a host.
@@ -25,10 +27,9 @@ def collect(reader: Reader, *, available: bool = True, devices: bool = False, al
     """
     source = Source(reader)
     cpu_facts = cpus.collect(source)
-    contents = source.read(("online", "possible"), NODE)
-    online, possible = (
+    online, possible, has_cpu, has_memory = (
         None if content is None else text.ids(f"{NODE}/{name}", content)
-        for name, content in zip(("online", "possible"), contents, strict=True)
+        for name, content in zip(NODE_LISTS, source.read(NODE_LISTS, NODE), strict=True)
     )
     ids = nodes.node_ids(source, online)
     if not ids and not cpu_facts.present:
@@ -54,6 +55,8 @@ def collect(reader: Reader, *, available: bool = True, devices: bool = False, al
         node_facts,
         online,
         possible,
+        has_cpu,
+        has_memory,
         cpu_facts,
         None if ids else nodes.machine_memory(source),
         () if ids else nodes.huge_pages(source, nodes.HUGE_PAGES, nodes.huge_page_sizes(source, nodes.HUGE_PAGES)),

@@ -52,6 +52,7 @@ def _from_status(source: Source) -> tuple[tuple[int, ...] | None, tuple[int, ...
 
 def _unescaped(field: str) -> str:
     """A path of mountinfo, in which blanks are written as octal numbers (proc(5))."""
+    field = field.replace("\0", "")
     for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         field = field.replace(code, character)
     return field
@@ -73,12 +74,12 @@ class _Groups:
             controllers, colon, path = rest.partition(":")
             if colon:
                 for controller in controllers.split(","):
-                    found[controller] = path
+                    found[controller] = path.replace("\0", "")
         # Linux before 2.6.24 has cpusets without control groups; proc/self/cpuset still answers for them.
-        if "cpuset" not in found:
+        if not found:
             cpuset = self.source.one("proc/self/cpuset")
             if cpuset is not None and cpuset.strip():
-                found["cpuset"] = cpuset.decode("utf-8", "replace").strip()
+                found["cpuset"] = cpuset.decode("utf-8", "replace").replace("\0", "").strip()
         return found
 
     def _mounts(self) -> list[tuple[str, str, str, set[str]]]:

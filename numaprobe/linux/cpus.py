@@ -142,7 +142,7 @@ class _Topology:
         members_name = next((n for n in (*level.lists, *level.masks) if (self.first.get(n) or b"").strip()), None)
         has_id = self.first.get(level.id_name) is not None
         if level is CORE:
-            if self.one_thread:
+            if self.one_thread and self._alone(members_name, level):
                 self.siblings = {cpu: (cpu,) for cpu in self.online}
                 members_name = None
             if self.has_capacity and not (members_name or has_id):
@@ -150,6 +150,17 @@ class _Topology:
         if members_name is None:
             return self._ids_one_by_one(level) if has_id else {}
         return self._ids_by_group(level, members_name, has_id)
+
+    def _alone(self, members_name: str | None, level: Level) -> bool:
+        """Whether the first cpu is its core's only online thread.
+
+        A kernel built without CONFIG_SCHED_SMT says in smt/active that there are no threads, whatever there is.
+        """
+        if members_name is None:
+            return True
+        parse = text.mask if members_name in level.masks else text.ids
+        members = parse(f"{CPU}/cpu{self.first_cpu}/topology/{members_name}", self.first[members_name] or b"")
+        return len(self.is_online.intersection(members)) == 1
 
     def _ids_by_group(self, level: Level, members_name: str, has_id: bool) -> dict[int, int | None]:
         """Read the files of each group's first cpu only.

@@ -143,13 +143,15 @@ class AllowedFacts(namedtuple("AllowedFacts", "cpus nodes quota where")):
 class LinuxFacts(
     namedtuple(
         "LinuxFacts",
-        "numa nodes nodes_online nodes_possible cpus meminfo huge_pages zones tiers kinds devices allowed notes",
+        "numa nodes nodes_online nodes_possible has_cpu has_memory cpus meminfo huge_pages zones tiers kinds devices"
+        " allowed notes",
     )
 ):
     """Everything that was read of a Linux host.
 
     ``numa`` is False where the kernel has no node directory; only then are ``meminfo`` and ``huge_pages``, the whole
-    machine's, filled in. ``zones``, ``devices`` and ``allowed`` are None where they were not asked for or are not
+    machine's, filled in. The lists of node ids are None where the kernel has no such file (``has_memory`` came with
+    Linux 3.8). ``zones``, ``devices`` and ``allowed`` are None where they were not asked for or are not
     there. ``tiers`` and ``kinds`` are by node id. ``notes`` are pairs of path and text.
     """
 
@@ -158,6 +160,8 @@ class LinuxFacts(
     nodes: tuple[NodeFacts, ...]
     nodes_online: tuple[int, ...] | None
     nodes_possible: tuple[int, ...] | None
+    has_cpu: tuple[int, ...] | None
+    has_memory: tuple[int, ...] | None
     cpus: CpuFacts
     meminfo: MeminfoFacts | None
     huge_pages: tuple[HugePageFacts, ...]

@@ -128,7 +128,7 @@ def _accesses(source: Source, where: str) -> tuple[AccessFacts, ...]:
         directory = f"{where}/access{level}/initiators"
         names = source.names(directory)
         if names is None:
-            break
+            continue
         initiators = sorted(n for n in (text.suffix_number(name, "node") for name in names) if n is not None)
         present = [name for name in PERFORMANCE if name in names]
         contents = source.read([f"{directory}/{name}" for name in present])
@@ -191,10 +191,11 @@ def kinds(source: Source) -> dict[int, str]:
             _target(source, f"{directory}/{device}/target_node", "cxl", found)
     for gpu in source.names("proc/driver/nvidia/gpus") or []:
         path = f"proc/driver/nvidia/gpus/{gpu}/numa_status"
-        content = source.one(path)
-        node = None if content is None else text.fields(path, content, (b"Node",))[0]
-        if node is not None:
-            found[node] = "gpu"
+        for line in (source.one(path) or b"").splitlines():
+            name, _, value = line.partition(b":")
+            # -1 until the driver has brought the memory online.
+            if name.strip() == b"Node" and (node := text.number(path, value)) >= 0:
+                found[node] = "gpu"
     return found
 
 

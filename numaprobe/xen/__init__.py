@@ -1,0 +1,4 @@
+"""The hypervisor as a source: detection, version negotiation, hypercalls, and the facts that come of them.
+
+Nothing here opens a device or interprets what it finds; the port through which hypercalls are made is given.
+"""

@@ -1,0 +1,145 @@
+"""The port through which hypercalls are made, and those of them that have no interface version to negotiate.
+
+Everything here and in :mod:`numaprobe.xen.sysctl` receives the port and opens nothing. What the port is asked is a
+function of the arguments alone, so that a transcript can answer in its place; the capacities asked for are therefore
+part of what recordings rely on.
+"""
+
+from __future__ import annotations
+
+from errno import EACCES, EBUSY, EINVAL, ENOSYS, EOPNOTSUPP, EPERM
+
+from ..errors import FactError, SourceDenied, SourceError, SourceUnavailable
+from . import abi
+from .facts import CpuInfo, MapEntry, XenVersion
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Hypercalls(Protocol):
+        """Who makes a hypercall: the running hypervisor, a transcript, a test's own."""
+
+        def call(
+            self, number: int, command: int, op: bytes, buffers: tuple[tuple[int, bytes], ...] = ()
+        ) -> tuple[int, bytes, tuple[bytes, ...]]:
+            """Make one hypercall; its return value, the operation as Xen left it, and the buffers as Xen left them.
+
+            ``op`` is the whole operation with every handle zero, or empty where the hypercall takes no pointer. Each
+            of ``buffers`` is the offset of its 8-byte handle in ``op``, and what it holds before the call. Replies
+            are as long as what was given, with the handles zero again. Raises ``OSError`` with Xen's errno.
+            """
+
+
+# How often get_cpuinfo is asked again while a cpu is being plugged.
+_BUSY_TRIES = 3
+
+
+def source_error(where: str, errno: int | None, reason: str | None = None) -> SourceError:
+    """The error for a hypercall that Xen refused with ``errno``."""
+    if errno in (EPERM, EACCES):
+        return SourceDenied(where, errno, reason)
+    if errno in (ENOSYS, EOPNOTSUPP):
+        return SourceUnavailable(where, errno, reason)
+    return SourceError(where, errno, reason)
+
+
+def issue(
+    calls: Hypercalls, number: int, command: int, op: bytes, buffers: tuple[tuple[int, bytes], ...] = ()
+) -> tuple[int, bytes, tuple[bytes, ...]]:
+    """Make one hypercall; errors name it, and a reply that is not as long as what was asked is a ``FactError``."""
+    try:
+        answer = calls.call(number, command, op, buffers)
+    except SourceError:
+        raise
+    except OSError as error:
+        raise source_error(abi.call_name(number, command), error.errno) from error
+    if len(answer[1]) != len(op) or [*map(len, answer[2])] != [len(given) for _, given in buffers]:
+        raise FactError(abi.call_name(number, command), reason="the reply is not as long as the request")
+    return answer
+
+
+def version(calls: Hypercalls) -> XenVersion:
+    """``xen_version``: the release, and the strings that its security policy lets out."""
+    number, _, _ = issue(calls, abi.XEN_VERSION, abi.VERSION_NUMBER, b"")
+    if number <= 0:
+        raise FactError("xen_version version", str(number), "not a version")
+    extra, capabilities, changeset, commandline = (
+        _version_text(calls, which)
+        for which in (abi.VERSION_EXTRA, abi.VERSION_CAPABILITIES, abi.VERSION_CHANGESET, abi.VERSION_COMMANDLINE)
+    )
+    return XenVersion(number >> 16, number & 0xFFFF, extra, capabilities, changeset, commandline)
+
+
+def _version_text(calls: Hypercalls, which: int) -> str | None:
+    try:
+        _, reply, _ = issue(calls, abi.XEN_VERSION, which, bytes(abi.VERSION_BYTES[which]))
+    except SourceError:
+        return None
+    text = reply.partition(b"\0")[0].decode("utf-8", "backslashreplace").strip()
+    # XSM hands out this word in place of a string (XENVER_* under a policy, Xen 4.6 and later).
+    return None if text == "<denied>" else text
+
+
+def memory_map(calls: Hypercalls) -> tuple[MapEntry, ...]:
+    """``memory_op machine_memory_map``: the machine's memory map (control domain only)."""
+    where = "memory_op machine_memory_map"
+    capacity = 128
+    while True:
+        op = abi.MEMORY_MAP.pack(capacity, 0)
+        buffers = ((abi.MEMORY_MAP_HANDLE_AT, bytes(capacity * abi.E820_ENTRY.size)),)
+        try:
+            _, reply, (entries,) = issue(calls, abi.MEMORY_OP, abi.MEMORY_MACHINE_MEMORY_MAP, op, buffers)
+        except SourceError as error:
+            # Xen does not say how much would be enough; it refuses a buffer that is only just too small as well.
+            if error.errno != EINVAL or capacity >= abi.MOST_MAP_ENTRIES:
+                raise
+            capacity *= 4
+            continue
+        count = abi.MEMORY_MAP.unpack(reply)[0]
+        if count > capacity:
+            raise FactError(where, str(count), "more entries than there was room for")
+        rows = entries[: count * abi.E820_ENTRY.size]
+        return tuple([MapEntry(*row) for row in abi.E820_ENTRY.iter_unpack(rows)])
+
+
+def cpuinfo(calls: Hypercalls, possible: int) -> tuple[CpuInfo | None, ...]:
+    """``platform_op get_cpuinfo`` (x86 only) by cpu number, up to the last present one; None for one that is not.
+
+    ``possible`` is ``max_cpu_id`` + 1, beyond which nothing is asked.
+    """
+    found: list[CpuInfo | None] = []
+    header = abi.OPERATION_HEADER.pack(abi.PLATFORM_GET_CPUINFO, abi.PLATFORM_VERSION)
+    rest = bytes(abi.PLATFORM_BYTES - len(header) - abi.WORD.size)
+    unpack, number, command = abi.PCPUINFO.unpack_from, abi.PLATFORM_OP, abi.PLATFORM_GET_CPUINFO
+    cpu = last = 0
+    while cpu <= last:
+        op = header + abi.WORD.pack(cpu) + rest
+        try:
+            reply = issue(calls, number, command, op)[1]
+        except SourceError as error:
+            reply = _while_busy(calls, op, error)
+        _, last, flags, apic_id, acpi_id = unpack(reply, abi.PCPUINFO_AT)
+        last = min(last, possible - 1)
+        cpu += 1
+        if flags & abi.PCPU_NOT_PRESENT:
+            found.append(None)
+        else:
+            found.append(CpuInfo(bool(flags & abi.PCPU_ONLINE), known(apic_id), known(acpi_id)))
+    return tuple(found)
+
+
+def _while_busy(calls: Hypercalls, op: bytes, error: SourceError) -> bytes:
+    for _ in range(_BUSY_TRIES):
+        if error.errno != EBUSY:
+            break
+        try:
+            return issue(calls, abi.PLATFORM_OP, abi.PLATFORM_GET_CPUINFO, op)[1]
+        except SourceError as again:
+            error = again
+    raise error
+
+
+def known(word: int) -> int | None:
+    """A 32-bit word of Xen's, or None for all ones, which says that there is none."""
+    return None if word == abi.ALL_ONES_32 else word

@@ -1,0 +1,182 @@
+"""Asks the hypervisor for everything, in the order that leaves least room for change, and gathers the facts."""
+
+from __future__ import annotations
+
+from os import strerror
+
+from ..errors import FactError, SourceError, SourceUnavailable
+from . import abi, calls, srat, versions
+from .facts import CpuInfo, CpuPool, CpuTopology, MapEntry, NodeMemory, PciDevice, PhysInfo, XenFacts, XenVersion
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
+
+    from ..ports import Reader
+    from .calls import Hypercalls
+    from .sysctl import Sysctl
+
+    T = TypeVar("T")
+
+# How often everything is asked again because cpus or nodes came or went meanwhile.
+_TRIES = 4
+
+
+def collect(port: Hypercalls, reader: Reader, pci_addresses: Sequence[str] = ()) -> XenFacts:
+    """Everything that this hypervisor says; ``pci_addresses`` are names in Linux's ``/sys/bus/pci/devices``.
+
+    Without physinfo, cputopoinfo or numainfo there are no facts: ``SourceError`` or one of its kinds, or
+    ``FactError``, which name the hypercall. Whatever else Xen lacks or withholds is None and noted.
+    """
+    version = calls.version(port)
+    sysctl, info, found = versions.negotiate(port, version)
+    ask = _Asker(version, list(found))
+    for _ in range(_TRIES):
+        cpus = sysctl.cpu_topology(info.max_cpu_id + 1)
+        cpuinfo = ask.optional(calls.cpuinfo, port, info.max_cpu_id + 1)
+        nodes, distances = sysctl.numainfo(info.nr_nodes)
+        before, info = info, sysctl.physinfo()
+        if _shape(before) == _shape(info):
+            break
+    else:
+        ask.note("sysctl physinfo", "cpus, nodes or memory came or went all the while they were asked for")
+    if cpuinfo is not None:
+        cpuinfo += (None,) * (len(cpus) - len(cpuinfo))
+    pools = ask.optional(sysctl.cpupools, info.max_cpu_id + 1)
+    free_cpus = ask.optional(sysctl.free_cpus, info.max_cpu_id + 1)
+    scheduler = ask.optional(sysctl.scheduler)
+    memory_map = ask.optional(calls.memory_map, port)
+    ask.counts(info, nodes)
+    return XenFacts(
+        version,
+        sysctl.version,
+        info,
+        cpus,
+        cpuinfo,
+        ask.online_cpus(info, cpus, cpuinfo, pools, free_cpus),
+        nodes,
+        distances,
+        ask.optional(lambda: tuple([None if node is None else sysctl.heap_free(at) for at, node in enumerate(nodes)])),
+        ask.optional(sysctl.heap_free, None),
+        ask.present_pages(reader, info, cpus, cpuinfo, nodes, memory_map),
+        memory_map,
+        ask.pci_devices(sysctl, pci_addresses),
+        pools,
+        free_cpus,
+        None if scheduler is None else abi.SCHEDULERS.get(scheduler, f"scheduler {scheduler}"),
+        tuple(ask.notes),
+    )
+
+
+def _shape(info: PhysInfo) -> tuple[int, ...]:
+    return info.nr_cpus, info.max_cpu_id, info.nr_nodes, info.max_node_id, info.total_pages
+
+
+class _Asker:
+    """What may be missing, and the notes about what was."""
+
+    def __init__(self, version: XenVersion, notes: list[tuple[str, str]]) -> None:
+        self.notes = notes
+        # Other architectures have neither these cpus' ids nor a machine memory map, and often no PCI.
+        self.x86 = version.capabilities is None or "x86" in version.capabilities
+
+    def note(self, where: str, text: str) -> None:
+        if (where, text) not in self.notes:
+            self.notes.append((where, text))
+
+    def optional(self, function: Callable[..., T], *arguments: object) -> T | None:
+        try:
+            return function(*arguments)
+        except SourceUnavailable as error:
+            if self.x86:
+                self.note(error.where, "this Xen does not have it")
+        except SourceError as error:
+            self.note(error.where, error.reason or (strerror(error.errno) if error.errno else "cannot be asked"))
+        except FactError as error:
+            self.note(error.where, f"{error.reason}: {error.text}" if error.text else error.reason)
+        return None
+
+    def counts(self, info: PhysInfo, nodes: Sequence[NodeMemory | None]) -> None:
+        there = sum(node is not None for node in nodes)
+        if there != info.nr_nodes:
+            self.note("sysctl numainfo", f"{there} nodes where physinfo has {info.nr_nodes}")
+
+    def online_cpus(
+        self,
+        info: PhysInfo,
+        cpus: Sequence[CpuTopology],
+        cpuinfo: Sequence[CpuInfo | None] | None,
+        pools: Sequence[CpuPool] | None,
+        free_cpus: Sequence[int] | None,
+    ) -> frozenset[int] | None:
+        """Since 4.12 cputopoinfo lists offline cpus like others; get_cpuinfo knows, or the pools together do."""
+        if cpuinfo is not None:
+            online = frozenset(cpu for cpu, known in enumerate(cpuinfo) if known is not None and known.online)
+        elif pools is not None and free_cpus is not None:
+            online = frozenset(free_cpus).union(*[pool.cpus for pool in pools])
+        else:
+            online = frozenset(cpu for cpu, row in enumerate(cpus) if row.socket is not None)
+        if len(online) == info.nr_cpus:
+            return online
+        self.note("sysctl physinfo", f"{info.nr_cpus} cpus are online, and which cannot be told ({len(online)} found)")
+        return None
+
+    def present_pages(
+        self,
+        reader: Reader,
+        info: PhysInfo,
+        cpus: Sequence[CpuTopology],
+        cpuinfo: Sequence[CpuInfo | None] | None,
+        nodes: Sequence[NodeMemory | None],
+        memory_map: Sequence[MapEntry] | None,
+    ) -> tuple[int | None, ...] | None:
+        """The machine's pages by node; a single node has them all, whatever it spans."""
+        if sum(node is not None for node in nodes) == 1:
+            return tuple([None if node is None else info.total_pages for node in nodes])
+        (table,) = reader.read((srat.PATH,))
+        if isinstance(table, int):
+            self.note(srat.PATH, f"true memory of the nodes is unknown: {strerror(table)}")
+            return None
+        if memory_map is None:
+            return None
+        try:
+            return srat.present_pages(srat.parse(table), memory_map, info.total_pages, nodes, cpus, cpuinfo)
+        except FactError as error:
+            text = f"{error.reason}: {error.text}" if error.text else error.reason
+            self.note(error.where, f"true memory of the nodes is unknown: {text}")
+            return None
+
+    def pci_devices(self, sysctl: Sysctl, addresses: Sequence[str]) -> tuple[PciDevice, ...] | None:
+        """None before 4.6, whose physinfo era has no such hypercall."""
+        if sysctl.version < abi.ROWS_SINCE:
+            return None
+        asked = {address: device for address in addresses if (device := _pci_device(address)) is not None}
+        answers = self.optional(sysctl.pci_nodes, tuple(asked.values())) if asked else []
+        if answers is None:
+            return None
+        nodes = dict(zip(asked, answers, strict=True))
+        return tuple([_placed(address, nodes.get(address, abi.PCI_DEVICE_UNKNOWN)) for address in addresses])
+
+
+def _placed(address: str, node: int) -> PciDevice:
+    known = node != abi.PCI_DEVICE_UNKNOWN
+    return PciDevice(address, node if known and node != abi.ALL_ONES_32 else None, known)
+
+
+def _pci_device(address: str) -> tuple[int, int, int] | None:
+    """Segment, bus and devfn of ``0000:00:1f.2``; None for what Xen cannot be asked for.
+
+    Linux gives devices behind some controllers segments of its own, above the 16 bits that hardware has.
+    """
+    if len(address) != 12 or (address[4], address[7], address[10]) != (":", ":", "."):
+        return None
+    digits = address[:4] + address[5:7] + address[8:10] + address[11]
+    try:
+        number = int(digits, 16) if digits.isalnum() else -1
+    except ValueError:
+        return None
+    slot, function = number >> 4 & 0xFF, number & 0xF
+    if number < 0 or slot > 0x1F or function > 7:  # 5 and 3 bits
+        return None
+    return number >> 20, number >> 12 & 0xFF, slot << 3 | function
