@@ -18,10 +18,25 @@ from cpython.pythread cimport (
     PyThread_release_lock,
     PyThread_type_lock,
 )
-from libc.errno cimport EAGAIN, EBADF, EFAULT, EFBIG, EINTR, EINVAL, ENODEV, ENOENT, ENOMEM, ENXIO, errno
-from libc.stdint cimport uint64_t, uintptr_t
+from libc.errno cimport (
+    EAGAIN,
+    EBADF,
+    EBADMSG,
+    ECHILD,
+    EFAULT,
+    EFBIG,
+    EINTR,
+    EINVAL,
+    ENODEV,
+    ENOENT,
+    ENOMEM,
+    ENXIO,
+    ESTALE,
+    errno,
+)
+from libc.stdint cimport int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy, memset, strncmp
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strncmp
 
 import os
 
@@ -518,7 +533,7 @@ cdef Text trimmed(bytes content) noexcept:
     cdef Text text
     text.at = PyBytes_AS_STRING(content)
     text.end = text.at + PyBytes_GET_SIZE(content)
-    while text.end > text.at and is_blank(text.end[-1]):
+    while text.end > text.at and is_blank((text.end - 1)[0]):
         text.end -= 1
     while text.at < text.end and is_blank(text.at[0]):
         text.at += 1
@@ -685,6 +700,9 @@ def fields(bytes content not None, tuple names not None):
     cdef bytes name
     cdef uint64_t value
     cdef Text text
+    for item in names:
+        if not isinstance(item, bytes):
+            raise TypeError("names are bytes")
     if count == 0:
         return ()
     while at < end:
@@ -796,6 +814,598 @@ def zones(bytes content not None):
     return out
 
 
+# ---- Sampling: the files of all nodes held open, read and scanned in one go ----
+
+cdef extern from *:
+    """
+    #include <time.h>
+
+    /* What tells that names came or went in a directory. kernfs gives the number of subdirectories (kernfs_refresh_inode
+       of Linux's fs/kernfs/inode.c), other file systems the time of the change too. */
+    struct np_stamp { int64_t links, changed[2], modified[2]; };
+
+    static int np_read_stamp(int fd, struct np_stamp *out)
+    {
+        struct stat st;
+        if (fstat(fd, &st) < 0)
+            return errno;
+        out->links = (int64_t)st.st_nlink;
+        out->changed[0] = st.st_ctim.tv_sec;
+        out->changed[1] = st.st_ctim.tv_nsec;
+        out->modified[0] = st.st_mtim.tv_sec;
+        out->modified[1] = st.st_mtim.tv_nsec;
+        return 0;
+    }
+
+    static int64_t np_nanoseconds(clockid_t clock)
+    {
+        struct timespec now;
+        clock_gettime(clock, &now);
+        return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    }
+
+    static int64_t np_load(int64_t *from) { return __atomic_load_n(from, __ATOMIC_RELAXED); }
+    static void np_store(int64_t *to, int64_t value) { __atomic_store_n(to, value, __ATOMIC_RELAXED); }
+    """
+    struct np_stamp:
+        pass
+    ctypedef int clockid_t
+    clockid_t CLOCK_MONOTONIC, CLOCK_REALTIME
+    int np_read_stamp(int fd, np_stamp *out) nogil
+    int64_t np_nanoseconds(clockid_t clock) nogil
+    int64_t np_load(int64_t *source) nogil
+    void np_store(int64_t *target, int64_t value) nogil
+    const void *memrchr(const void *text, int character, size_t length) nogil
+
+
+cdef enum:
+    # MemTotal and MemFree in kB; HugePages_Total, _Free and _Surp of the default size.
+    MEMINFO_FIGURES = 5
+    # meminfo of a node is near 1.5 kB and cannot exceed a page; /proc/meminfo is near 2 kB.
+    SAMPLE_ROOM = 16384
+    # 2**63 bytes in pages, far above any machine; and above any MAX_PAGE_ORDER.
+    MOST_ORDERS = 40
+
+cdef int NO_SCAN = EBADMSG
+cdef int NOT_THE_SAME = ESTALE
+cdef int AFTER_FORK = ECHILD
+cdef uint64_t ABSENT = <uint64_t>-1
+cdef uint64_t MOST_PAGES = <uint64_t>1 << 52
+# Memory figures do not depend on what is looked for this seldom: the list of online cpus.
+cdef int64_t CHECK_EVERY = 10_000_000
+
+
+cdef inline bint take_value(const char *at, const char *end, uint64_t *value) noexcept nogil:
+    cdef Text text
+    text.at = at
+    text.end = end
+    while text.at < text.end and is_blank(text.at[0]):
+        text.at += 1
+    return scan_decimal(&text, value) and (text.at == text.end or is_blank(text.at[0]))
+
+
+cdef inline const char *without_label(const char *at, const char *end) noexcept nogil:
+    """Where a line of meminfo begins behind white space and ``Node N``."""
+    cdef uint64_t label
+    cdef Text text
+    text.at = at
+    text.end = end
+    while text.at < text.end and is_blank(text.at[0]):
+        text.at += 1
+    if text.end - text.at > 5 and memcmp(text.at, b"Node ", 5) == 0:
+        text.at += 5
+        if scan_decimal(&text, &label):
+            while text.at < text.end and is_blank(text.at[0]):
+                text.at += 1
+    return text.at
+
+
+cdef int scan_meminfo(const char *at, const char *end, uint64_t *out) noexcept nogil:
+    """0, or ``NO_SCAN`` without a MemTotal or for a name without a number.
+
+    MemTotal and MemFree begin the file and the huge pages end it, so it is scanned from both ends.
+    """
+    cdef const char *stop
+    cdef const char *name
+    cdef int i, found = 0
+    for i in range(MEMINFO_FIGURES):
+        out[i] = ABSENT
+    while at < end and found < 2:
+        stop = line_end(at, end)
+        name = without_label(at, stop)
+        at = stop + 1
+        if stop - name > 9 and memcmp(name, b"MemTotal:", 9) == 0:
+            i, name = 0, name + 9
+        elif stop - name > 8 and memcmp(name, b"MemFree:", 8) == 0:
+            i, name = 1, name + 8
+        else:
+            continue
+        if out[i] == ABSENT:
+            if not take_value(name, stop, &out[i]):
+                return NO_SCAN
+            found += 1
+    if out[0] == ABSENT:
+        return NO_SCAN
+    found = 0
+    while end > at and found < 3:
+        if (end - 1)[0] == c"\n":
+            end -= 1
+        name = <const char *>memrchr(at, c"\n", <size_t>(end - at))
+        stop = end
+        end = at if name == NULL else name + 1
+        name = without_label(end, stop)
+        if stop - name < 16 or memcmp(name, b"HugePages_", 10) != 0:
+            continue
+        name += 10
+        if memcmp(name, b"Total:", 6) == 0:
+            i, name = 2, name + 6
+        elif memcmp(name, b"Free:", 5) == 0:
+            i, name = 3, name + 5
+        elif memcmp(name, b"Surp:", 5) == 0:
+            i, name = 4, name + 5
+        else:
+            continue
+        if not take_value(name, stop, &out[i]):
+            return NO_SCAN
+        found += 1
+    return 0
+
+
+cdef int scan_buddy_line(const char *at, const char *end, uint64_t *node, uint64_t *pages) noexcept nogil:
+    """One line of ``/proc/buddyinfo``: a node, and the pages that are free in one of its zones; 0 or ``NO_SCAN``."""
+    cdef Text text
+    cdef uint64_t blocks
+    cdef unsigned int order = 0
+    text.at = at
+    text.end = end
+    if not word_is(&text, b"Node", 4) or not scan_decimal(&text, node):
+        return NO_SCAN
+    while text.at < text.end and (text.at[0] == c"," or is_blank(text.at[0])):
+        text.at += 1
+    if not word_is(&text, b"zone", 4):
+        return NO_SCAN
+    while text.at < text.end and not is_blank(text.at[0]):
+        text.at += 1
+    pages[0] = 0
+    while True:
+        while text.at < text.end and is_blank(text.at[0]):
+            text.at += 1
+        if text.at == text.end:
+            return 0 if order else NO_SCAN
+        if order == MOST_ORDERS or not scan_decimal(&text, &blocks) or blocks > MOST_PAGES >> order:
+            return NO_SCAN
+        pages[0] += blocks << order
+        if pages[0] > MOST_PAGES:
+            return NO_SCAN
+        order += 1
+
+
+@cython.final
+cdef class Figures:
+    """Figures of one moment, a row for each file; and when that was, in nanoseconds, -1 where no clock was read.
+
+    ``wall`` is since 1970, ``monotonic`` as ``time.monotonic_ns``; both are read before the first file.
+    """
+
+    cdef Py_ssize_t count
+    cdef uint64_t *values
+    cdef readonly int64_t wall
+    cdef readonly int64_t monotonic
+
+    def __cinit__(self):
+        self.values = NULL
+        self.wall = self.monotonic = -1
+
+    cdef int allocate(self, Py_ssize_t count) except -1:
+        self.values = <uint64_t *>PyMem_Malloc((count or 1) * MEMINFO_FIGURES * sizeof(uint64_t))
+        if self.values == NULL:
+            raise MemoryError()
+        self.count = count
+        return 0
+
+    def __dealloc__(self):
+        PyMem_Free(self.values)
+
+    def rows(self):
+        """A tuple for each file, None in it for a figure that the file does not have."""
+        cdef list out = []
+        cdef Py_ssize_t i
+        cdef uint64_t *row
+        for i in range(self.count):
+            row = self.values + i * MEMINFO_FIGURES
+            out.append((
+                None if row[0] == ABSENT else row[0],
+                None if row[1] == ABSENT else row[1],
+                None if row[2] == ABSENT else row[2],
+                None if row[3] == ABSENT else row[3],
+                None if row[4] == ABSENT else row[4],
+            ))
+        return out
+
+    cdef bint same_totals(self, Figures other) noexcept:
+        cdef Py_ssize_t i
+        if other.count != self.count:
+            return False
+        for i in range(self.count):
+            if self.values[i * MEMINFO_FIGURES] != other.values[i * MEMINFO_FIGURES]:
+                return False
+        return True
+
+
+def meminfo_figures(list contents not None):
+    """``Figures`` of files that were read already; ``contents`` holds ``bytes``, or anything else for a missing file.
+
+    ``ValueError`` with the position of a file that has no MemTotal.
+    """
+    cdef Figures found = Figures.__new__(Figures)
+    cdef Py_ssize_t i, count = len(contents)
+    cdef uint64_t *row
+    cdef int k
+    cdef const char *at
+    found.allocate(count)
+    for i in range(count):
+        row = found.values + i * MEMINFO_FIGURES
+        content = contents[i]
+        if isinstance(content, bytes):
+            at = PyBytes_AS_STRING(content)
+            if scan_meminfo(at, at + PyBytes_GET_SIZE(content), row):
+                raise ValueError(i)
+        else:
+            for k in range(MEMINFO_FIGURES):
+                row[k] = ABSENT
+    return found
+
+
+def buddy_pages(bytes content not None):
+    """Pages that ``/proc/buddyinfo`` says are free, by node."""
+    cdef const char *at = PyBytes_AS_STRING(content)
+    cdef const char *end = at + PyBytes_GET_SIZE(content)
+    cdef const char *stop
+    cdef uint64_t node, pages
+    cdef dict out = {}
+    while at < end:
+        stop = line_end(at, end)
+        if stop > at:
+            if scan_buddy_line(at, stop, &node, &pages):
+                raise ValueError("not a list of free blocks")
+            out[node] = out.get(node, 0) + pages
+        at = stop + 1
+    return out
+
+
+def words(bytes content not None, tuple names not None):
+    """Values of ``name number`` lines, by the position of the name; None for a name that is not there."""
+    cdef const char *at = PyBytes_AS_STRING(content)
+    cdef const char *end = at + PyBytes_GET_SIZE(content)
+    cdef const char *stop
+    cdef Text text
+    cdef uint64_t value
+    cdef dict found = dict.fromkeys(names)
+    cdef bytes name
+    while at < end:
+        stop = line_end(at, end)
+        text.at = at
+        text.end = stop
+        while text.at < stop and not is_blank(text.at[0]):
+            text.at += 1
+        name = PyBytes_FromStringAndSize(at, text.at - at)
+        if name in found:
+            if not take_value(text.at, stop, &value):
+                raise ValueError(f"{name.decode('ascii', 'replace')} without a number")
+            found[name] = value
+        at = stop + 1
+    return tuple([found[wanted] for wanted in names])
+
+
+def fork_count():
+    """How many forks lie between this process and the one that imported this module."""
+    return forks
+
+
+cdef class Sweep:
+    """``meminfo`` of every node, held open; and what tells that nodes or cpus came or went.
+
+    ``ids`` and ``paths`` name each node and its file; ``directory`` is the one that nodes come and go in, None where
+    there is none; ``cpus`` is the file that lists the online cpus. ``errors`` has each path's errno, 0 for one that is
+    open. May be shared by threads. There is no ``close``: descriptors are closed with the last reference, so that a
+    thread that still reads cannot read another file under an old number.
+    """
+
+    cdef Py_ssize_t count
+    cdef int *descriptors
+    cdef uint64_t *ids
+    cdef uint64_t *sizes
+    cdef int directory
+    cdef int cpu_list
+    cdef int buddy
+    cdef np_stamp stamp
+    cdef bytes cpu_text
+    cdef int64_t checked
+    cdef uint64_t page_size
+    cdef unsigned long forks
+    cdef PyThread_type_lock lock
+    cdef readonly tuple errors
+
+    def __cinit__(self):
+        self.count = 0
+        self.descriptors = NULL
+        self.ids = self.sizes = NULL
+        self.directory = self.cpu_list = self.buddy = -1
+        self.forks = forks
+        self.lock = PyThread_allocate_lock()
+        if self.lock == NULL:
+            raise MemoryError()
+
+    def __init__(self, Files files not None, tuple ids not None, tuple paths not None, str directory, str cpus not None):
+        cdef Py_ssize_t i, count = len(ids)
+        cdef list errors = []
+        if self.descriptors != NULL:
+            raise RuntimeError("Sweep is initialised once")
+        if len(paths) != count:
+            raise ValueError("a path for every node")
+        files._check_open()
+        self.descriptors = <int *>PyMem_Malloc((count or 1) * sizeof(int))
+        self.ids = <uint64_t *>PyMem_Malloc((count or 1) * sizeof(uint64_t))
+        if self.descriptors == NULL or self.ids == NULL:
+            raise MemoryError()
+        if directory is not None:
+            self.directory = open_below(files, directory, O_PATH | O_DIRECTORY | O_CLOEXEC)
+            if self.directory < 0 or np_read_stamp(self.directory, &self.stamp):
+                raise OSError(ENOENT, os.strerror(ENOENT), directory)
+        for i in range(count):
+            self.ids[i] = ids[i]
+            self.descriptors[i] = open_below(files, paths[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+            errors.append(-self.descriptors[i] if self.descriptors[i] < 0 else 0)
+            self.count = i + 1
+        self.errors = tuple(errors)
+        self.cpu_list = open_below(files, cpus, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        self.cpu_text = self._read_cpus()
+        self.checked = np_nanoseconds(CLOCK_MONOTONIC)
+
+    @property
+    def cpus(self):
+        """The list of online cpus as it was when the files were opened; None where it cannot be read."""
+        return self.cpu_text
+
+    cdef bytes _read_cpus(self):
+        cdef char room[SAMPLE_ROOM]
+        cdef ssize_t got = -1
+        cdef int fd = self.cpu_list
+        if fd >= 0:
+            with nogil:
+                got = pread_fd(fd, room, SAMPLE_ROOM, 0)
+        return None if got < 0 else PyBytes_FromStringAndSize(room, got)
+
+    cdef int _look(self, int64_t now, bint always, const char *cpu_text, ssize_t cpu_length) noexcept nogil:
+        """Whether nodes or cpus came or went: 0, or ``NOT_THE_SAME``. Cpus at most every ``CHECK_EVERY``."""
+        cdef np_stamp stamp
+        cdef char room[SAMPLE_ROOM]
+        cdef ssize_t got
+        cdef bint due = now - np_load(&self.checked) >= CHECK_EVERY
+        if not (always or due):
+            return 0
+        if self.directory >= 0 and (
+            np_read_stamp(self.directory, &stamp) or memcmp(&stamp, &self.stamp, sizeof(np_stamp)) != 0
+        ):
+            return NOT_THE_SAME
+        if due and cpu_length >= 0:
+            np_store(&self.checked, now)
+            got = pread_fd(self.cpu_list, room, SAMPLE_ROOM, 0)
+            if got != cpu_length or memcmp(room, cpu_text, <size_t>got) != 0:
+                return NOT_THE_SAME
+        return 0
+
+    cdef int _sweep(self, uint64_t *values, Py_ssize_t *failed) noexcept nogil:
+        cdef char room[SAMPLE_ROOM]
+        cdef ssize_t got
+        cdef Py_ssize_t i = 0, k
+        cdef int error
+        while i < self.count:
+            if self.descriptors[i] < 0:
+                for k in range(MEMINFO_FIGURES):
+                    values[k] = ABSENT
+            else:
+                got = pread_fd(self.descriptors[i], room, SAMPLE_ROOM, 0)
+                if got < 0:
+                    error = errno
+                    if error == EINTR:
+                        continue
+                elif got == SAMPLE_ROOM:
+                    error = EFBIG
+                else:
+                    error = scan_meminfo(room, room + got, values)
+                if error:
+                    failed[0] = i
+                    return error
+            values += MEMINFO_FIGURES
+            i += 1
+        return 0
+
+    def read(self, Figures base=None):
+        """Read every node: ``Figures``; or why not, as (position, errno, None).
+
+        ESTALE: nodes or cpus came or went. EBADMSG: the file at this position has no MemTotal. ECHILD: the process
+        is a forked child, which has to open files of its own. Where the totals are not those of ``base`` the answer
+        is (-1, 0, Figures).
+        """
+        cdef Figures found
+        cdef int error
+        cdef Py_ssize_t failed = -1
+        cdef const char *text = NULL
+        cdef ssize_t length = -1
+        if self.forks != forks:
+            return -1, AFTER_FORK, None
+        if self.cpu_text is not None:
+            text = PyBytes_AS_STRING(self.cpu_text)
+            length = PyBytes_GET_SIZE(self.cpu_text)
+        found = Figures.__new__(Figures)
+        found.allocate(self.count)
+        with nogil:
+            found.wall = np_nanoseconds(CLOCK_REALTIME)
+            found.monotonic = np_nanoseconds(CLOCK_MONOTONIC)
+            error = self._look(found.monotonic, True, text, length)
+            if not error:
+                error = self._sweep(found.values, &failed)
+        if error:
+            return failed, error, None
+        if base is not None and not found.same_totals(base):
+            return -1, 0, found
+        return found
+
+    def alive(self):
+        """For each node whether its open file still belongs to one; reading that of a removed node gives ENODEV."""
+        cdef Py_ssize_t i
+        cdef char room[1]
+        cdef ssize_t got
+        cdef int fd
+        cdef list out = []
+        for i in range(self.count):
+            fd = self.descriptors[i]
+            with nogil:
+                got = -1 if fd < 0 else pread_fd(fd, room, 1, 0)
+            out.append(got >= 0)
+        return tuple(out)
+
+    def use_buddy(self, Files files not None, str path not None, uint64_t page_size, Figures figures not None):
+        """Open ``/proc/buddyinfo`` for ``free``; its errno, or 0. Before the object is shared, and once.
+
+        ``figures`` say which nodes have memory: those must be in it, and the others are known to have 0 free.
+        """
+        cdef Py_ssize_t i
+        if self.sizes != NULL or figures.count != self.count:
+            raise ValueError("not to be used in this way")
+        self.sizes = <uint64_t *>PyMem_Malloc((self.count or 1) * sizeof(uint64_t))
+        if self.sizes == NULL:
+            raise MemoryError()
+        for i in range(self.count):
+            self.sizes[i] = figures.values[i * MEMINFO_FIGURES]
+        self.page_size = page_size
+        self.buddy = open_below(files, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        return -self.buddy if self.buddy < 0 else 0
+
+    cdef int _read_buddy(self, uint64_t *pages) noexcept nogil:
+        """Free pages by position of the node, ``ABSENT`` for one that is not named; 0 or an errno."""
+        cdef char room[SAMPLE_ROOM]
+        cdef const char *at
+        cdef const char *end
+        cdef const char *stop
+        cdef size_t kept = 0
+        cdef int64_t offset = 0
+        cdef ssize_t got
+        cdef Py_ssize_t i, position = 0
+        cdef uint64_t node, free_pages
+        cdef int error
+        for i in range(self.count):
+            pages[i] = ABSENT
+        while True:
+            got = pread_fd(self.buddy, room + kept, SAMPLE_ROOM - kept, offset)
+            if got < 0:
+                error = errno
+                if error == EINTR:
+                    continue
+                return error
+            if got == 0:
+                return NO_SCAN if kept else 0
+            offset += got
+            at = room
+            end = room + kept + got
+            while True:
+                stop = <const char *>memchr(at, c"\n", <size_t>(end - at)) if at < end else NULL
+                if stop == NULL:
+                    break
+                if scan_buddy_line(at, stop, &node, &free_pages):
+                    return NO_SCAN
+                at = stop + 1
+                # Nodes come in order, with several zones each.
+                for i in range(self.count):
+                    if self.ids[position] == node:
+                        break
+                    position = (position + 1) % self.count
+                if self.count == 0 or self.ids[position] != node:
+                    return NOT_THE_SAME
+                pages[position] = free_pages if pages[position] == ABSENT else pages[position] + free_pages
+            kept = <size_t>(end - at)
+            if kept == SAMPLE_ROOM:
+                return EFBIG
+            if kept:
+                memmove(room, at, kept)
+
+    def free(self):
+        """Free bytes by node from ``/proc/buddyinfo``; or why not, as for ``read``."""
+        cdef uint64_t few[64]
+        cdef uint64_t *pages = few
+        cdef Py_ssize_t i
+        cdef int error
+        cdef const char *text = NULL
+        cdef ssize_t length = -1
+        cdef dict out
+        if self.forks != forks:
+            return -1, AFTER_FORK, None
+        if self.buddy < 0:
+            return -1, EBADF, None
+        if self.cpu_text is not None:
+            text = PyBytes_AS_STRING(self.cpu_text)
+            length = PyBytes_GET_SIZE(self.cpu_text)
+        if self.count > 64:
+            pages = <uint64_t *>PyMem_Malloc(self.count * sizeof(uint64_t))
+            if pages == NULL:
+                raise MemoryError()
+        try:
+            # A file of procfs that is read in several pieces goes on where its last reader stopped, so that two
+            # readers of one descriptor would mix two moments in one line.
+            if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
+                with nogil:
+                    PyThread_acquire_lock(self.lock, WAIT_LOCK)
+            with nogil:
+                error = self._look(np_nanoseconds(CLOCK_MONOTONIC), False, text, length)
+                if not error:
+                    error = self._read_buddy(pages)
+            PyThread_release_lock(self.lock)
+            if error:
+                return -1, error, None
+            out = {}
+            for i in range(self.count):
+                if (pages[i] == ABSENT) != (self.sizes[i] == 0):
+                    return -1, NOT_THE_SAME, None
+                out[self.ids[i]] = 0 if pages[i] == ABSENT else pages[i] * self.page_size
+            return out
+        finally:
+            if pages != few:
+                PyMem_Free(pages)
+
+    def __len__(self):
+        return self.count
+
+    def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(self.count):
+            if self.descriptors[i] >= 0:
+                close_fd(self.descriptors[i])
+        for i in (self.directory, self.cpu_list, self.buddy):
+            if i >= 0:
+                close_fd(<int>i)
+        PyMem_Free(self.descriptors)
+        PyMem_Free(self.ids)
+        PyMem_Free(self.sizes)
+        # One that a thread of the parent held at the fork is left alone.
+        if self.lock != NULL and self.forks == forks:
+            PyThread_free_lock(self.lock)
+
+
+cdef int open_below(Files files, str path, int flags) except? -1:
+    """A descriptor of a path below the root of ``files``, or a negated errno."""
+    cdef bytes encoded = whole(path)
+    cdef const char *raw = encoded
+    cdef int fd, root = files.root
+    cdef bint contained = files.contained, regular = files.regular and not flags & O_PATH
+    with nogil:
+        fd = open_retrying(root, raw, flags, contained)
+        if fd >= 0 and regular and not np_is_regular(fd):
+            close_fd(fd)
+            fd = -EINVAL
+    return fd
+
+
 # ---- Hypercalls: one ioctl each, through Linux's privcmd (drivers/xen/privcmd.c, privcmd-buf.c) ----
 #
 # Xen copies operations and buffers by the caller's page tables and cannot wait for a page fault, so both live in a
@@ -898,8 +1508,6 @@ cdef extern from *:
     int np_hypercall(int fd, int number, int command, char *op) nogil
     int open_device "open"(const char *path, int flags) nogil
     int O_RDWR
-    ctypedef int pid_t
-    pid_t getpid() nogil
 
 
 cdef enum:
@@ -911,6 +1519,19 @@ cdef enum:
 
 cdef size_t SMALLEST_BOUNCE = 64 << 10
 cdef size_t LARGEST_BOUNCE = 32 << 20
+
+
+# How many forks lie between this process and the one that imported the module. Asking for the process id instead
+# would be a second system call with every hypercall, and one of a PV domain is not cheap.
+cdef unsigned long forks = 0
+
+
+def _forked():
+    global forks
+    forks += 1
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 cdef class Privcmd:
@@ -925,13 +1546,13 @@ cdef class Privcmd:
     cdef int pages
     cdef char *base
     cdef size_t size
-    cdef pid_t owner
+    cdef unsigned long forks
     cdef PyThread_type_lock lock
 
     def __cinit__(self):
         self.device = -1
         self.pages = -1
-        self.owner = getpid()
+        self.forks = forks
         self.lock = PyThread_allocate_lock()
         if self.lock == NULL:
             raise MemoryError()
@@ -1042,10 +1663,10 @@ cdef class Privcmd:
     cdef int _own(self) except -1:
         """After a fork the pages are the parent's alone, and its lock may be held by a thread that is not here."""
         cdef PyThread_type_lock lock
-        if self.owner == getpid():
+        if self.forks == forks:
             return 0
         with cython.critical_section(self):
-            if self.owner != getpid():
+            if self.forks != forks:
                 # The old lock is left alone: freeing one that is held is undefined, and it is a few bytes.
                 lock = PyThread_allocate_lock()
                 if lock == NULL:
@@ -1053,7 +1674,7 @@ cdef class Privcmd:
                 self.lock = lock
                 self.base = NULL
                 self.size = 0
-                self.owner = getpid()
+                self.forks = forks
         return 0
 
     cdef int _room(self, size_t needed) except -1:
@@ -1087,7 +1708,7 @@ cdef class Privcmd:
         PyThread_release_lock(self.lock)
 
     cdef void _release(self) noexcept:
-        if self.base != NULL and self.owner == getpid():
+        if self.base != NULL and self.forks == forks:
             np_unmap(self.base, self.size)
         self.base = NULL
         self.size = 0
@@ -1106,7 +1727,7 @@ cdef class Privcmd:
 
     def __dealloc__(self):
         self._release()
-        if self.lock != NULL and self.owner == getpid():
+        if self.lock != NULL and self.forks == forks:
             PyThread_free_lock(self.lock)
             self.lock = NULL
 

@@ -26,7 +26,7 @@ def from_xen(facts: XenFacts, devices: tuple[DeviceFacts, ...] | None = None) ->
     cells = tuple(
         Cell(
             node,
-            tuple(members.get(node, ())),
+            None if facts.online_cpus is None else tuple(members.get(node, ())),
             _memory(facts, node, memory, only=len(nodes) == 1),
             (),
             _distances(facts, node, [other for other, _ in nodes]),
@@ -87,14 +87,16 @@ def _cpus(facts: XenFacts, notes: list[Note]) -> tuple[Cpu, ...]:
     present = set(rows)
     # Before 4.12 an offline cpu has no row, and only get_cpuinfo tells that it is there (Xen commit 780e2d3098).
     present.update(cpu for cpu, info in enumerate(facts.cpuinfo or ()) if info is not None)
-    online = present if facts.online_cpus is None else facts.online_cpus
-    siblings = _siblings(rows, online, facts.cpuinfo, notes)
+    online = facts.online_cpus
+    siblings = {} if online is None else _siblings(rows, online, facts.cpuinfo, notes)
+    for cpu in sorted(cpu for cpu, row in rows.items() if row.node is not None and not _is_node(facts, row.node)):
+        notes.append(Note("sysctl cputopoinfo", f"cpu {cpu} is on node {rows[cpu].node}, which numainfo does not have"))
     pool_of = {cpu: pool.id for pool in facts.cpupools or () for cpu in pool.cpus}
     return tuple(
         Cpu(
             cpu,
-            cpu in online,
-            rows[cpu].node if cpu in rows else None,
+            None if online is None else cpu in online,
+            _cell_of(facts, rows.get(cpu)),
             rows[cpu].socket if cpu in rows else None,
             None,
             None,
@@ -112,9 +114,17 @@ def _cpus(facts: XenFacts, notes: list[Note]) -> tuple[Cpu, ...]:
     )
 
 
+def _is_node(facts: XenFacts, node: int) -> bool:
+    return node < len(facts.nodes) and facts.nodes[node] is not None
+
+
+def _cell_of(facts: XenFacts, row: CpuTopology | None) -> int | None:
+    return row.node if row is not None and row.node is not None and _is_node(facts, row.node) else None
+
+
 def _siblings(
     rows: dict[int, CpuTopology],
-    online: set[int] | frozenset[int],
+    online: frozenset[int],
     cpuinfo: tuple[CpuInfo | None, ...] | None,
     notes: list[Note],
 ) -> dict[int, tuple[int, ...]]:

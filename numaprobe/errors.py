@@ -73,7 +73,8 @@ class FactError(NumaprobeError, ValueError):
     text: str
 
     def __init__(self, where: str, text: str | bytes = "", reason: str = "not understood") -> None:
-        shown = printable(text.strip())
+        # Cut first: the offending text may be a whole file.
+        shown = printable(text[:240].strip())
         self.where = printable(where)
         self.text = shown if len(shown) <= 60 else shown[:57] + "..."
         self.reason = reason

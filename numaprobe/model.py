@@ -133,6 +133,7 @@ class Cpu(
 ):
     """One hardware thread.
 
+    ``online`` is None where a hypervisor's answers contradict each other, as while cpus come and go.
     ``cell`` is None for a cpu that is in none, or in more than one by its firmware's error. ``package``, ``die``,
     ``cluster``, ``core``, ``book`` and ``drawer`` (s390) are the source's own ids, None where it gives none or -1; a
     core's id is unique only within its package and die, so tell cores apart by ``siblings``: the online threads of
@@ -144,7 +145,7 @@ class Cpu(
 
     __slots__ = ()
     id: int
-    online: bool
+    online: bool | None
     cell: int | None
     package: int | None
     die: int | None

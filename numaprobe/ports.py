@@ -1,7 +1,7 @@
-"""The two protocols that every source of bytes follows: files and hypercalls.
+"""The protocol that every source of files follows; the one for hypercalls is in ``xen.calls``.
 
-A live machine, a recorded tree, an archive and a recorder are interchangeable below these, so that everything above
-runs the same code for all of them.
+A live machine, a recorded tree, an archive and a recorder are interchangeable below it, so that everything above runs
+the same code for all of them.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def lines(host: Host, width: int) -> list[str]:
 
 def headline(host: Host) -> str:
     name = f"{host.hypervisor.name} {host.hypervisor.version}" if host.hypervisor else host.source
-    online = sum(cpu.online for cpu in host.cpus)
+    online = sum(cpu.online is True for cpu in host.cpus)
     words = [name, count(len(host.cells), "cell"), count(online, "cpu")]
     whole = total(cell.memory.total for cell in host.cells)
     free = total(cell.memory.free for cell in host.cells)
@@ -114,7 +114,7 @@ def cpus(host: Host) -> list[str]:
         words.append(f"{few} to {most} threads a core" if few < most else f"{count(most, 'thread')} a core")
     out = ["cpus  " + " · ".join([f"{fold(cpu.id for cpu in online)}", *words])]
     for label, ids in (
-        ("offline", [cpu.id for cpu in host.cpus if not cpu.online]),
+        ("offline", [cpu.id for cpu in host.cpus if cpu.online is False]),
         ("isolated", [cpu.id for cpu in online if cpu.isolated]),
         ("nohz_full", [cpu.id for cpu in online if cpu.nohz_full]),
         ("in no cell", [cpu.id for cpu in online if cpu.cell is None]),
