@@ -17,7 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from tarfile import TarFile, TarInfo
-    from typing import Any
+    from typing import IO, Any
+
 
 MANIFEST = "numaprobe.json"
 MANIFEST_SCHEMA = "numaprobe-recording/1"
@@ -30,29 +31,6 @@ MOST_UNPACKED = 4 << 30
 # PATH_MAX; and three times the depth of the deepest PCI device behind bridges.
 LONGEST_PATH = 4096
 DEEPEST_PATH = 64
-# What tar puts before a member for a long name or for extended attributes; the whole archive's own is smaller still.
-LARGEST_HEADER = 16384
-LARGEST_GLOBAL_HEADER = 1024
-HEADER_TYPES = (b"x", b"X", b"g", b"L", b"K")
-
-
-def _bounded_headers() -> type[TarInfo]:
-    """The headers that tarfile reads, refused where they are too large, or missing at the end of a cut archive."""
-    import tarfile
-
-    class Header(tarfile.TarInfo):
-        @classmethod
-        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Header:
-            # A whole archive ends in blocks of zeros, at which tarfile stops; a cut one just ends.
-            if not buf:
-                raise tarfile.ReadError("cut short: it does not end in zeros")
-            found = super().frombuf(buf, encoding, errors)
-            most = LARGEST_GLOBAL_HEADER if found.type == tarfile.XGLTYPE else LARGEST_HEADER
-            if found.type in HEADER_TYPES and found.size > most:
-                raise tarfile.ReadError("a header larger than any")
-            return found
-
-    return Header
 
 
 class Archive:
@@ -68,6 +46,7 @@ class Archive:
         self._links: dict[str, str] = {}
         self._children: dict[str, set[str]] = {"": set()}
         self._known: dict[str, str] = {}
+        self._kept = 0
         self._load()
         self._root = self._find_root()
         self.manifest = self._manifest()
@@ -78,18 +57,23 @@ class Archive:
         import tarfile
         import zlib
 
-        # Not blocking: a FIFO in place of a file is refused below instead of being waited for.
+        from .tarball import CheckedHeader, unpacked
+
         try:
+            # Not blocking: a FIFO in place of a file is refused here instead of being waited for.
             descriptor = os.open(self.name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise RecordingError(f"{self.name}: {error.strerror}") from None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise RecordingError(f"{self.name}: not a file")
         with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise RecordingError(f"{self.name}: not a file")
             try:
-                # A stream never seeks, so an archive cannot make the reader go round in circles.
-                with tarfile.open(fileobj=file, mode="r|*", tarinfo=_bounded_headers()) as tar:
-                    self._take_members(tar)
+                with unpacked(file) as stream:
+                    # A stream never seeks, so an archive cannot make the reader go round in circles.
+                    with tarfile.open(fileobj=stream, mode="r|", tarinfo=CheckedHeader) as tar:
+                        self._take_members(tar)
+                    self._take_the_rest(stream)
             except (
                 tarfile.TarError,
                 EOFError,
@@ -101,8 +85,16 @@ class Archive:
             ) as error:
                 raise RecordingError(f"{self.name}: not a tar archive, or a damaged one: {error}") from None
 
+    def _take_the_rest(self, stream: IO[bytes]) -> None:
+        """Read on to the end, where compression keeps its check sum."""
+        left = MOST_UNPACKED
+        while piece := stream.read(1 << 20):
+            left -= len(piece)
+            if left < 0:
+                raise RecordingError(f"{self.name}: too large to be the recording of a machine")
+
     def _take_members(self, tar: TarFile) -> None:
-        members = kept = unpacked = 0
+        members = unpacked = 0
         for member in tar:
             # tarfile would keep every one of them.
             tar.members.clear()  # type: ignore[attr-defined]
@@ -110,10 +102,6 @@ class Archive:
             unpacked += member.size
             if members > MOST_MEMBERS or unpacked > MOST_UNPACKED:
                 raise RecordingError(f"{self.name}: too large to be the recording of a machine")
-            if member.isreg() and member.size <= LARGEST_FILE:
-                kept += member.size
-                if kept > MOST_KEPT:
-                    raise RecordingError(f"{self.name}: too large to be the recording of a machine")
             self._take(tar, member)
         if members == 0:
             raise RecordingError(f"{self.name}: an empty archive")
@@ -130,7 +118,11 @@ class Archive:
         if not path:
             return
         if member.isreg():
-            self._files[path] = EFBIG if member.size > LARGEST_FILE else self._content(tar, member)
+            if member.size <= LARGEST_FILE:
+                self._keep(member.size)
+                self._files[path] = self._content(tar, member)
+            else:
+                self._files[path] = EFBIG
         elif member.issym():
             self._links[path] = member.linkname
         elif member.islnk():
@@ -149,9 +141,16 @@ class Archive:
             raise RecordingError(f"{self.name}: cut short in {member.name!r}")
         return content
 
+    def _keep(self, size: int) -> None:
+        self._kept += size
+        if self._kept > MOST_KEPT:
+            raise RecordingError(f"{self.name}: too large to be the recording of a machine")
+
     def _add_to_directory(self, path: str) -> None:
         while path:
             directory, _, name = path.rpartition("/")
+            if directory not in self._children:
+                self._keep(len(directory))
             names = self._children.setdefault(directory, set())
             if name in names:
                 return

@@ -78,7 +78,7 @@ class FactError(NumaprobeError, ValueError):
         self.where = printable(where)
         self.text = shown if len(shown) <= 60 else shown[:57] + "..."
         self.reason = reason
-        super().__init__(f"{where}: {reason}: {self.text!r}" if self.text else f"{where}: {reason}")
+        super().__init__(f"{self.where}: {reason}" + (f": '{self.text}'" if self.text else ""))
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.where, self.text, self.reason)

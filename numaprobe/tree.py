@@ -28,6 +28,11 @@ class Tree:
             self._files.close()
             self._files = Files(root, regular=True)
 
+    @property
+    def files(self) -> Files | None:
+        """What can be held open below this tree; None where links are resolved here, and nothing can be."""
+        return None if self._resolves else self._files
+
     def read(self, paths: Sequence[str], base: str = "") -> list[bytes | int]:
         if not self._resolves:
             return self._files.read(paths, base)

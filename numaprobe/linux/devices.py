@@ -38,7 +38,7 @@ def collect(source: Source) -> tuple[DeviceFacts, ...] | None:
 
 
 def _code(where: str, content: bytes) -> int:
-    try:
-        return int(content.strip(b"\0 \n"), 16)
-    except ValueError:
-        raise FactError(where, content, "not a hexadecimal number") from None
+    digits = content.strip(b"\0 \n").removeprefix(b"0x")
+    if not digits or digits.strip(b"0123456789abcdefABCDEF"):
+        raise FactError(where, content, "not a hexadecimal number")
+    return int(digits, 16)

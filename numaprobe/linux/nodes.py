@@ -65,11 +65,24 @@ def huge_page_sizes(source: Source, directory: str) -> list[int]:
 
 def huge_pages(source: Source, directory: str, sizes: list[int]) -> tuple[HugePageFacts, ...]:
     """Counts per size below one directory; a size of which it has no file is left out."""
-    contents = source.read([f"hugepages-{size}kB/{count}" for size in sizes for count in COUNTS], directory)
-    return _huge_page_facts(directory, sizes, contents)
+    totals = source.read([f"hugepages-{size}kB/{COUNTS[0]}" for size in sizes], directory)
+    return huge_page_facts(directory, sizes, _with_parts(source, directory, sizes, totals))
 
 
-def _huge_page_facts(directory: str, sizes: list[int], contents: list[bytes | None]) -> tuple[HugePageFacts, ...]:
+def _with_parts(source: Source, directory: str, sizes: list[int], totals: list[bytes | None]) -> list[bytes | None]:
+    """All contents, given those with the totals: of no pages none are free and none surplus, on most machines."""
+    contents: list[bytes | None] = []
+    for size, total in zip(sizes, totals, strict=True):
+        if total is not None and total.strip() == b"0":
+            contents += [total, total, total]
+        else:
+            contents.append(total)
+            contents += source.read([f"{directory}/hugepages-{size}kB/{name}" for name in COUNTS[1:]])
+    return contents
+
+
+def huge_page_facts(directory: str, sizes: list[int], contents: list[bytes | None]) -> tuple[HugePageFacts, ...]:
+    """Facts of contents that were read already, three for each size, in the order of ``COUNTS``."""
     found = []
     for i, size in enumerate(sizes):
         counts = [
@@ -85,15 +98,16 @@ def collect(source: Source, node_ids: tuple[int, ...]) -> tuple[NodeFacts, ...]:
     """Facts of every node, its files read in one batch."""
     sizes = huge_page_sizes(source, HUGE_PAGES)
     per_node = ["cpulist", "meminfo", "distance"]
-    per_node += [f"hugepages/hugepages-{size}kB/{count}" for size in sizes for count in COUNTS]
+    per_node += [f"hugepages/hugepages-{size}kB/{COUNTS[0]}" for size in sizes]
     width = len(per_node)
     contents = source.read([f"node{node}/{name}" for node in node_ids for name in per_node], NODE)
     facts = []
     for i, node in enumerate(node_ids):
         where = f"{NODE}/node{node}"
-        cpulist, memory, distance, *counts = contents[i * width : (i + 1) * width]
+        cpulist, memory, distance, *totals = contents[i * width : (i + 1) * width]
         if sizes:
-            huge = _huge_page_facts(f"{where}/hugepages", sizes, counts)
+            counts = _with_parts(source, f"{where}/hugepages", sizes, totals)
+            huge = huge_page_facts(f"{where}/hugepages", sizes, counts)
         else:
             # Snapshots may lack the machine's own directory of sizes and have the nodes'.
             huge = huge_pages(source, f"{where}/hugepages", huge_page_sizes(source, f"{where}/hugepages"))

@@ -1,0 +1,1 @@
+"""What numaprobe costs beside others, measured on the machine that runs it."""

@@ -1,0 +1,86 @@
+"""Other programs' algorithms, written from descriptions of them. Each gives the nodes for a guest, or None.
+
+libxl: ``libxl__get_numa_candidate`` of Xen 4.20. xapi: ``topology.ml`` and ``softaffinity.ml`` of xen-api, 2026, with
+the policy best_effort. nova: ``numa_fit_instance_to_host`` of nova 29, every guest with NUMA cells asked for and the
+host's cells sorted to spread, as is its default. First-fit: the first node that has room, else the first few together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations, permutations, takewhile
+
+from .world import THREADS, Guest, World
+
+Place = Callable[[World, Guest], tuple[int, ...] | None]
+
+
+def first_fit(world: World, guest: Guest) -> tuple[int, ...] | None:
+    for node in range(world.nodes):
+        if world.free[node] >= guest.memory and world.cpus >= guest.vcpus:
+            return (node,)
+    taken: list[int] = []
+    for node in range(world.nodes):
+        taken.append(node)
+        if sum(world.free[n] for n in taken) >= guest.memory and len(taken) * world.cpus >= guest.vcpus:
+            return tuple(taken)
+    return None
+
+
+def libxl(world: World, guest: Guest) -> tuple[int, ...] | None:
+    """Fewest nodes, then fewest vcpus that might run there, then most free memory; distances have no say."""
+    if world.nodes > 16:
+        return None
+    runnable = [sum(one.guest.vcpus for one in world.held.values() if n in one.nodes) for n in range(world.nodes)]
+    for size in range(-(-guest.vcpus // world.cpus), world.nodes + 1):
+        best: tuple[int, int, tuple[int, ...]] | None = None
+        for nodes in combinations(range(world.nodes), size):
+            free = sum(world.free[node] for node in nodes)
+            if free < guest.memory:
+                continue
+            key = (sum(runnable[node] for node in nodes), -free, nodes)
+            if best is None or key < best:
+                best = key
+        if best is not None:
+            return best[2]
+    return None
+
+
+class Xapi:
+    """All sets by worst and then mean distance; of the nearest that fit, the one that was chosen least so far."""
+
+    def __init__(self, world: World) -> None:
+        cost = world.distances
+        sets = []
+        for size in range(1, world.nodes + 1):
+            for nodes in combinations(range(world.nodes), size):
+                pairs = [cost[a][b] for a in nodes for b in nodes]
+                sets.append((max(pairs), sum(pairs) / len(pairs), nodes))
+        self.sets = sorted(sets)
+        self.usage = [0] * world.nodes
+
+    def __call__(self, world: World, guest: Guest) -> tuple[int, ...] | None:
+        cores = world.cpus // THREADS
+        fitting = (
+            one
+            for one in self.sets
+            if len(one[2]) * cores >= guest.vcpus and sum(world.free[node] for node in one[2]) >= guest.memory
+        )
+        first = next(fitting, None)
+        if first is None:
+            # Without a candidate the guest is started with no affinity: on every node.
+            return tuple(range(world.nodes)) if sum(world.free) >= guest.memory else None
+        alike = [first, *takewhile(lambda one: abs(one[1] - first[1]) < 1e-3, fitting)]
+        chosen = min(alike, key=lambda one: (sum(self.usage[node] for node in one[2]), one[2]))[2]
+        for node in chosen:
+            self.usage[node] += 1
+        return chosen
+
+
+def nova(world: World, guest: Guest) -> tuple[int, ...] | None:
+    """The first nodes that hold one guest cell each, the emptiest first; a guest cell is never split."""
+    load = world.load()
+    order = sorted(range(world.nodes), key=lambda node: (-world.free[node], load[node]))
+    memory, vcpus = guest.memory // guest.cells, -(-guest.vcpus // guest.cells)
+    able = [node for node in order if world.free[node] >= memory and world.cpus >= vcpus]
+    return next(permutations(able, guest.cells), None)

@@ -1,0 +1,79 @@
+"""One algorithm through one stream of guests."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numaprobe
+
+from .peers import Place, Xapi, first_fit, libxl, nova
+from .world import Guest, World
+
+
+@dataclass
+class Outcome:
+    """What came of a stream: the cost of each accepted guest, means over time, and seconds per decision."""
+
+    asked: int = 0
+    costs: dict[int, float] = field(default_factory=dict)
+    memory: float = 0.0
+    sharing: float = 0.0
+    fragmentation: float = 0.0
+    split: int = 0
+    seconds: float = 0.0
+
+    @property
+    def acceptance(self) -> float:
+        return len(self.costs) / self.asked
+
+
+def run(world: World, guests: Sequence[Guest], name: str, policy: str = "pack") -> Outcome:
+    """Every guest is placed when it comes, and leaves when its time is over."""
+    out = Outcome(len(guests))
+    place: Place | None = None if name == "numaprobe" else _peer(name, world)
+    leaving: list[tuple[float, int]] = []
+    asked = sum(guest.memory for guest in guests)
+    for guest in guests:
+        while leaving and leaving[0][0] <= guest.arrives:
+            world.leave(heapq.heappop(leaving)[1])
+        start = perf_counter()
+        memory = None
+        if place is None:
+            # Surveying the host is part of it; gathering its facts is not.
+            host, domains = world.host(), world.domains()
+            start = perf_counter()
+            nodes, memory = _numaprobe(host, domains, guest, policy)
+        else:
+            nodes = place(world, guest)
+        out.seconds += (perf_counter() - start) / len(guests)
+        if nodes is not None:
+            one = world.accept(guest, nodes, memory)
+            out.costs[guest.number] = world.cost(one)
+            out.memory += guest.memory / asked
+            out.split += len(nodes) > guest.cells
+            heapq.heappush(leaving, (guest.leaves, guest.number))
+        out.sharing += world.sharing() / len(guests)
+        out.fragmentation += world.fragmentation() / len(guests)
+    return out
+
+
+def _peer(name: str, world: World) -> Place:
+    return Xapi(world) if name == "xapi" else {"first-fit": first_fit, "libxl": libxl, "nova": nova}[name]
+
+
+def _numaprobe(
+    host: numaprobe.Host, domains: Sequence[numaprobe.Domain], guest: Guest, policy: str
+) -> tuple[tuple[int, ...] | None, dict[int, int] | None]:
+    for cells in (guest.cells if guest.cells > 1 else None, None):
+        try:
+            plan = numaprobe.place(
+                host, vcpus=guest.vcpus, memory=guest.memory, guest_cells=cells, domains=domains, reserve=0,
+                policy=policy, most_rejected=0,
+            )  # fmt: skip
+        except numaprobe.DoesNotFit:
+            continue
+        return plan.cells, plan.memory
+    return None, None

@@ -1,0 +1,262 @@
+"""``cpuN/topology``: what the cpus share.
+
+A file that lists the members of a package or core answers for all of them, so it is read for the first member only:
+what is opened grows with packages, dies, clusters and cores, not with cpus. Sources:
+Documentation/admin-guide/cputopology.rst, Documentation/ABI/stable/sysfs-devices-system-cpu of Linux.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from itertools import islice
+
+from .. import text
+from .source import CPU
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .source import Source
+
+
+class Level(namedtuple("Level", "name id_name lists masks")):
+    """One level of sharing: the file with its id, and the files with its members, newest name first."""
+
+    __slots__ = ()
+    name: str
+    id_name: str
+    lists: tuple[str, ...]
+    masks: tuple[str, ...]
+
+
+# core_siblings and thread_siblings became package_cpus and core_cpus in Linux 5.2, which kept the old names; the
+# lists beside the masks came with 2.6.26.
+PACKAGE = Level("package", "physical_package_id", ("package_cpus_list", "core_siblings_list"), ("core_siblings",))
+DIE = Level("die", "die_id", ("die_cpus_list",), ("die_cpus",))
+CLUSTER = Level("cluster", "cluster_id", ("cluster_cpus_list",), ("cluster_cpus",))
+CORE = Level("core", "core_id", ("core_cpus_list", "thread_siblings_list"), ("core_cpus", "thread_siblings"))
+BOOK = Level("book", "book_id", ("book_siblings_list",), ("book_siblings",))
+DRAWER = Level("drawer", "drawer_id", ("drawer_siblings_list",), ("drawer_siblings",))
+
+CAPACITY = "cpu_capacity"
+# How many groups of cpus are read at a time.
+AHEAD = 64
+# What x86 gives for a cluster that it does not know: BAD_APICID of its smp.h, in 16 bits (topology_cluster_id).
+NO_CLUSTER = 0xFFFF
+
+
+def _known(level: Level, value: int | None) -> int | None:
+    """An id, or None for what stands for no id."""
+    return None if value is None or value < 0 or (level is CLUSTER and value == NO_CLUSTER) else value
+
+
+def _path(cpu: int, name: str) -> str:
+    return f"cpu{cpu}/{name}" if name == CAPACITY else f"cpu{cpu}/topology/{name}"
+
+
+class Topology:
+    """Walks ``cpuN/topology`` level by level."""
+
+    def __init__(self, source: Source, online: tuple[int, ...], one_thread: bool) -> None:
+        self.source = source
+        self.online = online
+        self.is_online = frozenset(online)
+        self.siblings: dict[int, tuple[int, ...]] = {}
+        self.capacity: dict[int, int | None] = {}
+        self.one_thread = one_thread
+        self.package: dict[int, int | None] = {}
+        self.first: dict[str, bytes | None] = {}
+        self.first_cpu = self._first_with_topology()
+        self.has_capacity = self.first.get(CAPACITY) is not None
+
+    def _first_with_topology(self) -> int | None:
+        """The first cpu that has a topology at all; what its kernel calls the files is then known for all."""
+        modern = [name for level in (PACKAGE, DIE, CLUSTER, CORE) for name in (level.id_name, level.lists[0])]
+        modern += [BOOK.id_name, CAPACITY]
+        older = [name for level in (PACKAGE, CORE) for name in (*level.lists[1:], *level.masks)]
+        older += [name for level in (BOOK, DRAWER) for name in (level.id_name, *level.lists, *level.masks)]
+        for cpu in self.online:
+            self._try(cpu, modern)
+            if self.first[PACKAGE.lists[0]] is None or self.first[CORE.lists[0]] is None:
+                self._try(cpu, [*older, *DIE.masks, *CLUSTER.masks])
+            elif self.first[BOOK.id_name] is not None:
+                # s390 alone has books, and drawers of them.
+                self._try(cpu, [BOOK.lists[0], DRAWER.id_name, DRAWER.lists[0]])
+            if any(content is not None for name, content in self.first.items() if name != CAPACITY):
+                return cpu
+        return None
+
+    def _try(self, cpu: int, names: list[str]) -> None:
+        contents = self.source.read([_path(cpu, name) for name in names], CPU)
+        self.first.update(zip(names, contents, strict=True))
+
+    def packages(self) -> dict[int, int | None]:
+        """Id of the package by online cpu; the other levels check themselves once in each package."""
+        self.package = self.ids(PACKAGE)
+        return self.package
+
+    def ids(self, level: Level) -> dict[int, int | None]:
+        """Id by online cpu; empty if the kernel does not know the level. -1 is None: the kernel does not know."""
+        # Some recordings have the list's file empty and the mask's whole.
+        members_name = next((n for n in (*level.lists, *level.masks) if (self.first.get(n) or b"").strip()), None)
+        has_id = self.first.get(level.id_name) is not None
+        if level is CORE:
+            if self.one_thread and self._alone(members_name, level):
+                self.siblings = {cpu: (cpu,) for cpu in self.online}
+                members_name = None
+            if self.has_capacity and not (members_name or has_id):
+                self._capacities(self.online)
+        if members_name is None:
+            return self._ids_one_by_one(level) if has_id else {}
+        return self._ids_by_group(level, members_name, has_id)
+
+    def clusters(self) -> dict[int, int | None]:
+        """Id of the cluster by online cpu; to be asked for after the cores.
+
+        Where the first cluster is no more than a core, as on most of x86, lists of clusters would not save a read: one
+        id for each core is enough, because the threads of a core share all that a cluster shares.
+        """
+        members, core = self.first.get(CLUSTER.lists[0]), self.first.get(CORE.lists[0])
+        if self.first.get(CLUSTER.id_name) is None or members is None or members != core or not self.siblings:
+            return self.ids(CLUSTER)
+        first_threads = tuple([cpu for cpu in self.online if self.siblings.get(cpu, (cpu,))[0] == cpu])
+        of_core = self._ids_of(CLUSTER, first_threads)
+        return {cpu: of_core[self.siblings.get(cpu, (cpu,))[0]] for cpu in self.online}
+
+    def _alone(self, members_name: str | None, level: Level) -> bool:
+        """Whether the first cpu is its core's only online thread.
+
+        A kernel built without CONFIG_SCHED_SMT says in smt/active that there are no threads, whatever there is.
+        """
+        if members_name is None:
+            return True
+        parse = text.mask if members_name in level.masks else text.ids
+        members = parse(f"{CPU}/cpu{self.first_cpu}/topology/{members_name}", self.first[members_name] or b"")
+        return len(self.is_online.intersection(members)) == 1
+
+    def _ids_by_group(self, level: Level, members_name: str, has_id: bool) -> dict[int, int | None]:
+        """Read the files of each group's first cpu only.
+
+        In each package the first core's id is compared with that of its last thread: hypervisors and old kernels have
+        been seen to give the threads of a core different ids.
+        """
+        checked: set[int | None] = set()
+        others: list[tuple[str, bytes | None]] = []
+        parse = text.mask if members_name in level.masks else text.ids
+        with_capacity = self.has_capacity and level is CORE
+        names = [members_name]
+        if has_id:
+            names.append(level.id_name)
+        if with_capacity:
+            names.append(CAPACITY)
+        ids: dict[int, int | None] = {}
+        groups: dict[int, tuple[int, ...]] = {}
+        is_online = self.is_online
+        for cpu, contents in self._leaders(names, ids, groups):
+            directory = f"cpu{cpu}/topology/"
+            members_text = contents[0]
+            id_text = contents[1] if has_id else None
+            value = None
+            if id_text is not None:
+                value = _known(level, text.number(f"{CPU}/{directory}{level.id_name}", id_text))
+            if members_text is None:
+                ids[cpu] = value
+                continue
+            members = parse(f"{CPU}/{directory}{members_name}", members_text)
+            if not is_online.issuperset(members):
+                members = tuple([m for m in members if m in is_online])
+            if cpu not in members or not ids.keys().isdisjoint(members):
+                self.source.note(
+                    f"{CPU}/{directory}{members_name}",
+                    f"the {level.name} lists of the cpus contradict each other; each cpu is taken at its own word",
+                )
+                return self._contradicting(level, members_name, has_id)
+            package = self.package.get(cpu, cpu)
+            if level is CORE and has_id and package not in checked:
+                checked.add(package)
+                if members[-1] != cpu:
+                    others.append((f"cpu{members[-1]}/topology/{level.id_name}", id_text))
+            for member in members:
+                ids[member] = value
+                groups[member] = members
+            if with_capacity:
+                content = contents[-1]
+                capacity = None if content is None else text.number(f"{CPU}/cpu{cpu}/cpu_capacity", content)
+                for member in members:
+                    self.capacity[member] = capacity
+        if level is CORE:
+            self.siblings = groups
+        found = self.source.read([path for path, _ in others], CPU)
+        if any(content not in (id_text, None) for content, (_, id_text) in zip(found, others, strict=True)):
+            self.source.note(
+                f"{CPU}/cpu*/topology/{level.id_name}", f"cpus of one {level.name} have different ids; each has its own"
+            )
+            return self._ids_one_by_one(level)
+        return ids
+
+    def _leaders(
+        self, names: list[str], ids: dict[int, int | None], groups: dict[int, tuple[int, ...]]
+    ) -> Iterator[tuple[int, list[bytes | None]]]:
+        """Each cpu of which nothing is known yet, with the contents of its files; the caller fills ``ids`` meanwhile.
+
+        One call reads many: the next groups are expected to be shaped as the latest one. Where they are not, a file
+        too many is read, or another call is made.
+        """
+        ahead: dict[int, list[bytes | None]] = {}
+        if self.first_cpu is not None:
+            ahead[self.first_cpu] = [self.first[name] for name in names]
+        latest = self.first_cpu
+        width = len(names)
+        for position, cpu in enumerate(self.online):
+            if cpu in ids:
+                continue
+            if cpu not in ahead:
+                steps = [0] if latest is None else [member - latest for member in groups.get(latest, (latest,))]
+                next_cpus: list[int] = []
+                expected: set[int] = set()
+                for later in islice(self.online, position, None):
+                    if later not in ids and later not in expected and later not in ahead:
+                        next_cpus.append(later)
+                        if len(next_cpus) == AHEAD:
+                            break
+                        expected.update([later + step for step in steps])
+                found = self.source.read([_path(c, name) for c in next_cpus for name in names], CPU)
+                ahead = {c: found[i * width : (i + 1) * width] for i, c in enumerate(next_cpus)} | ahead
+            yield cpu, ahead.pop(cpu)
+            latest = cpu
+
+    def _ids_one_by_one(self, level: Level) -> dict[int, int | None]:
+        return self._ids_of(level, self.online)
+
+    def _ids_of(self, level: Level, cpus: tuple[int, ...]) -> dict[int, int | None]:
+        ids: dict[int, int | None] = {}
+        contents = self._files(level.id_name, cpus)
+        for cpu, content in zip(cpus, contents, strict=True):
+            value = None if content is None else text.number(f"{CPU}/cpu{cpu}/topology/{level.id_name}", content)
+            ids[cpu] = _known(level, value)
+        if level is CORE and self.has_capacity:
+            self._capacities(cpus)
+        return ids
+
+    def _files(self, name: str, cpus: tuple[int, ...]) -> list[bytes | None]:
+        """One file of each of these cpus; that of the first cpu is known already."""
+        known = [self.first[name]] if cpus and cpus[0] == self.first_cpu else []
+        rest = cpus[len(known) :]
+        return known + (self.source.read([_path(cpu, name) for cpu in rest], CPU) if rest else [])
+
+    def _contradicting(self, level: Level, members_name: str, has_id: bool) -> dict[int, int | None]:
+        if level is CORE:
+            parse = text.mask if members_name in level.masks else text.ids
+            paths = [f"cpu{cpu}/topology/{members_name}" for cpu in self.online]
+            for cpu, path, content in zip(self.online, paths, self.source.read(paths, CPU), strict=True):
+                if content is not None:
+                    members = [m for m in parse(f"{CPU}/{path}", content) if m in self.is_online]
+                    self.siblings[cpu] = tuple(sorted({cpu, *members}))
+            if self.has_capacity and not has_id:
+                self._capacities(self.online)
+        return self._ids_one_by_one(level) if has_id else {}
+
+    def _capacities(self, cpus: tuple[int, ...]) -> None:
+        for cpu, content in zip(cpus, self._files(CAPACITY, cpus), strict=True):
+            self.capacity[cpu] = None if content is None else text.number(f"{CPU}/cpu{cpu}/cpu_capacity", content)

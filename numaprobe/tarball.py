@@ -1,0 +1,50 @@
+"""Reading tar archives of unknown origin: what the standard library lets pass is refused here."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import tarfile
+from typing import IO, cast
+
+# What tar puts before a member for a long name or for extended attributes; the whole archive's own is smaller still.
+LARGEST_HEADER = 16384
+LARGEST_GLOBAL_HEADER = 1024
+HEADER_TYPES = (b"x", b"X", b"g", b"L", b"K")
+
+
+def unpacked(file: IO[bytes]) -> IO[bytes]:
+    """The file without its compression; unlike tarfile's own streams these notice that they are cut short."""
+    magic = file.read(6)
+    file.seek(0)
+    if magic.startswith(b"\x1f\x8b"):
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=file))
+    if magic.startswith(b"BZh"):
+        return cast("IO[bytes]", bz2.BZ2File(file))
+    if magic == b"\xfd7zXZ\0":
+        return cast("IO[bytes]", lzma.LZMAFile(file))
+    return file
+
+
+class CheckedHeader(tarfile.TarInfo):
+    """A header that is refused where it is too large, damaged, or missing at the end.
+
+    By itself tarfile takes an archive for whole that ends, or is damaged, between two members.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> CheckedHeader:
+        # A whole archive ends in blocks of zeros, at which tarfile stops.
+        if not buf:
+            raise tarfile.ReadError("cut short: it does not end in zeros")
+        try:
+            found = super().frombuf(buf, encoding, errors)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"a damaged header: {error}") from None
+        most = LARGEST_GLOBAL_HEADER if found.type == tarfile.XGLTYPE else LARGEST_HEADER
+        if found.type in HEADER_TYPES and found.size > most:
+            raise tarfile.ReadError("a header larger than any")
+        return found

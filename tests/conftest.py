@@ -1,0 +1,73 @@
+"""Options and fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import trees
+from hypothesis import settings
+
+settings.register_profile("plain", deadline=None, max_examples=100)
+settings.load_profile("plain")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--machines",
+        metavar="DIR",
+        default=os.environ.get("NUMAPROBE_MACHINES"),
+        help="a folder of recorded machines with their truth: SOURCE/NAME.tar.gz and truth/SOURCE/NAME.json "
+        "(default: the environment variable NUMAPROBE_MACHINES)",
+    )
+    parser.addoption("--rewrite", action="store_true", help="write the expected models of tests/fixtures anew")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test per recorded machine, or one that says how to get them."""
+    if "recorded_machine" not in metafunc.fixturenames:
+        return
+    folder = metafunc.config.getoption("machines")
+    if not folder:
+        reason = "no recorded machines: pass --machines DIR or set NUMAPROBE_MACHINES"
+        none = pytest.param(None, marks=pytest.mark.skip(reason=reason), id="none")
+        metafunc.parametrize("recorded_machine", [none], scope="module")
+        return
+    truths = sorted(Path(folder).glob("truth/*/*.json"))
+    if not truths:
+        raise pytest.UsageError(f"--machines {folder}: there is no truth/SOURCE/NAME.json in it")
+    machines = [(Path(folder), f"{truth.parent.name}/{truth.stem}") for truth in truths]
+    metafunc.parametrize("recorded_machine", machines, ids=[name for _, name in machines], scope="module")
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Callable[[Mapping[str, trees.Content]], Path]:
+    """Writes a machine (see ``trees``) below ``tmp_path/root`` and gives that directory."""
+
+    def _plant(tree: Mapping[str, trees.Content]) -> Path:
+        return trees.plant(tmp_path / "root", tree)
+
+    return _plant
+
+
+@pytest.fixture
+def nothing_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The test runs in an empty directory, which stays empty: reading an archive writes nothing anywhere."""
+    place = tmp_path / "empty"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    yield
+    assert os.listdir(place) == []
+    assert not (tmp_path / "evil").exists()
+    assert not os.path.exists("/tmp/numaprobe-evil")
+
+
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A directory that everybody may write to."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o777)
+        yield Path(name)

@@ -1,0 +1,154 @@
+"""Guests inside a real machine of four nodes, beside numastat and every line of their numa_maps."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from . import packages
+from .guest import Lab, Result
+from .guests_linux import GUESTS, HOST, script
+
+MIB = 1 << 20
+WAYS = ("by-group", "by-maps")
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """One machine with all the guests."""
+    lines = packages.missing({HOST.suite}, set())
+    if lines:
+        pytest.fail("the lab is not whole:\n" + "\n".join(lines), pytrace=False)
+    return Lab(tmp_path_factory.mktemp("lab")).boot(HOST, script(HOST))
+
+
+def domains(result: Result, name: str) -> dict[str, dict[str, Any]]:
+    return {domain["name"]: domain for domain in result.json(name)["domains"]}
+
+
+def held(text: str) -> dict[str, int]:
+    """Bytes by node that a process's maps show, without the pages of ordinary files."""
+    found = {str(node): 0 for node in range(4)}
+    for line in text.splitlines():
+        words = line.split()
+        pages = {word[1:].partition("=")[0]: int(word.partition("=")[2]) for word in words if re.match(r"N\d+=", word)}
+        values = dict(word.split("=", 1) for word in words if "=" in word)
+        memory = "file" not in values or "huge" in words or values["file"].startswith(("/memfd:", "/dev/zero", "/SYSV"))
+        if not memory and int(values.get("anon", 0)) < sum(pages.values()):
+            # Copies of a file's pages are counted where the line has but one node, as numaprobe does.
+            pages = {node: int(values.get("anon", 0)) for node in pages} if len(pages) == 1 else {}
+        for node, count in pages.items():
+            found[node] += count * int(values["kernelpagesize_kB"]) * 1024
+    return found
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_guest_is_there_by_its_name(result: Result, way: str) -> None:
+    """With its number, uuid, configured memory and vcpus."""
+    found = domains(result, way)
+    assert set(found) == set(GUESTS)
+    for name, (mib, _) in GUESTS.items():
+        guest = found[name]
+        assert guest["id"] == int(result.text(f"{name}.pid"))
+        assert (guest["kind"], guest["maximum"], guest["vcpus"]) == ("qemu", mib * MIB, 2)
+        assert guest["uuid"] == "11111111-2222-3333-4444-555555555555"
+        assert [vcpu["cpus"] for vcpu in guest["each_vcpu"]] == [[0, 1, 2, 3]] * 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_states_are_told_apart_as_far_as_the_kernel_can(result: Result, way: str) -> None:
+    """Stopped by a signal is certain; a vcpu that has used a tick to start may have run since, so that nothing is said."""
+    for name, guest in domains(result, way).items():
+        assert guest["state"] in (("stopped",) if name == "halted" else ("paused", None)), name
+
+
+def test_maps_are_counted_to_the_page(result: Result) -> None:
+    """Line by line."""
+    for name, guest in domains(result, "by-maps").items():
+        assert guest["how_from"] == f"proc/{guest['id']}/numa_maps"
+        assert guest["cells"] == held(result.text(f"{name}.maps-last")), name
+
+
+def test_groups_are_counted_to_the_page(result: Result) -> None:
+    """What is charged to a guest's group is what its maps show; a page without a node is one of the file copies."""
+    for name, guest in domains(result, "by-group").items():
+        assert guest["how_from"] == f"sys/fs/cgroup/vms/{name}/memory.numa_stat"
+        before, after = (held(result.text(f"{name}.maps-{moment}")) for moment in ("before", "after"))
+        unplaced = domains(result, "by-maps")[name]["unplaced"]
+        for node, size in guest["cells"].items():
+            assert min(before[node], after[node]) <= size <= max(before[node], after[node]) + unplaced, (name, node)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_memory_is_where_qemu_was_told_to_put_it(result: Result, way: str) -> None:
+    """All of it on one node, or the same on each."""
+    found = domains(result, way)
+    for name, node in (("bound", "1"), ("huge", "2"), ("halted", "3"), ("shared", "0")):
+        assert found[name]["cells"][node] >= GUESTS[name][0] * MIB
+        assert found[name]["affinity"]["cells"] == [int(node)]
+    for size in found["spread"]["cells"].values():
+        assert 16 * MIB <= size < 40 * MIB
+
+
+def test_numastat_has_the_same_guests_with_their_files_in_addition(result: Result) -> None:
+    """It rounds to pages of a hundredth of a MiB, and counts every mapped page of the program and its libraries."""
+    for name, guest in domains(result, "by-maps").items():
+        total = next(line for line in result.printed(f"{name}.numastat").splitlines() if line.startswith("Total"))
+        seen = [float(word) for word in total.split()[1:5]]
+        everything = {str(node): 0 for node in range(4)}
+        for line in result.text(f"{name}.maps-last").splitlines():
+            size = int((re.search(r"kernelpagesize_kB=(\d+)", line) or ["", "0"])[1]) * 1024
+            for node, pages in re.findall(r" N(\d+)=(\d+)", line):
+                everything[node] += int(pages) * size
+        for node, mib in enumerate(seen):
+            assert guest["cells"][str(node)] <= everything[str(node)] + 4096
+            assert abs(everything[str(node)] / MIB - mib) < 0.05, (name, node)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_cells_columns_add_up(result: Result, way: str) -> None:
+    """Free, free huge pages, the guests', the host's and what has no node are the cell's total."""
+    document = result.json(way)
+    for cell in document["cells"]:
+        parts = [cell["free"], cell["pooled"], cell["host"], cell["unattributed"]]
+        assert sum(parts) + sum(domain["memory"] for domain in cell["domains"]) == cell["total"]
+    assert {cell["id"]: cell["pooled"] for cell in document["cells"]} == {0: 0, 1: 0, 2: 8 * 2 * MIB, 3: 0}
+
+
+def test_a_group_can_be_asked_for_by_its_path(result: Result) -> None:
+    """One guest's has what the guest has, the one above has all of them."""
+    alone, every = result.json("group-alone")["domains"]
+    found = domains(result, "by-group")
+    assert alone["cells"] == found["bound"]["cells"]
+    assert every["memory"] == sum(guest["memory"] for guest in found.values())
+
+
+def test_without_root_what_may_not_be_read_is_unknown(result: Result) -> None:
+    """Control groups are for everybody to read, maps of others are not; nothing is guessed."""
+    for guest in domains(result, "unprivileged").values():
+        assert guest["how"] in ("exact", "unknown")
+        if guest["how"] == "exact":
+            assert guest["how_from"].endswith("memory.numa_stat")
+
+
+def test_a_recording_answers_as_the_machine_did(result: Result) -> None:
+    """With its domains in it."""
+    result.printed("recorded")
+    run = subprocess.run(
+        [sys.executable, "-m", "numaprobe", "domains", "--json", "--recording", result.out / "host.tar.gz"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    import json
+
+    replayed = {domain["name"]: domain for domain in json.loads(run.stdout)["domains"]}
+    for name, guest in domains(result, "by-group").items():
+        assert {key: replayed[name][key] for key in ("cells", "state", "uuid", "vcpus", "how")} == {
+            key: guest[key] for key in ("cells", "state", "uuid", "vcpus", "how")
+        }

@@ -1,0 +1,374 @@
+"""Archives from strangers: nothing is written, nothing is reached outside, little memory is taken, one line is said."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import subprocess
+import sys
+import tarfile
+import textwrap
+from errno import EFBIG
+from pathlib import Path
+
+import pytest
+from archives import COMPRESSIONS, Plant, answer_or_line, archive, entry, refused, small, two_cells
+from hypothesis import given
+from hypothesis import strategies as st
+from trees import CPU, NODE, Machine, machine, pack
+
+import numaprobe
+from numaprobe import RecordingError
+from numaprobe.archive import MANIFEST, Archive
+
+pytestmark = pytest.mark.usefixtures("nothing_written")
+
+
+# --- evil ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "sys/../../evil", "x/../../../tmp/numaprobe-evil", "/../evil", "./../evil", ".."]
+)
+def test_a_path_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
+    path = archive(tmp_path, pack(small(), members=[(entry(name, size=4), b"evil")]))
+    assert "out of the archive" in refused(path)
+
+
+def test_an_absolute_path_stays_inside(tmp_path: Path) -> None:
+    path = archive(tmp_path, pack(small(), members=[(entry("/tmp/numaprobe-evil", size=4), b"evil")]))
+    assert Archive(path).read(["tmp/numaprobe-evil"]) == [b"evil"]
+
+
+@pytest.mark.parametrize(
+    "target", ["/etc/passwd", "../../../../../../../../../../etc/passwd", "//etc/passwd", "/proc/self/root/etc/passwd"]
+)
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_a_link_that_leads_out_finds_nothing(tmp_path: Path, target: str, kind: bytes) -> None:
+    tree = small()
+    del tree[f"{NODE}/node1/meminfo"]
+    path = archive(tmp_path, pack(tree, members=[(entry(f"{NODE}/node1/meminfo", kind, target), b"")]))
+    assert numaprobe.probe(recording=path).cell(1).memory.total is None
+
+
+def test_a_file_written_through_a_link_to_the_outside_is_not_written(tmp_path: Path) -> None:
+    """The classic: a link to a directory outside, then a member below it."""
+    members = [(entry("out", tarfile.SYMTYPE, str(tmp_path)), b""), (entry("out/evil", size=4), b"evil")]
+    numaprobe.probe(recording=archive(tmp_path, pack(small(), members=members)))
+
+
+@pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, b"Z"])
+def test_devices_and_pipes_are_passed_over(tmp_path: Path, kind: bytes) -> None:
+    tree = small()
+    del tree[f"{NODE}/node1/meminfo"]
+    path = archive(tmp_path, pack(tree, members=[(entry(f"{NODE}/node1/meminfo", kind), b"")]))
+    assert numaprobe.probe(recording=path).cell(1).memory.total is None
+
+
+def test_a_file_larger_than_any_is_noted_and_not_kept(tmp_path: Path) -> None:
+    tree = small()
+    del tree[f"{NODE}/node1/meminfo"]
+    size = (64 << 20) + 1
+    path = archive(
+        tmp_path, gzip.compress(pack(tree, members=[(entry(f"{NODE}/node1/meminfo", size=size), bytes(size))]), 1)
+    )
+    host = numaprobe.probe(recording=path)
+    assert host.cell(1).memory.total is None
+    assert any(os.strerror(EFBIG) in note.text for note in host.notes)
+
+
+MEASURED = r"""
+import re, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+import numaprobe
+try:
+    numaprobe.probe(recording=sys.argv[1])
+except numaprobe.NumaprobeError as error:
+    print("refused", error)
+print(int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) >> 10)
+"""
+
+
+def peak_mib(path: Path) -> tuple[str, int]:
+    """What a fresh interpreter says of an archive, and the most memory that it took."""
+    run = subprocess.run(
+        [sys.executable, "-c", MEASURED, str(path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 0, run.stderr[-500:]
+    *said, peak = run.stdout.splitlines()
+    return " ".join(said), int(peak)
+
+
+def bomb(size_mib: int, header: tarfile.TarInfo) -> bytes:
+    """A compressed archive whose header promises a long text, and holds it."""
+    header.size = size_mib << 20
+    chunk = gzip.compress(b"a" * (1 << 20))
+    return gzip.compress(header.tobuf(tarfile.GNU_FORMAT)) + chunk * size_mib + gzip.compress(pack(small()))
+
+
+def test_a_name_of_gigabytes_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    for kind in (
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+    ):
+        said, peak = peak_mib(archive(tmp_path, bomb(200, entry("././@LongLink", kind))))
+        assert said.startswith("refused")
+        assert peak < 100
+
+
+@pytest.mark.parametrize("deep", ["name", "link", "hard link"])
+def test_a_path_of_thousands_of_parts_is_refused_or_costs_nothing(tmp_path: Path, deep: str) -> None:
+    path = "a/" * 30000 + "b"
+    member = {
+        "name": entry(path),
+        "link": entry(f"{NODE}/node0/hugepages", tarfile.SYMTYPE, path),
+        "hard link": entry(f"{NODE}/node0/access0", tarfile.LNKTYPE, path),
+    }[deep]
+    _, peak = peak_mib(archive(tmp_path, pack(small(), kind=tarfile.PAX_FORMAT, members=[(member, b"")])))
+    assert peak < 100
+
+
+def test_many_deep_paths_are_bounded_together(tmp_path: Path) -> None:
+    members = [(entry(f"{i}/" + "x" * 62 + ("/" + "x" * 62) * 61), b"") for i in range(6000)]
+    _, peak = peak_mib(archive(tmp_path, gzip.compress(pack(small(), kind=tarfile.GNU_FORMAT, members=members), 1)))
+    assert peak < 700
+
+
+def test_attributes_of_the_whole_archive_are_bounded(tmp_path: Path) -> None:
+    """Each member gets a copy of them."""
+    out = io.BytesIO()
+    with tarfile.open(
+        fileobj=out, mode="w", format=tarfile.PAX_FORMAT, pax_headers={f"k{i}": "v" for i in range(20000)}
+    ) as tar:
+        for i in range(2000):
+            tar.addfile(entry(f"{NODE}/x{i}"))
+    _, peak = peak_mib(archive(tmp_path, out.getvalue()))
+    assert peak < 100
+
+
+def test_more_than_a_machine_could_have_is_refused(tmp_path: Path) -> None:
+    chunk = gzip.compress(b"\0" * (16 << 20))
+    huge = entry("big", size=5 << 30)
+    path = archive(tmp_path, gzip.compress(huge.tobuf(tarfile.GNU_FORMAT)) + chunk * 4)
+    assert "too large" in refused(path)
+
+
+@pytest.mark.parametrize("size", [-1, -512, -(1 << 40)])
+def test_a_negative_size_is_refused(tmp_path: Path, size: int) -> None:
+    header = bytearray(entry("x").tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = size.to_bytes(12, "big", signed=True)
+    header[148:156] = b"        "
+    header[148:156] = b"%06o\0 " % sum(header)
+    refused(archive(tmp_path, bytes(header) + pack(small())))
+
+
+# --- cut and damaged -------------------------------------------------------------------------------------------
+
+
+def whole_and_cuts(content: bytes) -> list[int]:
+    end = len(content.rstrip(b"\0"))
+    return list(range(0, end, 512))
+
+
+def test_a_plain_archive_cut_at_any_block_is_refused(tmp_path: Path) -> None:
+    content = pack(machine({0: [0]}))
+    for length in whole_and_cuts(content):
+        refused(archive(tmp_path, content[:length]))
+    for length in (1, 100, 511, 513, 700, 1000, 1535):
+        refused(archive(tmp_path, content[:length]))
+
+
+def test_an_own_recording_cut_at_any_block_is_refused(plant: Plant, tmp_path: Path) -> None:
+    path = tmp_path / "host.tar"
+    tree = two_cells()
+    for node in (0, 2):
+        tree[f"{NODE}/node{node}/access0/initiators/node0"] = None
+    numaprobe.record(path, root=plant(tree))
+    content = path.read_bytes()
+    for length in whole_and_cuts(content):
+        path.write_bytes(content[:length])
+        refused(path)
+
+
+@pytest.mark.parametrize("compression", ["tar.gz", "tar.bz2", "tar.xz"])
+def test_a_compressed_archive_cut_anywhere_is_refused_or_lost_only_its_padding(
+    tmp_path: Path, compression: str
+) -> None:
+    content = COMPRESSIONS[compression](pack(small()))
+    wanted = numaprobe.probe(recording=archive(tmp_path, content))
+    step = max(1, len(content) // 150)
+    for length in range(0, len(content), step):
+        path = archive(tmp_path, content[:length])
+        try:
+            found = numaprobe.probe(recording=path)
+        except RecordingError:
+            continue
+        assert found == wanted, f"cut at {length} of {len(content)}"
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_a_flipped_bit_gives_an_answer_or_one_clear_error(tmp_path: Path, compression: str) -> None:
+    content = bytearray(COMPRESSIONS[compression](pack(small())))
+    for position in range(0, len(content), max(1, len(content) // 200)):
+        content[position] ^= 0x55
+        path = archive(tmp_path, bytes(content))
+        answer_or_line(path)
+        content[position] ^= 0x55
+
+
+def test_a_damaged_header_in_the_middle_is_no_end(tmp_path: Path) -> None:
+    tree = small()
+    content = bytearray(pack(tree))
+    second = content.index(f"{NODE}/node1/cpulist".encode())
+    content[second + 20] ^= 1
+    refused(archive(tmp_path, bytes(content)))
+
+
+@given(st.binary(max_size=2000))
+def test_any_bytes_are_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    refused(archive(tmp_path_factory.mktemp("any"), content))
+
+
+@given(st.data())
+def test_a_header_of_any_bytes_with_a_right_checksum_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    header = bytearray(entry("sys/x", size=10).tobuf(tarfile.GNU_FORMAT))
+    header[156] = data.draw(st.sampled_from(list(b"01234567LKxgXSDNVAM\0Z")))
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(st.integers(0, 500))
+        piece = data.draw(st.binary(min_size=1, max_size=12))
+        header[at : at + len(piece)] = piece
+    del header[512:]
+    header[148:156] = b"        "
+    header[148:156] = b"%06o\0 " % sum(header)
+    body = data.draw(
+        st.binary(max_size=60)
+        | st.sampled_from([b"30 GNU.sparse.map=1,2,3,4,x\n", b"11 size=-5\n", b"22 GNU.sparse.major=1\n", b"9 a=b\n0 "])
+    )
+    path = archive(tmp_path_factory.mktemp("header"), bytes(header) + body.ljust(512, b"\0") + pack(small()))
+    answer_or_line(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0" * 10240,
+        b"\0" * 512,
+        b"not a tar archive\n",
+        gzip.compress(b""),
+        gzip.compress(b"no"),
+        bz2.compress(b""),
+        lzma.compress(b""),
+        b"\x1f\x8b",
+        b"BZh",
+        b"\xfd7zXZ\0",
+        b"\x28\xb5\x2f\xfd" + b"x" * 100,
+        b"PK\x03\x04" + b"x" * 600,
+    ],
+    ids=[
+        "nothing",
+        "zeros",
+        "a block of zeros",
+        "text",
+        "gzip of nothing",
+        "gzip of text",
+        "bzip2 of nothing",
+        "xz of nothing",
+        "start of gzip",
+        "start of bzip2",
+        "start of xz",
+        "zstd",
+        "zip",
+    ],
+)
+def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
+    refused(archive(tmp_path, content))
+
+
+def test_an_archive_without_a_machine_is_refused(tmp_path: Path) -> None:
+    assert "no machine" in refused(archive(tmp_path, pack({"readme": "x", "etc/passwd": "x"})))
+
+
+def test_two_machines_in_one_archive_are_refused(tmp_path: Path) -> None:
+    tree: Machine = {}
+    for name in ("one", "two\x1b[31m"):
+        tree.update({f"{name}/{path}": content for path, content in small().items()})
+    line = refused(archive(tmp_path, pack(tree)))
+    assert "2 machines" in line
+
+
+@pytest.mark.parametrize("what", ["none", "directory", "fifo", "device"])
+def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path, what: str) -> None:
+    path = tmp_path / what
+    if what == "directory":
+        path.mkdir()
+    elif what == "fifo":
+        os.mkfifo(path)
+    elif what == "device":
+        path = Path("/dev/zero")
+    refused(path)
+
+
+MANIFESTS: dict[str, object] = {
+    "not json": b"{",
+    "not text": b"\xff\xfe\0",
+    "a list": [],
+    "a number": 5,
+    "deep": b"[" * 100_000,
+    "a long number": b'{"schema":"numaprobe-recording/1","errors":{},"files":' + b"9" * 10_000 + b"}",
+    "no errors": {"schema": "numaprobe-recording/1", "files": 0},
+    "errors are a list": {"schema": "numaprobe-recording/1", "files": 0, "errors": ["x"]},
+    "errno is text": {"schema": "numaprobe-recording/1", "files": 0, "errors": {"x": "EIO"}},
+    "errno is 0": {"schema": "numaprobe-recording/1", "files": 0, "errors": {"x": 0}},
+    "errno is negative": {"schema": "numaprobe-recording/1", "files": 0, "errors": {"x": -5}},
+    "errno is no errno": {"schema": "numaprobe-recording/1", "files": 0, "errors": {f"{NODE}/node0/distance": 10**20}},
+    "errno is true": {"schema": "numaprobe-recording/1", "files": 0, "errors": {"x": True}},
+    "files are text": {"schema": "numaprobe-recording/1", "files": "3", "errors": {}},
+    "too few files": {"schema": "numaprobe-recording/1", "files": 10_000, "errors": {}},
+    "another schema": {"schema": "numaprobe-recording/2", "files": 0, "errors": {}},
+    "no schema": {"files": 0, "errors": {}},
+    "schema is a list": {"schema": [1], "files": 0, "errors": {}},
+}
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS.values(), ids=MANIFESTS)
+def test_a_damaged_manifest_is_refused(tmp_path: Path, manifest: object) -> None:
+    tree: Machine = {MANIFEST: manifest if isinstance(manifest, bytes) else json.dumps(manifest), **small()}
+    if isinstance(manifest, dict) and manifest.get("files") == 0:
+        tree[MANIFEST] = json.dumps({**manifest, "files": len(tree) - 1})
+    refused(archive(tmp_path, pack(tree)))
+
+
+def test_a_manifest_is_looked_for_only_beside_the_machine(tmp_path: Path) -> None:
+    path = archive(tmp_path, pack({f"{CPU}/{MANIFEST}": "{", **small()}))
+    assert Archive(path).manifest is None
+
+
+def test_reading_an_archive_leaves_no_descriptor(tmp_path: Path) -> None:
+    good, bad = archive(tmp_path, pack(small()), "good"), archive(tmp_path, b"bad", "bad")
+    code = textwrap.dedent("""
+        import os, sys, warnings
+        warnings.simplefilter("error")
+        import numaprobe, tarfile
+        numaprobe.probe(recording=sys.argv[1])
+        before = sorted(os.listdir("/proc/self/fd"))
+        for _ in range(20):
+            numaprobe.probe(recording=sys.argv[1])
+            try:
+                numaprobe.probe(recording=sys.argv[2])
+            except numaprobe.RecordingError:
+                pass
+        assert sorted(os.listdir("/proc/self/fd")) == before
+    """)
+    run = subprocess.run([sys.executable, "-c", code, str(good), str(bad)], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")

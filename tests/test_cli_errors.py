@@ -1,0 +1,279 @@
+"""The command line when something is wrong: one line, a status, and never a traceback or half a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+from pathlib import Path
+
+import pytest
+from commands import PYTHON, Plant, complaint, run, two_cells, unprivileged
+from trees import CPU, NODE, Content, machine, pack
+from trees import plant as plant_at
+
+from numaprobe.cli import main
+
+# --- wrong use -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("bogus",),
+        ("show", "--bogus"),
+        ("--bogus",),
+        ("show", "extra"),
+        ("free", "--cell"),
+        ("free", "--cell", "x"),
+        ("free", "--cell", "1.5"),
+        ("record",),
+        ("export",),
+        ("export", "bogus"),
+        ("record", "x.zip"),
+        ("show", "--source", "bogus"),
+        ("show", "--root"),
+        ("show", "--root", "/", "--recording", "x"),
+        ("",),
+        ("show", "--source"),
+        ("show", "bog\nus\x1b[31m"),
+    ],
+    ids=repr,
+)
+def test_wrong_use_is_one_line_and_status_2(words: tuple[str, ...]) -> None:
+    complaint(2, *words)
+
+
+def test_a_cell_that_is_not_there_is_wrong_use(plant: Plant) -> None:
+    assert "there is no cell 7" in complaint(2, "free", "--cell", "7", "--root", plant(two_cells()))
+    complaint(2, "free", "--cell", "-1", "--root", plant_at(Path(str(plant({}))) / "again", two_cells()))
+
+
+# --- bad input -------------------------------------------------------------------------------------------------
+
+BAD: dict[str, tuple[dict[str, Content], str]] = {
+    "a cpulist that does not end": (
+        {f"{NODE}/node0/cpulist": "0-\n"},
+        f"{NODE}/node0/cpulist: a range without an end: '0-'",
+    ),
+    "a cpulist of words": ({f"{NODE}/node1/cpulist": "none\n"}, f"{NODE}/node1/cpulist"),
+    "a distance row one short": (
+        {f"{NODE}/node1/distance": "10\n"},
+        f"{NODE}/node1/distance: has 1 columns for 2 nodes",
+    ),
+    "a distance row one long": ({f"{NODE}/node1/distance": "10 20 30\n"}, f"{NODE}/node1/distance"),
+    "a distance of a word": ({f"{NODE}/node0/distance": "10 x\n"}, f"{NODE}/node0/distance"),
+    "a negative distance": ({f"{NODE}/node0/distance": "10 -20\n"}, f"{NODE}/node0/distance"),
+    "a binary meminfo": ({f"{NODE}/node0/meminfo": bytes(range(256)) * 16}, f"{NODE}/node0/meminfo"),
+    "an empty meminfo": ({f"{NODE}/node0/meminfo": ""}, f"{NODE}/node0/meminfo"),
+    "a meminfo without its total": ({f"{NODE}/node0/meminfo": "Node 0 MemFree: 5 kB\n"}, "has no MemTotal"),
+    "a meminfo without a number": ({f"{NODE}/node0/meminfo": "Node 0 MemTotal: lots\n"}, f"{NODE}/node0/meminfo"),
+    "a list of online cpus backwards": ({f"{CPU}/online": "7-0\n"}, f"{CPU}/online"),
+    "a list of online nodes of bytes": ({f"{NODE}/online": b"\xff\xfe\x1b[31m\n"}, f"{NODE}/online"),
+    "an id beyond any machine": ({f"{CPU}/online": "0-99999999\n"}, f"{CPU}/online"),
+    "a package that is no number": (
+        {f"{CPU}/cpu0/topology/physical_package_id": "zero\n"},
+        "cpu0/topology/physical_package_id",
+    ),
+    "a mask that is none": ({f"{NODE}/node0/cpulist": b"\0" * 4096, f"{NODE}/node0/cpumap": "xyz\n"}, "node0/cpumap"),
+    "a zoneinfo without nodes": ({"proc/zoneinfo": "Node , zone DMA\n"}, "proc/zoneinfo"),
+    "a huge page count of words": (
+        {
+            "sys/kernel/mm/hugepages/hugepages-2048kB": None,
+            f"{NODE}/node0/hugepages/hugepages-2048kB/nr_hugepages": "x\n",
+        },
+        "hugepages-2048kB/nr_hugepages",
+    ),
+    "a device's node of words": ({"sys/bus/pci/devices/0000:00:00.0/numa_node": "near\n"}, "0000:00:00.0/numa_node"),
+    "a device's class of words": ({"sys/bus/pci/devices/0000:00:00.0/class": "0xzz\n"}, "0000:00:00.0/class"),
+    "a quota of one word": (
+        {
+            "proc/self/cgroup": "0::/a\n",
+            "proc/self/mountinfo": "1 1 0:1 / /sys/fs/cgroup rw - cgroup2 none rw\n",
+            "sys/fs/cgroup/a/cpu.max": "max\n",
+        },
+        "sys/fs/cgroup/a/cpu.max",
+    ),
+    "allowed cpus that are none": ({"proc/self/status": "Cpus_allowed_list:\t0-\n"}, "proc/self/status"),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), BAD.values(), ids=BAD)
+def test_a_file_that_makes_no_sense_is_one_line_that_names_it(
+    plant: Plant, change: dict[str, Content], said: str
+) -> None:
+    root = plant({**two_cells(), **change})
+    assert said in complaint(1, "show", "--root", root)
+
+
+@pytest.mark.parametrize("kind", ["none", "file", "empty directory", "empty name", "link loop"])
+@pytest.mark.parametrize("command", ["show", "free", "export json"])
+def test_a_root_that_is_none_is_one_line(tmp_path: Path, kind: str, command: str) -> None:
+    path = tmp_path / "here"
+    if kind == "file":
+        path.write_text("x")
+    elif kind == "empty directory":
+        path.mkdir()
+    elif kind == "link loop":
+        path.symlink_to(path)
+    complaint(1, *command.split(), "--root", "" if kind == "empty name" else path)
+
+
+@pytest.mark.parametrize("option", ["--root", "--recording"])
+def test_a_place_without_permission_is_one_line(open_place: Path, option: str) -> None:
+    path = open_place / "closed"
+    path.mkdir(mode=0)
+    status, out, err = unprivileged(open_place, "show", option, path / "x")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert err == f"numaprobe: {path}/x: Permission denied\n"
+
+
+def test_a_bad_recording_is_one_line(tmp_path: Path) -> None:
+    whole = pack(two_cells())
+    for content in (b"", b"text\n", whole[: len(whole) // 2], whole[:700], pack({"x": "y"})):
+        path = tmp_path / "x.tar.gz"
+        path.write_bytes(content)
+        for command in (("show",), ("free",), ("export", "json")):
+            complaint(1, *command, "--recording", path)
+    for path in (tmp_path / "none", tmp_path):
+        complaint(1, "--recording", path)
+
+
+def test_one_unreadable_attribute_gives_the_rest_and_a_note(plant: Plant) -> None:
+    tree = two_cells()
+    for name in ("distance", "cpulist"):
+        tree[f"{NODE}/node1/{name}"] = None
+    done = run("show", "--json", "--root", plant(tree))
+    found = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert found["cells"][0]["distances"] == {"0": 10, "1": 21}
+    assert (found["cells"][1]["distances"], found["cells"][1]["cpus"]) == (None, None)
+    assert found["cells"][1]["memory"]["total"] == 4 << 30
+    assert {note["where"] for note in found["notes"]} >= {"node1/distance", "node1/cpulist"}
+
+
+def test_asking_xen_where_there_is_none_is_one_line(plant: Plant) -> None:
+    complaint(1, "show", "--source", "xen", "--root", plant(two_cells()))
+
+
+# --- writing ---------------------------------------------------------------------------------------------------
+
+
+def test_export_writes_a_file_whole_or_leaves_the_old_one(plant: Plant, tmp_path: Path) -> None:
+    root, target = plant(two_cells()), tmp_path / "host.json"
+    assert run("export", "json", "-o", target, "--root", root).stdout == ""
+    before = target.read_text()
+    assert len(json.loads(before)["cells"]) == 2
+    complaint(1, "export", "json", "-o", target, "--root", tmp_path / "none")
+    assert target.read_text() == before
+    assert sorted(os.listdir(tmp_path)) == ["host.json", "root"]
+
+
+def test_export_replaces_the_file_and_never_writes_into_it(plant: Plant, tmp_path: Path) -> None:
+    """A reader that has the old file open keeps the old content."""
+    root, target = plant(two_cells()), tmp_path / "host.json"
+    target.write_text("old")
+    with target.open() as reader:
+        assert main(["export", "json", "-o", str(target), "--root", str(root)]) == 0
+        assert reader.read() == "old"
+    assert target.read_text().startswith("{")
+
+
+@pytest.mark.parametrize("command", ["export json -o", "record"])
+def test_a_place_that_cannot_be_written_is_one_line_with_its_name(plant: Plant, tmp_path: Path, command: str) -> None:
+    root = plant(two_cells())
+    name = "host.tar" if command == "record" else "host.json"
+    line = complaint(1, *command.split(), tmp_path / "none" / name, "--root", root)
+    assert f"{tmp_path}/none/{name}: No such file or directory" in line
+    (tmp_path / name).mkdir()
+    complaint(1, *command.split(), tmp_path / name, "--root", root)
+    assert sorted(os.listdir(tmp_path)) == sorted([name, "root"])
+
+
+def test_export_into_a_pipe_or_a_device(plant: Plant) -> None:
+    root = plant(two_cells())
+    assert json.loads(run("export", "json", "-o", "/dev/stdout", "--root", root).stdout)["source"] == "linux"
+    assert run("export", "json", "-o", "/dev/null", "--root", root).returncode == 0
+    assert os.path.exists("/dev/null")
+
+
+def test_record_then_read_the_recording(plant: Plant, tmp_path: Path) -> None:
+    root, target = plant(two_cells()), tmp_path / "host.tar.xz"
+    done = run("record", target, "--root", root)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert run("show", "--recording", target).stdout == run("show", "--root", root).stdout
+    assert run("--json", "--recording", target).stdout == run("--json", "--root", root).stdout
+
+
+def test_a_reader_that_goes_away_is_no_error(plant: Plant) -> None:
+    root = plant(machine({i: list(range(i * 64, i * 64 + 64)) for i in range(16)}))
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [PYTHON, "-m", "numaprobe", "--json", "--root", str(root)], stdout=write, stderr=subprocess.PIPE, check=False
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_full_disk_is_one_line_and_status_1(plant: Plant) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [PYTHON, "-m", "numaprobe", "--root", str(plant(two_cells()))],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("numaprobe: ")
+    assert done.stderr.count("\n") == 1
+    assert "No space left" in done.stderr
+
+
+def test_closed_standard_streams_give_no_traceback(plant: Plant) -> None:
+    root = plant(two_cells())
+
+    def shell(words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh", "-c", f"exec {PYTHON} -m numaprobe {words}"], capture_output=True, text=True, check=False
+        )
+
+    done = shell(f"--root {root} >&-")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert shell("bogus 2>&-").returncode == 2
+    assert shell(f"--root {root} 2>&- <&-").returncode == 0
+
+
+def test_an_interrupt_gives_no_traceback(tmp_path: Path) -> None:
+    code = "import signal, sys\nfrom numaprobe import cli\ncli._command = lambda name: lambda options, out: signal.raise_signal(signal.SIGINT)\nsys.exit(cli.main([]))"
+    done = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_terminal_is_filled_and_not_more(plant: Plant) -> None:
+    """On a terminal the width is its own."""
+    import fcntl
+    import struct
+    import termios
+
+    root = plant(machine({i: [2 * i, 2 * i + 1] for i in range(24)}))
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
+    process = subprocess.Popen([PYTHON, "-m", "numaprobe", "--root", str(root)], stdout=follower, stderr=follower)
+    os.close(follower)
+    text = b""
+    while True:
+        try:
+            piece = os.read(leader, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        text += piece
+    os.close(leader)
+    assert process.wait() == 0
+    assert max(len(line) for line in text.decode().splitlines()) <= 80

@@ -1,0 +1,241 @@
+"""Who may import whom: a layer knows those below it, and what it imports costs little."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numaprobe
+
+PACKAGE = Path(numaprobe.__file__).parent
+
+# Layers from the bottom. A module belongs to the one that names it or the package it is in.
+LAYERS: dict[str, tuple[str, ...]] = {
+    "bytes": ("_fast",),
+    "errors": ("errors", "version", "whole_file"),
+    "ports": ("ports", "links"),
+    "text": ("text",),
+    "linux facts": ("linux.facts",),
+    "xen facts": ("xen.facts",),
+    "linux": ("linux",),
+    "xen": ("xen",),
+    "model": ("model", "domain_model"),
+    "build": ("build", "build_xen", "build_domains"),
+    "document": ("document",),
+    "readers": ("tree", "archive", "tarball", "transcript", "xenstore"),
+    "sources": (
+        "sources",
+        "probe",
+        "recorder",
+        "holdings",
+        "rates",
+        "sample",
+        "sample_files",
+        "sample_linux",
+        "sample_xen",
+        "sampler",
+    ),
+    "advice": ("place", "placement", "export"),
+    "changes": ("apply",),
+    "public": ("",),
+    "programs": ("cli", "pin", "contrib", "__main__"),
+}
+
+# What each may import beside its own layer and, for all but the lowest two, the errors.
+MAY_IMPORT: dict[str, set[str]] = {
+    "bytes": set(),
+    "errors": set(),
+    "ports": set(),
+    "text": {"bytes"},
+    "linux facts": set(),
+    "xen facts": set(),
+    "linux": {"text", "ports", "linux facts"},
+    "xen": {"text", "ports", "xen facts"},
+    "model": set(),
+    "build": {"model", "linux facts", "xen facts"},
+    "document": {"model"},
+    "readers": {"bytes", "ports", "xen"},
+    "sources": {
+        "bytes",
+        "ports",
+        "text",
+        "linux",
+        "xen",
+        "linux facts",
+        "xen facts",
+        "model",
+        "build",
+        "document",
+        "readers",
+    },
+    "advice": {"model", "document"},
+    "public": {"model", "build", "sources", "advice", "document"},
+    "changes": {"bytes", "xen"},
+    "programs": {"public", "document", "changes"},
+}
+
+# Methods of a value that are made by a layer above it, imported when they are called.
+LATE = {("model", "document")}
+
+SLOW = {
+    "psutil",
+    "json",
+    "argparse",
+    "ctypes",
+    "logging",
+    "tarfile",
+    "dataclasses",
+    "typing",
+    "re",
+    "inspect",
+    "subprocess",
+    "asyncio",
+}
+
+
+def modules() -> dict[str, ast.Module]:
+    """Syntax trees by name below the package; a package is named like its directory, the whole one by nothing."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(part for part in parts if part != "__init__")] = ast.parse(path.read_text("utf-8"), str(path))
+    return found
+
+
+def layer_of(module: str) -> str | None:
+    name = module
+    while True:
+        for layer, names in LAYERS.items():
+            if name in names:
+                return layer
+        if "." not in name:
+            return None
+        name = name.rpartition(".")[0]
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def imports(module: str, tree: ast.AST, known: set[str], *, late: bool = False) -> Iterator[tuple[str, bool]]:
+    """Modules of ours that are imported at run time, and whether that waits for a call."""
+    is_package = any(name.startswith(module + ".") for name in known) if module else True
+    for node in ast.iter_child_nodes(tree):
+        if is_type_checking(node):
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.partition(".")[0] == "numaprobe":
+                    yield alias.name.partition(".")[2], late
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            parts = module.split(".") if module else []
+            up = node.level - (1 if is_package else 0)
+            base = ".".join([*parts[: len(parts) - up], *((node.module or "").split(".") if node.module else [])])
+            for alias in node.names:
+                inner = f"{base}.{alias.name}" if base else alias.name
+                # A public name may be a module's too: numaprobe.probe is the function.
+                yield (inner if inner in known and (base or inner not in numaprobe.__all__) else base), late
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "numaprobe":
+            yield (node.module or "").partition(".")[2], late
+        else:
+            inside = late or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            yield from imports(module, node, known, late=inside)
+
+
+def test_every_module_belongs_to_a_layer() -> None:
+    """A new module has to be put somewhere."""
+    assert [module for module in modules() if layer_of(module) is None] == []
+
+
+def test_imports_lead_downwards_only() -> None:
+    """Bytes, text, facts, model, sources, programs."""
+    trees = modules()
+    known = {*trees, "_fast"}
+    wrong = []
+    for module, tree in trees.items():
+        layer = layer_of(module)
+        if layer is None:
+            continue
+        for imported, late in imports(module, tree, known):
+            other = layer_of(imported)
+            allowed = MAY_IMPORT[layer] | {layer} | (set() if layer in ("bytes", "errors") else {"errors"})
+            if other not in allowed and not (late and (layer, other) in LATE):
+                wrong.append(f"{module or 'numaprobe'} imports {imported or 'numaprobe'}")
+    assert wrong == []
+
+
+def test_the_rule_itself_sees_an_import_upwards() -> None:
+    """A check that cannot fail would be none."""
+    tree = ast.parse("def f():\n    from ..probe import probe\nfrom .. import build, probe\nfrom .facts import X\n")
+    found = list(imports("linux.cpus", tree, {"probe", "build", "linux", "linux.facts", "linux.cpus", ""}))
+    assert found == [("probe", True), ("build", False), ("", False), ("linux.facts", False)]
+    assert layer_of("linux.cpus") == "linux"
+    assert layer_of("linux.facts") == "linux facts"
+    assert layer_of("unheard_of") is None
+
+
+def test_facts_are_collected_through_a_port_that_somebody_else_opened() -> None:
+    """Nothing in the two collectors or in what interprets them touches a file."""
+    wrong = []
+    for module, tree in modules().items():
+        if layer_of(module) not in ("text", "linux", "xen", "linux facts", "xen facts", "model", "build", "document"):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func)
+                if name == "open" or name in (
+                    "os.open",
+                    "os.listdir",
+                    "os.scandir",
+                    "os.stat",
+                    "io.open",
+                    "os.readlink",
+                    "Path",
+                ):
+                    wrong.append(f"{module}: {name}")
+    assert wrong == []
+
+
+def test_live_sources_are_opened_in_one_place() -> None:
+    """A recording can stand in for the machine only where nothing else opens it."""
+    openers: dict[str, set[str]] = {}
+    for module, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Files", "Privcmd"):
+                openers.setdefault(node.func.id, set()).add(module)
+    assert openers == {"Files": {"sources", "tree"}, "Privcmd": {"sources"}}
+
+
+def imported_by(code: str) -> set[str]:
+    """Modules that a statement adds to an interpreter without site-packages, whose own start-up may import anything."""
+    lines = ["import sys", "before = set(sys.modules)", f"sys.path.insert(0, {str(PACKAGE.parent)!r})", code]
+    lines.append("print(*set(sys.modules) - before)")
+    run = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", "\n".join(lines)], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    return set(run.stdout.split())
+
+
+def test_importing_numaprobe_does_not_import_what_is_slow() -> None:
+    """It is done by every program that uses it, however little."""
+    found = imported_by("import numaprobe")
+    assert "numaprobe._fast" in found
+    assert found & SLOW == set()
+    assert {
+        name for name in found if name.startswith(("numaprobe.cli", "numaprobe.archive", "numaprobe.recorder"))
+    } == set()
+
+
+def test_probing_the_running_host_does_not_import_what_is_slow() -> None:
+    """The first probe is part of what a program waits for."""
+    assert imported_by("import numaprobe; numaprobe.probe(source='linux')") & SLOW == set()
+
+
+def test_no_module_is_longer_than_a_person_can_hold() -> None:
+    """At most 400 lines."""
+    lengths = {path.name: len(path.read_text("utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}

@@ -1,0 +1,197 @@
+"""What a process may use by its affinity, cpuset and control groups; and any tree at all, damaged."""
+
+from __future__ import annotations
+
+import pytest
+from collected import host
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trees import CPU, NODE, Machine, machine, meminfo
+
+from numaprobe import FactError, SourceUnavailable
+
+# --- what this process may use ---------------------------------------------------------------------------------
+
+
+def controlled(*groups: str, mountinfo: str = "", **files: str) -> Machine:
+    tree: Machine = {**machine({0: [0, 1, 2, 3], 1: [4, 5, 6, 7]})}
+    tree["proc/self/cgroup"] = "".join(f"{line}\n" for line in groups)
+    if mountinfo:
+        tree["proc/self/mountinfo"] = mountinfo
+    tree.update({path: f"{text}\n" for path, text in files.items()})
+    return tree
+
+
+V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
+V1 = (
+    "31 24 0:27 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n"
+    "32 24 0:28 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
+)
+
+
+def test_nothing_is_said_of_the_process_unless_asked_for() -> None:
+    assert host(machine({0: [0]})).allowed is None
+    found = host(machine({0: [0]}), allowed=True).allowed
+    assert found == (None, None, None, ())
+
+
+def test_allowed_by_the_status_of_the_process_cut_with_what_there_is() -> None:
+    tree = machine({0: [0, 1], 1: [2, 3]})
+    tree["proc/self/status"] = "Name:\tx\nCpus_allowed:\tff\nCpus_allowed_list:\t1-239\nMems_allowed_list:\t1-1023\n"
+    assert host(tree, allowed=True).allowed == ((1, 2, 3), (1,), None, ("proc/self/status",))
+
+
+def test_allowed_by_cgroup_v2_from_the_nearest_group_that_says_so() -> None:
+    tree = controlled("0::/a/b", mountinfo=V2)
+    tree["proc/self/cpuset"] = "/a/b\n"
+    tree["sys/fs/cgroup/a/b/cpuset.cpus.effective"] = "\n"
+    tree["sys/fs/cgroup/a/cpuset.cpus.effective"] = "2-5\n"
+    tree["sys/fs/cgroup/cpuset.mems.effective"] = "1\n"
+    assert host(tree, allowed=True).allowed == (
+        (2, 3, 4, 5),
+        (1,),
+        None,
+        ("sys/fs/cgroup/a/cpuset.cpus.effective", "sys/fs/cgroup/cpuset.mems.effective"),
+    )
+
+
+def test_allowed_by_cgroup_v1() -> None:
+    tree = controlled("4:cpuset:/box", "3:cpu,cpuacct:/box", "0::/", mountinfo=V1 + V2)
+    tree["sys/fs/cgroup/cpuset/box/cpuset.cpus"] = "0,4\n"
+    tree["sys/fs/cgroup/cpuset/box/cpuset.mems"] = "0\n"
+    found = host(tree, allowed=True).allowed
+    assert found is not None
+    assert (found.cpus, found.cells) == ((0, 4), (0,))
+
+
+@pytest.mark.parametrize(
+    ("point", "kind", "options", "names"),
+    [
+        ("/dev/cpuset", "cpuset", "rw", ("cpus", "mems")),
+        ("/cgroup", "cgroup", "rw,cpuset,noprefix", ("cpus", "mems")),
+        ("/mnt/c groups", "cgroup", "rw,cpuset", ("cpuset.cpus", "cpuset.mems")),
+    ],
+)
+def test_allowed_by_a_cpuset_at_an_odd_mount(point: str, kind: str, options: str, names: tuple[str, str]) -> None:
+    tree: Machine = machine({0: [0, 1], 1: [2, 3]})
+    tree["proc/self/cpuset"] = "/set\n"
+    if kind == "cgroup":
+        tree["proc/self/cgroup"] = "2:cpuset:/set\n"
+    escaped = point.replace(" ", "\\040")
+    tree["proc/mounts"] = f"none / ext3 rw 0 0\nnone {escaped} {kind} {options} 0 0\n"
+    tree[f"{point[1:]}/set/{names[0]}"] = "1-2\n"
+    tree[f"{point[1:]}/set/{names[1]}"] = "0-1\n"
+    found = host(tree, allowed=True).allowed
+    assert found is not None
+    assert (found.cpus, found.cells) == ((1, 2), (0, 1))
+
+
+def test_a_container_sees_its_own_group_as_the_root_of_the_mount() -> None:
+    mount = "30 23 0:26 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+    tree = controlled("0::/docker/abc", mountinfo=mount)
+    tree["sys/fs/cgroup/cpuset.cpus.effective"] = "3\n"
+    tree["sys/fs/cgroup/cpu.max"] = "50000 100000\n"
+    found = host(tree, allowed=True).allowed
+    assert found is not None
+    assert (found.cpus, found.quota) == ((3,), 0.5)
+
+
+def test_the_quota_is_the_tightest_on_the_way_to_the_root() -> None:
+    tree = controlled("0::/a/b/c", mountinfo=V2)
+    tree["sys/fs/cgroup/a/b/c/cpu.max"] = "max 100000\n"
+    tree["sys/fs/cgroup/a/b/cpu.max"] = "400000 100000\n"
+    tree["sys/fs/cgroup/a/cpu.max"] = "150000 100000\n"
+    found = host(tree, allowed=True).allowed
+    assert found is not None
+    assert (found.quota, found.where) == (1.5, ("sys/fs/cgroup/a/cpu.max",))
+
+
+def test_the_quota_of_cgroup_v1_and_none() -> None:
+    tree = controlled("3:cpu,cpuacct:/a/b", mountinfo=V1)
+    tree["sys/fs/cgroup/cpu,cpuacct/a/b/cpu.cfs_quota_us"] = "-1\n"
+    tree["sys/fs/cgroup/cpu,cpuacct/a/b/cpu.cfs_period_us"] = "100000\n"
+    found = host(tree, allowed=True).allowed
+    assert found is not None
+    assert found.quota is None
+    tree["sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_quota_us"] = "250000\n"
+    tree["sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_period_us"] = "100000\n"
+    found = host(tree, allowed=True).allowed
+    assert found is not None
+    assert found.quota == 2.5
+
+
+@given(st.binary(max_size=80), st.binary(max_size=120))
+def test_control_groups_of_any_bytes_end_in_an_answer_or_a_fact_error(groups: bytes, mounts: bytes) -> None:
+    tree: Machine = {
+        **machine({0: [0]}),
+        "proc/self/cgroup": groups,
+        "proc/self/mountinfo": mounts + b"\n" + V2.encode(),
+    }
+    tree["sys/fs/cgroup/cpu.max"] = groups
+    try:
+        host(tree, allowed=True)
+    except FactError:
+        return
+
+
+def test_the_host_is_the_same_whatever_the_process_may_use() -> None:
+    tree = machine({0: [0, 1], 1: [2, 3]})
+    tree["proc/self/status"] = "Cpus_allowed_list:\t1\nMems_allowed_list:\t1\n"
+    assert host(tree, allowed=True)._replace(allowed=None) == host(tree)
+
+
+# --- any tree --------------------------------------------------------------------------------------------------
+
+FULL = machine({0: [0, 1], 1: [2, 3], 2: []}, threads=2)
+FULL.update(
+    {
+        "proc/zoneinfo": "Node 0, zone Normal\n  low 5\n  high 6\n  managed 1048576\n  protection: (0, 1)\n",
+        "proc/meminfo": meminfo(None, 100, 50, MemAvailable=70),
+        f"{CPU}/smt/active": "1\n",
+        f"{CPU}/cpu0/cpu_capacity": "1024\n",
+        f"{NODE}/has_cpu": "0-1\n",
+        f"{NODE}/has_memory": "0-2\n",
+        f"{NODE}/node2/access0/initiators/read_latency": "70\n",
+        f"{NODE}/node2/memory_side_cache/index1/size": "70\n",
+        "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages": "1\n",
+        f"{NODE}/node0/hugepages/hugepages-2048kB/nr_hugepages": "1\n",
+        "sys/devices/cpu_core/cpus": "0-1\n",
+        "sys/devices/virtual/memory_tiering/memory_tier4/nodelist": "0-1\n",
+        "sys/bus/dax/devices/dax0.0/target_node": "2\n",
+        "sys/bus/pci/devices/0000:00:00.0/numa_node": "0\n",
+        "sys/bus/pci/devices/0000:00:00.0/class": "0x010000\n",
+        "proc/self/status": "Cpus_allowed_list:\t0-3\nMems_allowed_list:\t0\n",
+        "proc/self/cgroup": "0::/a\n",
+        "proc/self/mountinfo": V2,
+        "sys/fs/cgroup/a/cpu.max": "100 1000\n",
+    }
+)
+rubbish = st.binary(max_size=12) | st.sampled_from(
+    [b"", b"\n", b"\0" * 8, b"-1\n", b"0-\n", b"7-3\n", b"99999\n", b"18446744073709551616\n", b"0-3\n", b"(null)"]
+)
+
+
+@settings(max_examples=400)
+@given(
+    st.dictionaries(st.sampled_from(sorted(FULL)), st.none() | rubbish, max_size=5),
+    st.sets(st.sampled_from(sorted(FULL)), max_size=4),
+)
+def test_any_files_lost_or_damaged_end_in_a_host_or_in_one_of_our_errors(
+    damage: dict[str, bytes | None], lost: set[str]
+) -> None:
+    tree: Machine = {path: damage.get(path, text) for path, text in FULL.items() if path not in lost}
+    said, found = "", None
+    try:
+        found = host(tree, devices=True, allowed=True)
+    except (FactError, SourceUnavailable) as error:
+        said = str(error)
+    assert said.isprintable()
+    if found is None:
+        return
+    assert [cell.id for cell in found.cells] == sorted({cell.id for cell in found.cells})
+    assert [cpu.id for cpu in found.cpus] == sorted({cpu.id for cpu in found.cpus})
+    for cpu in found.cpus:
+        assert cpu.siblings is None or (cpu.online and cpu.id in cpu.siblings)
+        assert cpu.cell is None or cpu.cell in {cell.id for cell in found.cells}
+    hash(found)
+    found.to_dict()
