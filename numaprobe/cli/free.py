@@ -19,6 +19,12 @@ FIGURES = ("total", "free", "available", "allocated")
 
 
 def run(options: argparse.Namespace, out: TextIO) -> None:
+    if options.watch:
+        from .watch import run as watch
+
+        options.domains = False
+        watch(options, out)
+        return
     host = probe(options.root, recording=options.recording, source=options.source)
     if options.cell is not None and options.cell not in {cell.id for cell in host.cells}:
         raise ValueError(f"there is no cell {options.cell}; there are {', '.join(str(cell.id) for cell in host.cells)}")
