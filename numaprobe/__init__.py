@@ -31,6 +31,14 @@ from .version import VERSION as __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
+    from typing import Any
+
+    from .domain_model import Affinity, CellUse, Domain, GuestCell, Vcpu
+    from .placement import Plan, PlannedCell, PlannedVcpu, Rejected, Request, place, place_all
+    from .placement.batch import Batch
+    from .sample import Sample
+    from .sampler import Sampler
 
 
 def record(
@@ -40,28 +48,127 @@ def record(
     recording: str | os.PathLike[str] | None = None,
     source: str = "auto",
     allowed: bool = False,
+    domains: bool = False,
+    anonymous: bool = False,
 ) -> None:
     """Write a recording of this host, or of a recorded one, to a tar archive; see ``docs/recordings.md``.
 
     The end of the name says the compression: ``.tar.gz``, ``.tgz``, ``.tar.xz``, ``.tar.bz2``, ``.tar``. The file
     appears whole or not at all. ``root``, ``recording`` and ``source`` are as for ``probe``; in a Xen control domain
     the hypervisor's answers are recorded beside the domain's own files. ``allowed`` adds what this process may use;
-    the names of its control groups are then in the file. Raises what ``probe`` raises, ``OSError`` if the file cannot
-    be written, and ``ValueError`` for another ending.
+    the names of its control groups are then in the file. ``domains`` adds the guests, under their names and uuids or,
+    if ``anonymous``, under others. Raises what ``probe`` raises, ``OSError`` if the file cannot be written, and
+    ``ValueError`` for another ending.
     """
     from .recorder import record as write
 
-    write(path, root=root, recording=recording, source=source, allowed=allowed)
+    write(
+        path,
+        root=root,
+        recording=recording,
+        source=source,
+        allowed=allowed,
+        domains=domains,
+        anonymous=anonymous,
+    )
+
+
+def domains(
+    host: Host,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    recording: str | os.PathLike[str] | None = None,
+    processes: Sequence[int] = (),
+    groups: Sequence[str] = (),
+    each_vcpu: bool = True,
+    debug_key: bool = False,
+    debug_key_limit: int = 32 << 30,
+) -> tuple[Domain, ...]:
+    """The domains of a host, in the order of their ids: how much memory each has, where, and how that is known.
+
+    ``host`` is what ``probe`` gave; ``root`` and ``recording`` are as they were for it. Its ``source`` says who is
+    asked: the hypervisor, or the kernel for processes that run guests. On Linux ``processes`` (by id) and ``groups``
+    (control groups, by path) ask for these instead, guests or not. ``each_vcpu`` asks for every vcpu by itself, which
+    costs a few files or hypercalls each; without it affinities and states are less well known.
+
+    ``debug_key`` lets Xen's debug key ``u`` tell where memory is, if nothing better does. **Xen then walks every page
+    of every domain without a pause, holding other control operations up: up to a second for each 32 GiB, and a
+    watchdog may take the host down when it takes long.** It is refused if a domain is larger than ``debug_key_limit``
+    bytes.
+
+    A domain that goes away meanwhile is left out. Raises what ``probe`` raises; ``SourceUnavailable`` for a debug key
+    that is refused or cannot be had; ``ValueError`` for processes or groups of a Xen host, or a debug key elsewhere.
+
+    Linux: ``/proc``, control groups v2. Xen: sysctl getdomaininfolist, domctl, and xenstored's socket for names.
+    """
+    from .holdings import ask
+
+    return ask(
+        host,
+        root=root,
+        recording=recording,
+        processes=processes,
+        groups=groups,
+        each_vcpu=each_vcpu,
+        debug_key=debug_key,
+        debug_key_limit=debug_key_limit,
+    )
+
+
+def account(host: Host, domains: Sequence[Domain], *, complete: bool = True) -> tuple[CellUse, ...]:
+    """Who has the memory of each cell of a host: what is free, each domain's, the rest; see ``CellUse``.
+
+    ``domains`` should be of the same moment as the host: a rest that would be less than nothing is None. ``complete``
+    says that they are all of them, so that the rest is the host's own.
+    """
+    from .build_domains import account as sum_up
+
+    return sum_up(host, domains, complete=complete)
+
+
+# What is seldom wanted is imported when it is asked for, so that ``import numaprobe`` stays cheap.
+_LATE = {
+    "Affinity": "domain_model",
+    "Batch": "placement.batch",
+    "CellUse": "domain_model",
+    "Domain": "domain_model",
+    "GuestCell": "domain_model",
+    "Plan": "placement",
+    "PlannedCell": "placement",
+    "PlannedVcpu": "placement",
+    "Rejected": "placement",
+    "Request": "placement",
+    "Sample": "sample",
+    "Sampler": "sampler",
+    "Vcpu": "domain_model",
+    "place": "placement",
+    "place_all": "placement",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name == "pin":
+        return import_module(".pin", __name__)
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_LATE[name]}", __name__), name)
 
 
 __all__ = [
     "Access",
+    "Affinity",
     "Allowed",
+    "Batch",
     "Cell",
+    "CellUse",
     "Cpu",
     "Device",
     "DoesNotFit",
+    "Domain",
     "FactError",
+    "GuestCell",
     "Host",
     "HugePages",
     "Hypervisor",
@@ -69,12 +176,24 @@ __all__ = [
     "Memory",
     "Note",
     "NumaprobeError",
+    "Plan",
+    "PlannedCell",
+    "PlannedVcpu",
     "RecordingError",
+    "Rejected",
+    "Request",
+    "Sample",
+    "Sampler",
     "SideCache",
     "SourceDenied",
     "SourceError",
     "SourceUnavailable",
+    "Vcpu",
     "__version__",
+    "account",
+    "domains",
+    "place",
+    "place_all",
     "probe",
     "record",
 ]

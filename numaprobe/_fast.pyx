@@ -32,11 +32,12 @@ from libc.errno cimport (
     ENOMEM,
     ENXIO,
     ESTALE,
+    EXDEV,
     errno,
 )
 from libc.stdint cimport int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strncmp
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strlen, strncmp
 
 import os
 
@@ -59,12 +60,13 @@ cdef extern from *:
     /* Linux's struct open_how and its constants, which C libraries older than openat2 lack. */
     struct np_open_how { uint64_t flags, mode, resolve; };
     #define NP_RESOLVE_NO_MAGICLINKS 0x02
+    #define NP_RESOLVE_BENEATH 0x08
     #define NP_RESOLVE_IN_ROOT 0x10
 
-    static int np_open_in_root(int root, const char *path, int flags)
+    static int np_openat2(int directory, const char *path, int flags, uint64_t resolve)
     {
-        struct np_open_how how = { (uint64_t)flags, 0, NP_RESOLVE_IN_ROOT | NP_RESOLVE_NO_MAGICLINKS };
-        return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+        struct np_open_how how = { (uint64_t)flags, 0, resolve | NP_RESOLVE_NO_MAGICLINKS };
+        return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
     }
 
     static int np_is_regular(int fd)
@@ -73,8 +75,9 @@ cdef extern from *:
         return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     }
     """
-    int np_open_in_root(int root, const char *path, int flags) nogil
+    int np_openat2(int directory, const char *path, int flags, uint64_t resolve) nogil
     int np_is_regular(int fd) nogil
+    void *memmem(const void *text, size_t length, const void *wanted, size_t wanted_length) nogil
     ctypedef struct DIR:
         pass
     struct dirent:
@@ -87,10 +90,15 @@ cdef extern from *:
     ssize_t read_fd "read"(int fd, void *buffer, size_t count) nogil
     ssize_t pread_fd "pread"(int fd, void *buffer, size_t count, long long offset) nogil
     int O_RDONLY, O_DIRECTORY, O_CLOEXEC, O_NONBLOCK, O_NOCTTY, O_PATH
+    uint64_t NP_RESOLVE_BENEATH, NP_RESOLVE_IN_ROOT
 
 
 # One attribute of sysfs is at most a page, and a bitmap or list one comes in pieces of a page (kernfs_file_read_iter
 # in Linux's fs/kernfs/file.c), so a read that is not a whole number of these is the last one.
+cdef extern from "Python.h":
+    bytes PyUnicode_EncodeFSDefault(object path)
+
+
 cdef enum:
     PAGE = 4096
     ROOM = 65536
@@ -132,12 +140,12 @@ cdef int room_for(Buffer *buffer, size_t more) noexcept nogil:
     return 0
 
 
-cdef int open_retrying(int directory, const char *path, int flags, bint contained) noexcept nogil:
-    """A descriptor, or a negated errno."""
+cdef int open_retrying(int directory, const char *path, int flags, uint64_t resolve) noexcept nogil:
+    """A descriptor, or a negated errno. ``resolve`` limits the look-up as openat2(2) says; 0 leaves it free."""
     cdef int fd, error, tries = 0
     while True:
-        if contained:
-            fd = np_open_in_root(directory, path, flags)
+        if resolve:
+            fd = np_openat2(directory, path, flags, resolve)
         else:
             fd = openat(directory, path, flags)
         if fd >= 0:
@@ -145,7 +153,7 @@ cdef int open_retrying(int directory, const char *path, int flags, bint containe
         error = errno
         tries += 1
         # EAGAIN: something was renamed during a contained look-up (openat2(2)).
-        if error == EINTR or (contained and error == EAGAIN and tries < 16):
+        if error == EINTR or (resolve and error == EAGAIN and tries < 16):
             continue
         return -error
 
@@ -156,17 +164,19 @@ cdef int drain(int fd, bint positioned, bint to_end, Buffer *buffer, Piece *piec
     ``to_end`` asks until a read returns nothing, as files of procfs need, whose reads may be short anywhere.
     """
     cdef ssize_t got
+    cdef size_t room
     cdef int error
     piece.start = buffer.used
     piece.length = 0
     while True:
-        error = room_for(buffer, ROOM)
+        error = room_for(buffer, 2 * PAGE)
         if error:
             break
+        room = (buffer.size - buffer.used) // PAGE * PAGE
         if positioned:
-            got = pread_fd(fd, buffer.data + buffer.used, ROOM, <long long>piece.length)
+            got = pread_fd(fd, buffer.data + buffer.used, room, <long long>piece.length)
         else:
-            got = read_fd(fd, buffer.data + buffer.used, ROOM)
+            got = read_fd(fd, buffer.data + buffer.used, room)
         if got < 0:
             error = errno
             if error == EINTR:
@@ -184,10 +194,10 @@ cdef int drain(int fd, bint positioned, bint to_end, Buffer *buffer, Piece *piec
     return error
 
 
-cdef int read_path(int directory, const char *path, bint contained, bint regular, bint to_end, Buffer *buffer,
+cdef int read_path(int directory, const char *path, uint64_t resolve, bint regular, bint to_end, Buffer *buffer,
                    Piece *piece) noexcept nogil:
     # O_NONBLOCK and O_NOCTTY: a recorded tree may hold a FIFO or a terminal in place of a file.
-    cdef int fd = open_retrying(directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, contained)
+    cdef int fd = open_retrying(directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, resolve)
     cdef int error
     if fd < 0:
         return -fd
@@ -216,8 +226,8 @@ cdef inline bint of_procfs(const char *path) noexcept nogil:
 
 cdef bytes whole(path):
     """A path as the system takes it; ``ValueError`` for one that C would cut."""
-    cdef bytes encoded = os.fsencode(path)
-    if b"\0" in encoded:
+    cdef bytes encoded = PyUnicode_EncodeFSDefault(path) if type(path) is str else os.fsencode(path)
+    if strlen(PyBytes_AS_STRING(encoded)) != <size_t>PyBytes_GET_SIZE(encoded):
         raise ValueError(f"a path with a NUL byte: {path!r}")
     return encoded
 
@@ -248,7 +258,7 @@ cdef class Files:
         cdef const char *raw = path
         cdef int fd
         with nogil:
-            fd = open_retrying(-100, raw, O_PATH | O_DIRECTORY | O_CLOEXEC, False)
+            fd = open_retrying(-100, raw, O_PATH | O_DIRECTORY | O_CLOEXEC, 0)
         if fd < 0:
             raise OSError(-fd, os.strerror(-fd), os.fsdecode(root))
         self.root = fd
@@ -262,10 +272,11 @@ cdef class Files:
         ``paths`` is a list or tuple of ``str`` relative to ``base``, which is relative to the root. The directory
         ``base`` is opened once and kept, which spares the kernel the walk to it for every file.
         """
-        cdef list names = self._names(paths, base)
+        cdef list names = self._names(paths)
         cdef Py_ssize_t i, count = len(names)
         cdef int directory = self._directory(base)
-        cdef bint contained = self.contained, regular = self.regular
+        cdef bint regular = self.regular
+        cdef uint64_t resolve = (NP_RESOLVE_BENEATH if base else NP_RESOLVE_IN_ROOT) if self.contained else 0
         cdef bint base_of_procfs = base.startswith("proc")
         cdef Buffer buffer
         cdef Piece *pieces
@@ -277,7 +288,7 @@ cdef class Files:
         pieces = <Piece *>PyMem_Malloc(count * sizeof(Piece))
         raw = <const char **>PyMem_Malloc(count * sizeof(char *))
         buffer.used = 0
-        buffer.size = ROOM * 2
+        buffer.size = ROOM
         buffer.data = <char *>malloc(buffer.size)
         try:
             if pieces == NULL or raw == NULL or buffer.data == NULL:
@@ -287,13 +298,30 @@ cdef class Files:
             with nogil:
                 for i in range(count):
                     pieces[i].error = read_path(
-                        directory, raw[i], contained, regular, base_of_procfs or of_procfs(raw[i]), &buffer, &pieces[i]
+                        directory, raw[i], resolve, regular, base_of_procfs or of_procfs(raw[i]), &buffer, &pieces[i]
                     )
+            if resolve == NP_RESOLVE_BENEATH:
+                self._read_again(paths, base, &buffer, pieces)
             return pieces_to_list(&buffer, pieces, count)
         finally:
             free(buffer.data)
             PyMem_Free(raw)
             PyMem_Free(pieces)
+
+    cdef int _read_again(self, paths, str base, Buffer *buffer, Piece *pieces) except -1:
+        """Read what a link led out of the base from the root, out of which it may not lead."""
+        cdef Py_ssize_t i
+        cdef int root = self.root
+        cdef bint to_end = base.startswith("proc")
+        cdef bytes encoded
+        cdef const char *raw
+        for i in range(len(paths)):
+            if pieces[i].error == EXDEV:
+                encoded = whole(f"{base}/{paths[i]}")
+                raw = PyBytes_AS_STRING(encoded)
+                with nogil:
+                    pieces[i].error = read_path(root, raw, NP_RESOLVE_IN_ROOT, True, to_end, buffer, &pieces[i])
+        return 0
 
     def listdir(self, str path not None, str prefix not None=""):
         """Names in a directory that begin with ``prefix``, sorted, as ``str``; or an ``int`` errno."""
@@ -305,7 +333,7 @@ cdef class Files:
         cdef size_t start_length = <size_t>len(start)
         cdef size_t length
         cdef int fd, error = 0, root = self.root
-        cdef bint contained = self.contained
+        cdef uint64_t resolve = NP_RESOLVE_IN_ROOT if self.contained else 0
         cdef DIR *stream
         cdef dirent *entry
         cdef Buffer buffer
@@ -316,7 +344,7 @@ cdef class Files:
             raise MemoryError()
         try:
             with nogil:
-                fd = open_retrying(root, raw, O_RDONLY | O_DIRECTORY | O_CLOEXEC, contained)
+                fd = open_retrying(root, raw, O_RDONLY | O_DIRECTORY | O_CLOEXEC, resolve)
                 if fd < 0:
                     error = -fd
                 else:
@@ -360,17 +388,18 @@ cdef class Files:
 
     def keep(self, paths not None):
         """Open files once to read them many times; see ``Kept``."""
-        cdef list names = self._names(paths, "")
+        cdef list names = self._names(paths)
         cdef Kept kept = Kept.__new__(Kept)
         cdef Py_ssize_t i, count = len(names)
         cdef const char *raw
         cdef int fd, directory = self.root
-        cdef bint contained = self.contained, regular = self.regular
+        cdef bint regular = self.regular
+        cdef uint64_t resolve = NP_RESOLVE_IN_ROOT if self.contained else 0
         kept.allocate(count)
         for i in range(count):
             raw = PyBytes_AS_STRING(names[i])
             with nogil:
-                fd = open_retrying(directory, raw, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, contained)
+                fd = open_retrying(directory, raw, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, resolve)
                 if fd >= 0 and regular and not np_is_regular(fd):
                     close_fd(fd)
                     fd = -EINVAL
@@ -378,19 +407,17 @@ cdef class Files:
             kept.to_end[i] = of_procfs(raw)
         return kept
 
-    cdef list _names(self, paths, str base):
+    cdef list _names(self, paths):
         """Encoded paths; they keep the C pointers into them alive."""
         self._check_open()
-        cdef str join = base + "/" if base and self.contained else ""
         cdef list names = []
         for path in paths:
-            names.append(whole(join + path))
+            names.append(whole(path))
         return names
 
     cdef int _directory(self, str base) except? -1:
         """Descriptor that paths below ``base`` are relative to, or a negated errno."""
-        # A contained look-up has to begin at the root itself: RESOLVE_IN_ROOT takes the start as the root.
-        if not base or self.contained:
+        if not base:
             return self.root
         held = self.bases.get(base)
         if held is not None:
@@ -398,8 +425,9 @@ cdef class Files:
         cdef bytes encoded = whole(base)
         cdef const char *raw = encoded
         cdef int fd, root = self.root
+        cdef uint64_t resolve = NP_RESOLVE_IN_ROOT if self.contained else 0
         with nogil:
-            fd = open_retrying(root, raw, O_PATH | O_DIRECTORY | O_CLOEXEC, False)
+            fd = open_retrying(root, raw, O_PATH | O_DIRECTORY | O_CLOEXEC, resolve)
         if fd < 0:
             return fd
         held = self.bases.setdefault(base, fd)
@@ -476,7 +504,7 @@ cdef class Kept:
             return []
         pieces = <Piece *>PyMem_Malloc(count * sizeof(Piece))
         buffer.used = 0
-        buffer.size = ROOM * 2
+        buffer.size = ROOM
         buffer.data = <char *>malloc(buffer.size)
         try:
             if pieces == NULL or buffer.data == NULL:
@@ -752,6 +780,14 @@ cdef inline bint word_is(Text *text, const char *word, size_t length) noexcept n
     return True
 
 
+cdef inline const char *next_zone(const char *at, const char *end) noexcept nogil:
+    """The next line that begins with ``Node``, or the end."""
+    cdef const char *found = NULL
+    if at < end:
+        found = <const char *>memmem(at - 1, <size_t>(end - at + 1), b"\nNode ", 6)
+    return end if found == NULL else found + 1
+
+
 def zones(bytes content not None):
     """Zones of ``/proc/zoneinfo``: tuples (node, name, low, high, managed, protection), sizes in pages.
 
@@ -809,15 +845,136 @@ def zones(bytes content not None):
                 else:
                     text.at += 1
             protection = tuple(values)
+            # What follows, a paragraph for each cpu among it, is nearly all of the file on a large machine.
+            if managed is not None:
+                at = next_zone(at, end)
     if node is not None:
         out.append((node, name, low, high, managed, protection))
     return out
+
+
+# ---- Who holds memory: /proc/PID/numa_maps, whose lines may be thousands ----
+
+cdef enum:
+    # Linux's MAX_NUMNODES is 1 << NODES_SHIFT, at most 10 (mm/Kconfig and the architectures').
+    MOST_NODES = 1024
+
+
+cdef inline bint number_after(Text *token, const char *key, Py_ssize_t length, uint64_t *value) noexcept nogil:
+    """Whether the token is this key and a number; the number is then taken."""
+    if token.end - token.at <= length or memcmp(token.at, key, <size_t>length) != 0:
+        return False
+    token.at += length
+    return scan_decimal(token, value) and token.at == token.end
+
+
+cdef bint scan_hexadecimal(Text *text, uint64_t *value) noexcept nogil:
+    """Take hexadecimal digits; False if there are none or they exceed 64 bits."""
+    cdef const char *start = text.at
+    cdef uint64_t total = 0
+    cdef int digit
+    while text.at < text.end:
+        digit = hex_value(text.at[0])
+        if digit < 0:
+            break
+        if total >> 60:
+            return False
+        total = total << 4 | <uint64_t>digit
+        text.at += 1
+    value[0] = total
+    return text.at > start
+
+
+def numa_maps(bytes content not None):
+    """Scan ``/proc/PID/numa_maps``: mappings of anonymous pages alone, and each mapping that has pages of a file.
+
+    The first is a tuple of pairs (node, kB), by node. The second is a list of tuples (address, file, huge, page size
+    in kB, anonymous pages, pairs of node and pages); the file is ``bytes`` as the kernel writes it, with blanks as
+    octal numbers, and ``huge`` says that the pages are of hugetlb.
+    """
+    cdef const char *at = PyBytes_AS_STRING(content)
+    cdef const char *end = at + PyBytes_GET_SIZE(content)
+    cdef const char *stop
+    cdef const char *file
+    cdef Py_ssize_t file_length
+    cdef Text line, token
+    cdef uint64_t address, value, node, anon, page_kb
+    cdef uint64_t plain[MOST_NODES]
+    cdef uint64_t nodes[MOST_NODES]
+    cdef uint64_t pages[MOST_NODES]
+    cdef Py_ssize_t count, i, last = -1
+    cdef bint huge
+    cdef list files = []
+    memset(plain, 0, sizeof(plain))
+    while at < end:
+        stop = line_end(at, end)
+        line.at = at
+        line.end = stop
+        at = stop + 1
+        if line.at == line.end:
+            continue
+        if not scan_hexadecimal(&line, &address):
+            raise ValueError("a line without an address")
+        file = NULL
+        file_length = 0
+        huge = False
+        anon = page_kb = 0
+        count = 0
+        while line.at < line.end:
+            while line.at < line.end and line.at[0] == c" ":
+                line.at += 1
+            token.at = line.at
+            while line.at < line.end and line.at[0] != c" ":
+                line.at += 1
+            token.end = line.at
+            if token.at == token.end:
+                continue
+            if token.at[0] == c"N":
+                token.at += 1
+                if scan_decimal(&token, &node) and token.at < token.end and token.at[0] == c"=":
+                    token.at += 1
+                    if not scan_decimal(&token, &value) or token.at != token.end:
+                        raise ValueError("a node without a number of pages")
+                    if node >= MOST_NODES or count == MOST_NODES:
+                        raise ValueError(f"more than {MOST_NODES} nodes")
+                    nodes[count] = node
+                    pages[count] = value
+                    count += 1
+            elif token.at[0] == c"f" and token.end - token.at > 5 and memcmp(token.at, b"file=", 5) == 0:
+                file = token.at + 5
+                file_length = token.end - file
+            elif token.end - token.at == 4 and memcmp(token.at, b"huge", 4) == 0:
+                huge = True
+            elif number_after(&token, b"anon=", 5, &value):
+                anon = value
+            elif number_after(&token, b"kernelpagesize_kB=", 18, &value):
+                page_kb = value
+        if count == 0:
+            continue
+        if page_kb == 0 or page_kb >> 32:
+            raise ValueError("pages without a size")
+        value = 0
+        for i in range(count):
+            if pages[i] >> 40:
+                raise ValueError("more pages than can be")
+            value += pages[i]
+        if file == NULL or anon >= value:
+            for i in range(count):
+                plain[nodes[i]] += pages[i] * page_kb
+                last = max(last, <Py_ssize_t>nodes[i])
+        else:
+            files.append((
+                address, PyBytes_FromStringAndSize(file, file_length), huge, page_kb, anon,
+                tuple([(nodes[i], pages[i]) for i in range(count)]),
+            ))
+    return tuple([(i, plain[i]) for i in range(last + 1) if plain[i]]), files
 
 
 # ---- Sampling: the files of all nodes held open, read and scanned in one go ----
 
 cdef extern from *:
     """
+    #include <sys/sysinfo.h>
     #include <time.h>
 
     /* What tells that names came or went in a directory. kernfs gives the number of subdirectories (kernfs_refresh_inode
@@ -844,6 +1001,28 @@ cdef extern from *:
         return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
     }
 
+    /* Total and free memory of the whole machine, in bytes. */
+    static int np_sysinfo(uint64_t *total, uint64_t *unused)
+    {
+        struct sysinfo info;
+        if (sysinfo(&info) < 0)
+            return errno;
+        *total = (uint64_t)info.totalram * info.mem_unit;
+        *unused = (uint64_t)info.freeram * info.mem_unit;
+        return 0;
+    }
+
+    /* An object of a type that is known at run time only; a call from Python would cost a third of a short read. */
+    static PyObject *np_new(PyObject *type, PyObject *nothing)
+    {
+        return ((PyTypeObject *)type)->tp_new((PyTypeObject *)type, nothing, NULL);
+    }
+
+    static int np_is_kind(PyObject *type, PyObject *base)
+    {
+        return PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)base);
+    }
+
     static int64_t np_load(int64_t *from) { return __atomic_load_n(from, __ATOMIC_RELAXED); }
     static void np_store(int64_t *to, int64_t value) { __atomic_store_n(to, value, __ATOMIC_RELAXED); }
     """
@@ -853,6 +1032,9 @@ cdef extern from *:
     clockid_t CLOCK_MONOTONIC, CLOCK_REALTIME
     int np_read_stamp(int fd, np_stamp *out) nogil
     int64_t np_nanoseconds(clockid_t clock) nogil
+    int np_sysinfo(uint64_t *total, uint64_t *unused) nogil
+    object np_new(object type, object nothing)
+    bint np_is_kind(object type, object base)
     int64_t np_load(int64_t *source) nogil
     void np_store(int64_t *target, int64_t value) nogil
     const void *memrchr(const void *text, int character, size_t length) nogil
@@ -871,12 +1053,34 @@ cdef int NOT_THE_SAME = ESTALE
 cdef int AFTER_FORK = ECHILD
 cdef uint64_t ABSENT = <uint64_t>-1
 cdef uint64_t MOST_PAGES = <uint64_t>1 << 52
-# Memory figures do not depend on what is looked for this seldom: the list of online cpus.
-cdef int64_t CHECK_EVERY = 10_000_000
+# Nanoseconds between two looks for what came, which no file that is read anyway tells: a node, a cpu. A look costs a
+# third of a node's meminfo; a node that goes is noticed by every read.
+cdef int64_t LOOK_EVERY = 1_000_000
+
+
+cdef inline const char *take_count(const char *at, const char *end, uint64_t *value) noexcept nogil:
+    """The end of a number of at most 18 digits that begins here, or NULL; white space before it is passed over."""
+    cdef const char *start
+    cdef uint64_t total = 0
+    cdef unsigned int digit
+    while at < end and at[0] == c" ":
+        at += 1
+    start = at
+    while at < end:
+        digit = <unsigned int>(<unsigned char>at[0]) - c"0"
+        if digit > 9:
+            break
+        total = total * 10 + digit
+        at += 1
+    value[0] = total
+    return at if 0 < at - start <= 18 and (at == end or is_blank(at[0])) else NULL
 
 
 cdef inline bint take_value(const char *at, const char *end, uint64_t *value) noexcept nogil:
+    """One number as above, or one of up to 64 bits in any white space."""
     cdef Text text
+    if take_count(at, end, value) != NULL:
+        return True
     text.at = at
     text.end = end
     while text.at < text.end and is_blank(text.at[0]):
@@ -907,6 +1111,7 @@ cdef int scan_meminfo(const char *at, const char *end, uint64_t *out) noexcept n
     """
     cdef const char *stop
     cdef const char *name
+    cdef const char *front = at
     cdef int i, found = 0
     for i in range(MEMINFO_FIGURES):
         out[i] = ABSENT
@@ -924,15 +1129,16 @@ cdef int scan_meminfo(const char *at, const char *end, uint64_t *out) noexcept n
             if not take_value(name, stop, &out[i]):
                 return NO_SCAN
             found += 1
+            front = at
     if out[0] == ABSENT:
         return NO_SCAN
     found = 0
-    while end > at and found < 3:
+    while end > front and found < 3:
         if (end - 1)[0] == c"\n":
             end -= 1
-        name = <const char *>memrchr(at, c"\n", <size_t>(end - at))
+        name = <const char *>memrchr(front, c"\n", <size_t>(end - front))
         stop = end
-        end = at if name == NULL else name + 1
+        end = front if name == NULL else name + 1
         name = without_label(end, stop)
         if stop - name < 16 or memcmp(name, b"HugePages_", 10) != 0:
             continue
@@ -952,10 +1158,14 @@ cdef int scan_meminfo(const char *at, const char *end, uint64_t *out) noexcept n
 
 
 cdef int scan_buddy_line(const char *at, const char *end, uint64_t *node, uint64_t *pages) noexcept nogil:
-    """One line of ``/proc/buddyinfo``: a node, and the pages that are free in one of its zones; 0 or ``NO_SCAN``."""
+    """One line of ``/proc/buddyinfo``: a node, and the pages that are free in one of its zones; 0 or ``NO_SCAN``.
+
+    The byte at ``end`` is there, and neither a blank nor a digit: a newline, or the NUL behind a ``bytes``.
+    """
     cdef Text text
+    cdef const char *start
     cdef uint64_t blocks
-    cdef unsigned int order = 0
+    cdef unsigned int order = 0, digit
     text.at = at
     text.end = end
     if not word_is(&text, b"Node", 4) or not scan_decimal(&text, node):
@@ -964,33 +1174,46 @@ cdef int scan_buddy_line(const char *at, const char *end, uint64_t *node, uint64
         text.at += 1
     if not word_is(&text, b"zone", 4):
         return NO_SCAN
-    while text.at < text.end and not is_blank(text.at[0]):
-        text.at += 1
+    at = text.at
+    while at < end and not is_blank(at[0]):
+        at += 1
     pages[0] = 0
     while True:
-        while text.at < text.end and is_blank(text.at[0]):
-            text.at += 1
-        if text.at == text.end:
-            return 0 if order else NO_SCAN
-        if order == MOST_ORDERS or not scan_decimal(&text, &blocks) or blocks > MOST_PAGES >> order:
+        while at[0] == c" ":
+            at += 1
+        start = at
+        blocks = 0
+        while True:
+            digit = <unsigned int>(<unsigned char>at[0]) - c"0"
+            if digit > 9:
+                break
+            blocks = blocks * 10 + digit
+            at += 1
+        if at == start:
+            return 0 if at == end and order else NO_SCAN
+        if at - start > 18 or order == MOST_ORDERS or blocks > MOST_PAGES >> order:
             return NO_SCAN
         pages[0] += blocks << order
         if pages[0] > MOST_PAGES:
             return NO_SCAN
         order += 1
+        if at[0] != c" " and at != end:
+            return NO_SCAN
 
 
-@cython.final
 cdef class Figures:
     """Figures of one moment, a row for each file; and when that was, in nanoseconds, -1 where no clock was read.
 
-    ``wall`` is since 1970, ``monotonic`` as ``time.monotonic_ns``; both are read before the first file.
+    ``wall`` is since 1970, ``monotonic`` as ``time.monotonic_ns``; both are of before the first file was read.
+    ``origin`` is what the reader was given to attach, and ``derived`` is for what is made of the figures later.
     """
 
     cdef Py_ssize_t count
     cdef uint64_t *values
     cdef readonly int64_t wall
     cdef readonly int64_t monotonic
+    cdef public object origin
+    cdef public object derived
 
     def __cinit__(self):
         self.values = NULL
@@ -1032,17 +1255,28 @@ cdef class Figures:
         return True
 
 
-def meminfo_figures(list contents not None):
-    """``Figures`` of files that were read already; ``contents`` holds ``bytes``, or anything else for a missing file.
+cdef Figures new_figures(type kind, origin, Py_ssize_t count):
+    cdef Figures made
+    if not np_is_kind(kind, Figures):
+        raise TypeError("not a kind of Figures")
+    made = np_new(kind, ())
+    made.allocate(count)
+    made.origin = origin
+    return made
+
+
+def meminfo_figures(list contents not None, type kind not None=Figures, origin=None, int64_t wall=-1, int64_t monotonic=-1):
+    """Figures of files that were read already; ``contents`` holds ``bytes``, or anything else for a missing file.
 
     ``ValueError`` with the position of a file that has no MemTotal.
     """
-    cdef Figures found = Figures.__new__(Figures)
     cdef Py_ssize_t i, count = len(contents)
+    cdef Figures found = new_figures(kind, origin, count)
     cdef uint64_t *row
     cdef int k
     cdef const char *at
-    found.allocate(count)
+    found.wall = wall
+    found.monotonic = monotonic
     for i in range(count):
         row = found.values + i * MEMINFO_FIGURES
         content = contents[i]
@@ -1120,8 +1354,13 @@ cdef class Sweep:
     cdef int buddy
     cdef np_stamp stamp
     cdef bytes cpu_text
-    cdef int64_t checked
+    cdef const char *cpu_data
+    cdef ssize_t cpu_length
+    cdef int64_t looked
+    cdef int64_t since_1970
     cdef uint64_t page_size
+    cdef bint whole_machine
+    cdef bint in_pieces
     cdef unsigned long forks
     cdef PyThread_type_lock lock
     cdef readonly tuple errors
@@ -1131,6 +1370,7 @@ cdef class Sweep:
         self.descriptors = NULL
         self.ids = self.sizes = NULL
         self.directory = self.cpu_list = self.buddy = -1
+        self.cpu_length = -1
         self.forks = forks
         self.lock = PyThread_allocate_lock()
         if self.lock == NULL:
@@ -1160,7 +1400,11 @@ cdef class Sweep:
         self.errors = tuple(errors)
         self.cpu_list = open_below(files, cpus, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         self.cpu_text = self._read_cpus()
-        self.checked = np_nanoseconds(CLOCK_MONOTONIC)
+        if self.cpu_text is not None:
+            self.cpu_data = PyBytes_AS_STRING(self.cpu_text)
+            self.cpu_length = PyBytes_GET_SIZE(self.cpu_text)
+        self.since_1970 = np_nanoseconds(CLOCK_REALTIME) - np_nanoseconds(CLOCK_MONOTONIC)
+        self.looked = np_nanoseconds(CLOCK_MONOTONIC)
 
     @property
     def cpus(self):
@@ -1176,23 +1420,23 @@ cdef class Sweep:
                 got = pread_fd(fd, room, SAMPLE_ROOM, 0)
         return None if got < 0 else PyBytes_FromStringAndSize(room, got)
 
-    cdef int _look(self, int64_t now, bint always, const char *cpu_text, ssize_t cpu_length) noexcept nogil:
-        """Whether nodes or cpus came or went: 0, or ``NOT_THE_SAME``. Cpus at most every ``CHECK_EVERY``."""
+    cdef int _look(self, int64_t now) noexcept nogil:
+        """Whether nodes or cpus came or went, if it was not looked for just now: 0, or ``NOT_THE_SAME``."""
         cdef np_stamp stamp
         cdef char room[SAMPLE_ROOM]
         cdef ssize_t got
-        cdef bint due = now - np_load(&self.checked) >= CHECK_EVERY
-        if not (always or due):
+        if now - np_load(&self.looked) < LOOK_EVERY:
             return 0
         if self.directory >= 0 and (
             np_read_stamp(self.directory, &stamp) or memcmp(&stamp, &self.stamp, sizeof(np_stamp)) != 0
         ):
             return NOT_THE_SAME
-        if due and cpu_length >= 0:
-            np_store(&self.checked, now)
+        if self.cpu_length >= 0:
             got = pread_fd(self.cpu_list, room, SAMPLE_ROOM, 0)
-            if got != cpu_length or memcmp(room, cpu_text, <size_t>got) != 0:
+            if got != self.cpu_length or memcmp(room, self.cpu_data, <size_t>got) != 0:
                 return NOT_THE_SAME
+        np_store(&self.since_1970, np_nanoseconds(CLOCK_REALTIME) - np_nanoseconds(CLOCK_MONOTONIC))
+        np_store(&self.looked, now)
         return 0
 
     cdef int _sweep(self, uint64_t *values, Py_ssize_t *failed) noexcept nogil:
@@ -1221,29 +1465,23 @@ cdef class Sweep:
             i += 1
         return 0
 
-    def read(self, Figures base=None):
-        """Read every node: ``Figures``; or why not, as (position, errno, None).
+    def read(self, type kind not None, origin, Figures base):
+        """Read every node: figures of this kind, with ``origin`` attached; or why not, as a tuple (position, errno, None).
 
         ESTALE: nodes or cpus came or went. EBADMSG: the file at this position has no MemTotal. ECHILD: the process
-        is a forked child, which has to open files of its own. Where the totals are not those of ``base`` the answer
-        is (-1, 0, Figures).
+        is a forked child, which has to open files of its own. Where the totals are not those of ``base``, if that is
+        not None, the answer is (-1, 0, figures).
         """
         cdef Figures found
         cdef int error
         cdef Py_ssize_t failed = -1
-        cdef const char *text = NULL
-        cdef ssize_t length = -1
         if self.forks != forks:
             return -1, AFTER_FORK, None
-        if self.cpu_text is not None:
-            text = PyBytes_AS_STRING(self.cpu_text)
-            length = PyBytes_GET_SIZE(self.cpu_text)
-        found = Figures.__new__(Figures)
-        found.allocate(self.count)
+        found = new_figures(kind, origin, self.count)
         with nogil:
-            found.wall = np_nanoseconds(CLOCK_REALTIME)
             found.monotonic = np_nanoseconds(CLOCK_MONOTONIC)
-            error = self._look(found.monotonic, True, text, length)
+            error = self._look(found.monotonic)
+            found.wall = found.monotonic + np_load(&self.since_1970)
             if not error:
                 error = self._sweep(found.values, &failed)
         if error:
@@ -1253,7 +1491,7 @@ cdef class Sweep:
         return found
 
     def alive(self):
-        """For each node whether its open file still belongs to one; reading that of a removed node gives ENODEV."""
+        """For each node whether its file, if it was ever open, still belongs to one: that of a removed node does not."""
         cdef Py_ssize_t i
         cdef char room[1]
         cdef ssize_t got
@@ -1262,17 +1500,20 @@ cdef class Sweep:
         for i in range(self.count):
             fd = self.descriptors[i]
             with nogil:
-                got = -1 if fd < 0 else pread_fd(fd, room, 1, 0)
+                got = 0 if fd < 0 else pread_fd(fd, room, 1, 0)
             out.append(got >= 0)
         return tuple(out)
 
-    def use_buddy(self, Files files not None, str path not None, uint64_t page_size, Figures figures not None):
-        """Open ``/proc/buddyinfo`` for ``free``; its errno, or 0. Before the object is shared, and once.
+    def keep_free(self, Files files not None, str path, uint64_t page_size, Figures figures not None):
+        """Prepare ``free`` with the file at ``path`` (``/proc/buddyinfo``), or for None with sysinfo(2); errno or 0.
 
-        ``figures`` say which nodes have memory: those must be in it, and the others are known to have 0 free.
+        Before the object is shared, and once with success. ``figures`` say which nodes have memory: those must be in
+        the file, and the others are known to have 0 free. sysinfo is of the whole running machine, so only for its
+        only node, and refused (ESTALE) where the two totals differ, as they do under some hypervisors.
         """
         cdef Py_ssize_t i
-        if self.sizes != NULL or figures.count != self.count:
+        cdef uint64_t total = 0, unused = 0
+        if self.sizes != NULL or figures.count != self.count or (path is None and self.count != 1):
             raise ValueError("not to be used in this way")
         self.sizes = <uint64_t *>PyMem_Malloc((self.count or 1) * sizeof(uint64_t))
         if self.sizes == NULL:
@@ -1280,6 +1521,15 @@ cdef class Sweep:
         for i in range(self.count):
             self.sizes[i] = figures.values[i * MEMINFO_FIGURES]
         self.page_size = page_size
+        if path is None:
+            self.whole_machine = np_sysinfo(&total, &unused) == 0 and total == self.sizes[0] * 1024
+            if not self.whole_machine:
+                PyMem_Free(self.sizes)
+                self.sizes = NULL
+                return NOT_THE_SAME
+            return 0
+        # A node's part is well below 512 bytes.
+        self.in_pieces = self.count > 4
         self.buddy = open_below(files, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         return -self.buddy if self.buddy < 0 else 0
 
@@ -1324,6 +1574,12 @@ cdef class Sweep:
                 if self.count == 0 or self.ids[position] != node:
                     return NOT_THE_SAME
                 pages[position] = free_pages if pages[position] == ABSENT else pages[position] + free_pages
+            # A read ends before a node only where that does not fit in what is left of a page (seq_read_iter of
+            # Linux's fs/seq_file.c, frag_show of mm/vmstat.c), and a node is some hundred bytes.
+            if got < PAGE // 2 and at == end:
+                return 0
+            if not self.in_pieces:
+                return EFBIG
             kept = <size_t>(end - at)
             if kept == SAMPLE_ROOM:
                 return EFBIG
@@ -1331,47 +1587,50 @@ cdef class Sweep:
                 memmove(room, at, kept)
 
     def free(self):
-        """Free bytes by node from ``/proc/buddyinfo``; or why not, as for ``read``."""
+        """Free bytes by node, as ``keep_free`` said; or why not, as for ``read``."""
         cdef uint64_t few[64]
-        cdef uint64_t *pages = few
+        cdef uint64_t *found = few
+        cdef uint64_t total = 0
         cdef Py_ssize_t i
         cdef int error
-        cdef const char *text = NULL
-        cdef ssize_t length = -1
         cdef dict out
         if self.forks != forks:
             return -1, AFTER_FORK, None
+        if self.whole_machine:
+            with nogil:
+                error = self._look(np_nanoseconds(CLOCK_MONOTONIC)) or np_sysinfo(&total, found)
+            # Memory that came may be another node's.
+            if not error and total != self.sizes[0] * 1024:
+                error = NOT_THE_SAME
+            return (-1, error, None) if error else {self.ids[0]: found[0]}
         if self.buddy < 0:
             return -1, EBADF, None
-        if self.cpu_text is not None:
-            text = PyBytes_AS_STRING(self.cpu_text)
-            length = PyBytes_GET_SIZE(self.cpu_text)
         if self.count > 64:
-            pages = <uint64_t *>PyMem_Malloc(self.count * sizeof(uint64_t))
-            if pages == NULL:
+            found = <uint64_t *>PyMem_Malloc(self.count * sizeof(uint64_t))
+            if found == NULL:
                 raise MemoryError()
         try:
-            # A file of procfs that is read in several pieces goes on where its last reader stopped, so that two
-            # readers of one descriptor would mix two moments in one line.
-            if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
-                with nogil:
-                    PyThread_acquire_lock(self.lock, WAIT_LOCK)
             with nogil:
-                error = self._look(np_nanoseconds(CLOCK_MONOTONIC), False, text, length)
+                error = self._look(np_nanoseconds(CLOCK_MONOTONIC))
                 if not error:
-                    error = self._read_buddy(pages)
-            PyThread_release_lock(self.lock)
+                    # A file of procfs that is read in several pieces goes on where its last reader stopped, so that
+                    # two readers of one descriptor would mix two moments in one line.
+                    if self.in_pieces:
+                        PyThread_acquire_lock(self.lock, WAIT_LOCK)
+                    error = self._read_buddy(found)
+                    if self.in_pieces:
+                        PyThread_release_lock(self.lock)
             if error:
                 return -1, error, None
             out = {}
             for i in range(self.count):
-                if (pages[i] == ABSENT) != (self.sizes[i] == 0):
+                if (found[i] == ABSENT) != (self.sizes[i] == 0):
                     return -1, NOT_THE_SAME, None
-                out[self.ids[i]] = 0 if pages[i] == ABSENT else pages[i] * self.page_size
+                out[self.ids[i]] = 0 if found[i] == ABSENT else found[i] * self.page_size
             return out
         finally:
-            if pages != few:
-                PyMem_Free(pages)
+            if found != few:
+                PyMem_Free(found)
 
     def __len__(self):
         return self.count
@@ -1397,9 +1656,10 @@ cdef int open_below(Files files, str path, int flags) except? -1:
     cdef bytes encoded = whole(path)
     cdef const char *raw = encoded
     cdef int fd, root = files.root
-    cdef bint contained = files.contained, regular = files.regular and not flags & O_PATH
+    cdef uint64_t resolve = NP_RESOLVE_IN_ROOT if files.contained else 0
+    cdef bint regular = files.regular and not flags & O_PATH
     with nogil:
-        fd = open_retrying(root, raw, flags, contained)
+        fd = open_retrying(root, raw, flags, resolve)
         if fd >= 0 and regular and not np_is_regular(fd):
             close_fd(fd)
             fd = -EINVAL
@@ -1438,8 +1698,10 @@ cdef extern from *:
         { 17, 7, 0, 0 },                                    /* xen_version pagesize */
         { 17, 9, 1024, 0 },                                 /* xen_version commandline */
         { 35, 3, 136, 0 },                                  /* sysctl physinfo */
+        { 35, 1, 136, 1u << 2 },                            /* sysctl readconsole, with the debug key only */
         { 35, 4, 136, 0 },                                  /* sysctl sched_id */
         { 35, 6, 136, 1u << 2 },                            /* sysctl getdomaininfolist */
+        { 35, 7, 136, 1u << 1 },                            /* sysctl debug_keys, the key u only, if allowed */
         { 35, 9, 136, 0 },                                  /* sysctl availheap */
         { 35, 16, 136, 1u << 2 | 1u << 3 | 1u << 4 },       /* sysctl cputopoinfo */
         { 35, 17, 136, 1u << 2 | 1u << 3 | 1u << 4 },       /* sysctl numainfo */
@@ -1449,6 +1711,7 @@ cdef extern from *:
         { 36, 14, 144, 0 },                                 /* domctl getvcpuinfo */
         { 36, 25, 144, 1u << 3 | 1u << 5 },                 /* domctl getvcpuaffinity */
         { 36, 69, 144, 1u << 2 },                           /* domctl getnodeaffinity */
+        { 36, 1101, 144, 1u << 4 },                         /* domctl numa_op of XenServer, GET_NODE_PAGES only */
     };
 
     static const struct np_allowed *np_find_allowed(int number, int command)
@@ -1513,6 +1776,9 @@ cdef extern from *:
 cdef enum:
     CPUPOOL_INFO = 3
     CPUPOOL_FREEINFO = 7
+    NUMA_GET_NODE_PAGES = 0
+    SYSCTL_READCONSOLE = 1
+    SYSCTL_DEBUG_KEYS = 7
     MOST_BUFFERS = 4
     # Without the buffer device, migration or compaction may take a page's mapping away for a moment.
     FAULT_TRIES = 4
@@ -1539,11 +1805,13 @@ cdef class Privcmd:
 
     May be shared by threads, one of which asks at a time, and used in a forked child, which gets pages of its own.
     ``paths`` are tried in order while there is no such device. Raises ``OSError`` with the device's path where it
-    cannot be opened.
+    cannot be opened. ``debug_key`` allows Xen's debug key ``u`` and no other, and to read the console that it answers
+    on; it changes nothing, and may hold a large host up for seconds.
     """
 
     cdef int device
     cdef int pages
+    cdef bint debug_key
     cdef char *base
     cdef size_t size
     cdef unsigned long forks
@@ -1558,9 +1826,10 @@ cdef class Privcmd:
             raise MemoryError()
 
     def __init__(self, tuple paths not None=("/dev/xen/privcmd", "/proc/xen/privcmd"),
-                 str buffers not None="/dev/xen/hypercall"):
+                 str buffers not None="/dev/xen/hypercall", *, bint debug_key=False):
         if self.device >= 0:
             raise RuntimeError("Privcmd is initialised once")
+        self.debug_key = debug_key
         self.device = open_first(paths)
         try:
             self.pages = open_first((buffers,))
@@ -1591,6 +1860,10 @@ cdef class Privcmd:
             raise ValueError("the operation does not begin with its command")
         if number == 35 and command == 18 and np_word(PyBytes_AS_STRING(op), 8) not in (CPUPOOL_INFO, CPUPOOL_FREEINFO):
             raise ValueError("a cpupool_op that is not read-only")
+        if number == 36 and command == 1101 and np_word(PyBytes_AS_STRING(op), 16) != NUMA_GET_NODE_PAGES:
+            raise ValueError("a numa_op that is not read-only")
+        if number == 35 and command in (SYSCTL_READCONSOLE, SYSCTL_DEBUG_KEYS):
+            self._check_debug(command, op, buffers)
         if count > MOST_BUFFERS:
             raise ValueError("too many buffers")
         needed = rounded(allowed.size)
@@ -1612,6 +1885,19 @@ cdef class Privcmd:
             ):
                 raise ValueError(f"the handle at offset {offset} is not zero")
         return self._make(number, command, op, needed, count, contents, lengths, at, places)
+
+    cdef int _check_debug(self, int command, bytes op, tuple buffers) except -1:
+        """Debug keys do whatever somebody once needed, rebooting the host included: only ``u`` goes through."""
+        if not self.debug_key:
+            raise ValueError("the debug key was not allowed")
+        if command == SYSCTL_DEBUG_KEYS and (
+            np_word(PyBytes_AS_STRING(op), 16) != 1 or len(buffers) != 1 or buffers[0][1] != b"u"
+        ):
+            raise ValueError("a debug key other than u")
+        # The first two bytes are clear and incremental; clear would take the console's text from everybody else.
+        if command == SYSCTL_READCONSOLE and op[8] != 0:
+            raise ValueError("a readconsole that is not read-only")
+        return 0
 
     cdef tuple _make(self, int number, int command, bytes op, size_t needed, Py_ssize_t count, const char **contents,
                      size_t *lengths, size_t *at, size_t *places):
@@ -1760,3 +2046,90 @@ cdef int open_first(tuple paths) except -1:
         if error not in (ENOENT, ENXIO, ENODEV):
             break
     raise OSError(error, os.strerror(error), path)
+
+
+# ---- Placing: what changes something. Nothing that probes comes here. ----
+
+cdef extern from *:
+    """
+    #include <sys/syscall.h>
+    #include <unistd.h>
+
+    /* glibc has no wrapper outside libnuma. maxnode counts one more than the kernel reads (mm/mempolicy.c, get_nodes). */
+    static long np_set_mempolicy(int mode, const unsigned long *mask, unsigned long bits)
+    {
+        return syscall(SYS_set_mempolicy, mode, mask, bits + 1);
+    }
+    """
+    long np_set_mempolicy(int mode, const unsigned long *mask, unsigned long bits) nogil
+
+
+cdef enum:
+    BITS_PER_LONG = 8 * sizeof(unsigned long)
+    DOMCTL_SETVCPUAFFINITY = 9
+    DOMCTL_SETNODEAFFINITY = 68
+
+
+def set_mempolicy(int mode, tuple nodes not None):
+    """Set the calling thread's memory policy, which its children and what it executes inherit.
+
+    ``mode`` is of linux/mempolicy.h: 0 default, 1 preferred, 2 bind, 3 interleave. ``OSError`` with the kernel's
+    errno, ``ValueError`` for a node that no kernel could have.
+    """
+    # As many bits as there may be nodes, in words of at least 32.
+    cdef unsigned long mask[32]
+    cdef int node, error = 0
+    memset(mask, 0, sizeof(mask))
+    for node in nodes:
+        if not 0 <= node < MOST_NODES:
+            raise ValueError(f"no kernel has a node {node}")
+        mask[node // BITS_PER_LONG] |= (<unsigned long>1) << (node % BITS_PER_LONG)
+    # The default policy takes no nodes, and no mask.
+    if np_set_mempolicy(mode, mask if nodes else NULL, MOST_NODES if nodes else 0) < 0:
+        error = errno
+        raise OSError(error, os.strerror(error))
+
+
+cdef class AffinityCalls(Privcmd):
+    """The running hypervisor, asked as by ``Privcmd``, and told two things beside: where a domain's vcpus may run, and
+    which nodes its memory is taken from (domctl setvcpuaffinity and setnodeaffinity).
+    """
+
+    def call(self, int number, int command, bytes op not None, tuple buffers not None=()):
+        """As ``Privcmd.call``, with the two calls that change something. ``ValueError`` and ``OSError`` likewise."""
+        cdef const char *contents[MOST_BUFFERS]
+        cdef size_t lengths[MOST_BUFFERS]
+        cdef size_t at[MOST_BUFFERS]
+        cdef size_t places[MOST_BUFFERS]
+        cdef size_t offset, needed
+        cdef Py_ssize_t i, count = len(buffers)
+        cdef bytes content
+        cdef tuple handles
+        if number != 36 or command not in (DOMCTL_SETVCPUAFFINITY, DOMCTL_SETNODEAFFINITY):
+            return Privcmd.call(self, number, command, op, buffers)
+        if len(op) != 144 or <int>np_word(PyBytes_AS_STRING(op), 0) != command:
+            raise ValueError("the operation is not a domctl of that command")
+        handles = (16,)
+        if command == DOMCTL_SETVCPUAFFINITY:
+            handles = (24, 40)
+        if count > len(handles):
+            raise ValueError("too many buffers")
+        for offset in handles:
+            if np_word(PyBytes_AS_STRING(op), offset) or np_word(PyBytes_AS_STRING(op), offset + 4):
+                raise ValueError(f"the handle at offset {offset} is not zero")
+        needed = rounded(144)
+        for i in range(count):
+            offset, content = buffers[i]
+            if offset not in handles:
+                raise ValueError(f"no handle at offset {offset}")
+            at[i] = offset
+            contents[i] = PyBytes_AS_STRING(content)
+            lengths[i] = <size_t>PyBytes_GET_SIZE(content)
+            # The number of bits stands behind the handle; Xen reads and writes that many.
+            if np_word(PyBytes_AS_STRING(op), offset + 8) > 8 * lengths[i]:
+                raise ValueError("a bitmap is shorter than its width")
+            places[i] = needed
+            needed += rounded(lengths[i])
+            if needed > LARGEST_BOUNCE:
+                raise ValueError("buffers too large for one hypercall")
+        return self._make(number, command, op, needed, count, contents, lengths, at, places)

@@ -36,6 +36,7 @@ def from_linux(facts: LinuxFacts) -> Host:
         tuple(_cpus(facts.cpus, cell_of, online)),
         tuple(notes),
         facts.nodes_possible,
+        facts.cpus.possible,
         None if facts.devices is None else tuple(Device._make(device) for device in facts.devices),
         None if facts.allowed is None else _allowed(facts.allowed, online, cells),
     )
@@ -131,7 +132,7 @@ def _memory(node: NodeFacts, facts: LinuxFacts, notes: list[Note]) -> Memory:
         return Memory(None, None, None, None, None, None, None, None)
     total = None if info.total_kb is None else info.total_kb << 10
     free = None if info.free_kb is None else info.free_kb << 10
-    available = None if zones is None else _available(info, [zone for zone in zones if zone.node == node.id])
+    available = None if zones is None else available_memory(info, [zone for zone in zones if zone.node == node.id])
     return Memory(
         total,
         free,
@@ -144,7 +145,7 @@ def _memory(node: NodeFacts, facts: LinuxFacts, notes: list[Note]) -> Memory:
     )
 
 
-def _available(info: MeminfoFacts, zones: list[ZoneFacts]) -> int | None:
+def available_memory(info: MeminfoFacts, zones: list[ZoneFacts]) -> int | None:
     """Memory that could be had without swapping: si_mem_available of Linux's mm/show_mem.c on one node's counters.
 
     Free pages, less what every zone keeps back, plus the file pages and reclaimable slab less the part that the
@@ -164,27 +165,27 @@ def _available(info: MeminfoFacts, zones: list[ZoneFacts]) -> int | None:
         low += zone.low_pages
         # calculate_totalreserve_pages of mm/page_alloc.c: what is kept from lower allocations, and the high mark.
         reserve += min(zone.managed_pages, zone.high_pages + max(zone.protection_pages, default=0))
-    page_kb = _page_kb(total, managed)
-    if page_kb is None:
+    size_kb = page_kb(total, managed)
+    if size_kb is None:
         return None
-    low *= page_kb
+    low *= size_kb
     cache = active + inactive
-    available_kb = free - reserve * page_kb
+    available_kb = free - reserve * size_kb
     available_kb += cache - min(cache // 2, low)
     available_kb += reclaimable - min(reclaimable // 2, low)
     return max(0, available_kb) << 10
 
 
-def _page_kb(total_kb: int, managed_pages: int) -> int | None:
+def page_kb(total_kb: int, managed_pages: int) -> int | None:
     """Size of a base page in kB, from MemTotal being the sum of the zones' managed pages.
 
     The figures are read at two moments, so the nearest power of two is taken, and None if none is near.
     """
     if managed_pages <= 0:
         return None
-    for page_kb in (4, 8, 16, 32, 64, 128, 256):
-        if abs(managed_pages * page_kb - total_kb) * 4 <= total_kb:
-            return page_kb
+    for size_kb in (4, 8, 16, 32, 64, 128, 256):
+        if abs(managed_pages * size_kb - total_kb) * 4 <= total_kb:
+            return size_kb
     return None
 
 

@@ -44,13 +44,13 @@ def from_xen(facts: XenFacts, devices: tuple[DeviceFacts, ...] | None = None) ->
         facts.version.commandline,
         None if claimed is None else claimed * PAGE,
     )
-    return Host("xen", hypervisor, cells, cpus, tuple(notes), None, _devices(facts, devices), None)
+    return Host("xen", hypervisor, cells, cpus, tuple(notes), None, None, _devices(facts, devices), None)
 
 
 def _memory(facts: XenFacts, node: int, memory: NodeMemory, *, only: bool) -> Memory:
     present = None if facts.present_pages is None else facts.present_pages[node]
     heap = None if facts.heap is None else facts.heap[node]
-    available, how = _available(memory.memfree, facts.physinfo.outstanding_pages, only=only)
+    available, how = available_memory(memory.memfree, facts.physinfo.outstanding_pages, only=only)
     return Memory(
         None if present is None else present * PAGE,
         memory.memfree,
@@ -63,7 +63,7 @@ def _memory(facts: XenFacts, node: int, memory: NodeMemory, *, only: bool) -> Me
     )
 
 
-def _available(free: int, claimed_pages: int | None, *, only: bool) -> tuple[int | None, str | None]:
+def available_memory(free: int, claimed_pages: int | None, *, only: bool) -> tuple[int | None, str | None]:
     """Xen has nothing to reclaim, so all that is free can be had, less the claims.
 
     Claims are known for the whole host only; with more than one cell and any claim the figure is unknown.

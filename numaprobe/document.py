@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from .domain_model import CellUse, Domain
     from .model import Cell, Host, HugePages, Memory
 
 SCHEMA = "numaprobe/1"
@@ -21,6 +22,7 @@ def host_document(host: Host) -> dict[str, Any]:
         "cells": [_cell(host, cell) for cell in host.cells],
         "cpus": [{**cpu._asdict(), "siblings": _list(cpu.siblings)} for cpu in host.cpus],
         "possible_cells": _list(host.possible_cells),
+        "possible_cpus": _list(host.possible_cpus),
         "devices": None if host.devices is None else [device._asdict() for device in host.devices],
         "allowed": None
         if host.allowed is None
@@ -86,6 +88,45 @@ def free_document(host: Host, time: float | None, only: int | None = None) -> di
             },
             "huge_pages": _huge_page_totals(cells),
         },
+    }
+
+
+def domains_document(
+    host: Host, domains: Iterable[Domain], uses: Iterable[CellUse], time: float | None
+) -> dict[str, Any]:
+    """The document of ``numaprobe domains --json`` (``schemas/domains.json``); ``time`` as in ``free_document``."""
+    return {
+        "schema": SCHEMA,
+        "source": host.source,
+        "time": time,
+        "domains": [_domain(domain) for domain in domains],
+        "cells": [
+            {
+                "id": use.id,
+                "total": use.total,
+                "free": use.free,
+                "allocated": use.allocated,
+                "pooled": use.pooled,
+                "domains": [{"id": domain, "memory": size} for domain, size in use.domains],
+                "host": use.host,
+                "unattributed": use.unattributed,
+            }
+            for use in uses
+        ],
+    }
+
+
+def _domain(domain: Domain) -> dict[str, Any]:
+    return {
+        **domain._asdict(),
+        "each_vcpu": None
+        if domain.each_vcpu is None
+        else [{**v._asdict(), "cpus": _list(v.cpus), "soft_cpus": _list(v.soft_cpus)} for v in domain.each_vcpu],
+        "cells": None if domain.cells is None else {str(cell): size for cell, size in domain.cells},
+        "affinity": {"cpus": _list(domain.affinity.cpus), "cells": _list(domain.affinity.cells)},
+        "guest_cells": None
+        if domain.guest_cells is None
+        else [{**c._asdict(), "vcpus": _list(c.vcpus), "cells": _list(c.cells)} for c in domain.guest_cells],
     }
 
 

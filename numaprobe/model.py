@@ -191,11 +191,12 @@ class Allowed(namedtuple("Allowed", "cpus cells quota where")):
     where: tuple[str, ...]
 
 
-class Host(namedtuple("Host", "source hypervisor cells cpus notes possible_cells devices allowed")):
+class Host(namedtuple("Host", "source hypervisor cells cpus notes possible_cells possible_cpus devices allowed")):
     """A host at one moment.
 
     ``source`` is ``linux`` or ``xen``. ``cells`` and ``cpus`` are in id order; ``cpus`` has all present ones, online
-    or not. ``possible_cells`` are ids that may come to be by hotplug, None where the source does not say.
+    or not. ``possible_cells`` and ``possible_cpus`` are ids that may come to be by hotplug, None where the source does
+    not say.
     ``devices`` and ``allowed`` are None unless they were asked for, and where the source has none.
     """
 
@@ -206,6 +207,7 @@ class Host(namedtuple("Host", "source hypervisor cells cpus notes possible_cells
     cpus: tuple[Cpu, ...]
     notes: tuple[Note, ...]
     possible_cells: tuple[int, ...] | None
+    possible_cpus: tuple[int, ...] | None
     devices: tuple[Device, ...] | None
     allowed: Allowed | None
 

@@ -10,15 +10,19 @@ from errno import ENOENT, ENOTDIR
 
 from . import linux
 from .archive import MANIFEST, MANIFEST_SCHEMA
+from .sample_linux import LinuxCells
 from .sources import TRANSCRIPT, chosen, hypercalls, opened
 from .version import VERSION
+from .whole_file import replacing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from typing import IO, Any
 
     from .ports import Reader
+    from .transcript import Recorder as TranscriptRecorder
+    from .xen.calls import Hypercalls
 
 OSRELEASE = "proc/sys/kernel/osrelease"
 COMPRESSION = {".tar.gz": "gz", ".tgz": "gz", ".tar.xz": "xz", ".tar.bz2": "bz2", ".tar": ""}
@@ -28,13 +32,13 @@ class Recorder:
     """``Reader`` that passes on to another one and keeps what came back."""
 
     def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+        self.reader = reader
         self.files: dict[str, bytes] = {}
         self.directories: set[str] = set()
         self.errors: dict[str, int] = {}
 
     def read(self, paths: Sequence[str], base: str = "") -> list[bytes | int]:
-        contents = self._reader.read(paths, base)
+        contents = self.reader.read(paths, base)
         for path, content in zip(paths, contents, strict=True):
             self._keep(f"{base}/{path}" if base else path, content)
         return contents
@@ -46,7 +50,7 @@ class Recorder:
             self.errors[path] = content
 
     def listdir(self, path: str, prefix: str = "") -> list[str] | int:
-        names = self._reader.listdir(path, prefix)
+        names = self.reader.listdir(path, prefix)
         if isinstance(names, int):
             if names not in (ENOENT, ENOTDIR):
                 self.errors[path] = names
@@ -71,8 +75,12 @@ def record(
     recording: str | os.PathLike[str] | None = None,
     source: str = "auto",
     allowed: bool = False,
+    domains: bool = False,
+    anonymous: bool = False,
 ) -> None:
     """Probe a host and write down what was read; see ``numaprobe.record``."""
+    if allowed and anonymous:
+        raise ValueError("what a process may use names its control groups: not in an anonymous recording")
     name = os.fspath(path)
     compression = next((kind for ending, kind in COMPRESSION.items() if name.endswith(ending)), None)
     if compression is None:
@@ -83,17 +91,43 @@ def record(
         # Linux's view is kept under Xen too: it is another host, which a replay can be asked for.
         asks_xen = chosen(recorder, source, live=live) == "xen"
         facts = linux.collect(recorder, available=True, devices=True, allowed=allowed)
+        LinuxCells(recorder, None, live=False, timed=False).take_all()
         if asks_xen:
+            from .sample_xen import XenCells
             from .transcript import Recorder as TranscriptRecorder
             from .xen.collect import collect
 
             with hypercalls(reader, live=live) as port:
                 calls = TranscriptRecorder(port)
-                collect(calls, recorder, [device.address for device in facts.devices or ()])
+                xen_facts = collect(calls, recorder, [device.address for device in facts.devices or ()])
+                XenCells(calls, recorder, timed=False, facts=xen_facts).exact_free()
+                if domains:
+                    _add_domains(recorder, calls, port, live=live, anonymous=anonymous)
             recorder.files[TRANSCRIPT] = calls.text().encode()
+        if domains:
+            from .record_domains import add_guests
+
+            add_guests(recorder, Recorder(reader), anonymous=anonymous)
         release = recorder.read((OSRELEASE,))[0]
     kernel = release.decode("ascii", "replace").strip() if isinstance(release, bytes) else None
     _write(name, compression, recorder, _manifest(recorder, kernel, live=live))
+
+
+def _add_domains(
+    recorder: Recorder, calls: TranscriptRecorder, port: Hypercalls, *, live: bool, anonymous: bool
+) -> None:
+    """Ask for the domains through the transcript, and keep their names beside it."""
+    import json
+
+    from .holdings import NAMES, ask_xen, names_of
+    from .record_domains import Nameless
+
+    calls.port = Nameless(port) if anonymous else port
+    found, _ = ask_xen(calls)
+    names = names_of(recorder.reader, found, live=live)
+    if anonymous:
+        names = {number: f"domain-{number}" for number in names}
+    recorder.files[NAMES] = json.dumps({str(number): name for number, name in names.items()}).encode()
 
 
 def _manifest(recorder: Recorder, kernel: str | None, *, live: bool) -> dict[str, Any]:
@@ -117,24 +151,37 @@ def _write(name: str, compression: str, recorder: Recorder, manifest: dict[str, 
     import tarfile
 
     moment = manifest["time"] or 0
-    mode: Any = f"w:{compression}"
-    beside = f"{name}.{os.getpid()}.part"
-    try:
-        with tarfile.open(beside, mode) as tar:
-            text = json.dumps(manifest, indent=1).encode() + b"\n"
-            for path, content in [(MANIFEST, text), *sorted(recorder.files.items())]:
-                member = tarfile.TarInfo(path)
-                member.size = len(content)
-                member.mtime = moment
-                tar.addfile(member, io.BytesIO(content))
-            for path in recorder.empty_directories():
-                member = tarfile.TarInfo(path)
-                member.type = tarfile.DIRTYPE
-                member.mode = 0o755
-                member.mtime = moment
-                tar.addfile(member)
-        os.replace(beside, name)
-    except BaseException:
-        if os.path.exists(beside):
-            os.unlink(beside)
-        raise
+    text = json.dumps(manifest, indent=1).encode() + b"\n"
+    with (
+        replacing(name) as path,
+        open(path, "wb") as file,
+        _packed(file, compression, moment) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
+        for member_name, content in [(MANIFEST, text), *sorted(recorder.files.items())]:
+            member = tarfile.TarInfo(member_name)
+            member.size = len(content)
+            member.mtime = moment
+            tar.addfile(member, io.BytesIO(content))
+        for directory in recorder.empty_directories():
+            member = tarfile.TarInfo(directory)
+            member.type = tarfile.DIRTYPE
+            member.mode = 0o755
+            member.mtime = moment
+            tar.addfile(member)
+
+
+def _packed(file: IO[bytes], compression: str, moment: int) -> IO[bytes]:
+    """The compressed stream into a file; the same machine gives the same bytes, whenever and wherever it is written."""
+    import bz2
+    import gzip
+    import lzma
+
+    packed: Any = file
+    if compression == "gz":
+        packed = gzip.GzipFile("", "wb", fileobj=file, mtime=moment)
+    elif compression == "bz2":
+        packed = bz2.BZ2File(file, "wb")
+    elif compression == "xz":
+        packed = lzma.LZMAFile(file, "wb")  # noqa: SIM115 (the caller closes whichever it is)
+    return packed  # type: ignore[no-any-return]

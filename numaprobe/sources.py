@@ -84,8 +84,8 @@ def chosen(reader: Reader, source: str, *, live: bool) -> str:
 
 
 @contextmanager
-def hypercalls(reader: Reader, *, live: bool) -> Iterator[Hypercalls]:
-    """The port to the running hypervisor, or to the recorded one.
+def hypercalls(reader: Reader, *, live: bool, debug_key: bool = False) -> Iterator[Hypercalls]:
+    """The port to the running hypervisor, or to the recorded one; ``debug_key`` lets the debug key ``u`` through.
 
     Raises ``SourceDenied`` or ``SourceUnavailable`` if the device cannot be opened, ``RecordingError`` for a damaged
     transcript.
@@ -101,7 +101,7 @@ def hypercalls(reader: Reader, *, live: bool) -> Iterator[Hypercalls]:
     from ._fast import Privcmd
 
     try:
-        device = Privcmd()
+        device = Privcmd(debug_key=debug_key)
     except PermissionError as error:
         raise SourceDenied(PRIVCMD, error.errno, "only root may ask the hypervisor") from None
     except OSError as error:

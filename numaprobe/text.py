@@ -61,6 +61,14 @@ def zones(where: str, content: bytes) -> list[_fast.Zone]:
         raise FactError(where, reason=str(error)) from None
 
 
+def numa_maps(where: str, content: bytes) -> tuple[tuple[tuple[int, int], ...], list[_fast.FileMapping]]:
+    """Anonymous memory of a process by node, and its mappings of files; see ``numaprobe._fast.numa_maps``."""
+    try:
+        return _fast.numa_maps(content)
+    except ValueError as error:
+        raise FactError(where, reason=str(error)) from None
+
+
 def suffix_number(name: str, prefix: str, suffix: str = "") -> int | None:
     """The number N in a name of the form prefix N suffix (``node12``, ``hugepages-2048kB``), or None."""
     if not (name.startswith(prefix) and name.endswith(suffix)):

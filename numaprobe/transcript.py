@@ -37,7 +37,7 @@ class Recorder:
     """Passes hypercalls on to another port and writes down each of them with its result or errno."""
 
     def __init__(self, port: Hypercalls) -> None:
-        self._port = port
+        self.port = port
         self._lines: list[dict[str, object]] = []
 
     def call(self, number: int, command: int, op: bytes, buffers: Buffers = ()) -> Answer:
@@ -50,7 +50,7 @@ class Recorder:
             "buffers": [[offset, _written(given)] for offset, given in buffers],
         }
         try:
-            answer = self._port.call(number, command, op, buffers)
+            answer = self.port.call(number, command, op, buffers)
         except OSError as error:
             self._lines.append({**line, "errno": error.errno})
             raise

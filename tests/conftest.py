@@ -26,6 +26,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite", action="store_true", help="write the expected models of tests/fixtures anew")
 
 
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """What this run leaves out, in two lines instead of one for each test."""
+    machines = config.getoption("machines") or "none (--machines DIR or NUMAPROBE_MACHINES)"
+    lab = "booted" if config.getoption("lab", default=False) else "not booted (pytest tests/lab --lab)"
+    return [f"recorded machines: {machines}", f"lab: {lab}"]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test per recorded machine, or one that says how to get them."""
     if "recorded_machine" not in metafunc.fixturenames:

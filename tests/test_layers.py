@@ -31,6 +31,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "probe",
         "recorder",
         "holdings",
+        "record_domains",
         "rates",
         "sample",
         "sample_files",

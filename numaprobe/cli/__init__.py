@@ -10,7 +10,8 @@ import os
 import sys
 
 from .. import __version__
-from ..errors import NumaprobeError, printable
+from ..errors import DoesNotFit, NumaprobeError, printable
+from .place_options import pin_options, place_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,10 +47,51 @@ def _parser() -> Parser:
     _host_options(free)
     _json_option(free)
     free.add_argument("--cell", type=int, metavar="N", help="this cell only")
+    free.add_argument("--watch", action="store_true", help="again and again, as numaprobe watch does")
+    _watch_options(free)
+
+    watch = commands.add_parser("watch", help="memory per cell, or who holds it, live; Ctrl-C ends it")
+    _host_options(watch)
+    _json_option(watch)
+    watch.add_argument("--cell", type=int, metavar="N", help="this cell only")
+    watch.add_argument("--domains", action="store_true", help="who holds memory where, as numaprobe domains")
+    _watch_options(watch)
+
+    domains = commands.add_parser("domains", help="who holds memory where: guests, or the processes and groups named")
+    _host_options(domains)
+    _json_option(domains)
+    domains.add_argument("--pid", type=int, action="append", default=[], metavar="N", help="this process (Linux)")
+    domains.add_argument("--cgroup", action="append", default=[], metavar="PATH", help="this control group (Linux)")
+    domains.add_argument(
+        "--debug-key",
+        action="store_true",
+        help="let Xen's debug key u tell where memory is that nothing else tells of: Xen walks every page of every "
+        "domain without a pause, up to a second for each 32 GiB, holding up whatever else asks it; a walk of several "
+        "seconds may trip a watchdog and take the host down",
+    )
+    domains.add_argument(
+        "--debug-key-limit", metavar="SIZE", default="32G", help="not if a domain is larger than this (default: 32G)"
+    )
+
+    place = commands.add_parser("place", help="where a domain should run, and why")
+    _host_options(place)
+    place_options(place)
+
+    pin = commands.add_parser("pin", help="apply a plan: run a command under it, or move a process or paused domain")
+    _host_options(pin)
+    pin_options(pin)
 
     record = commands.add_parser("record", help="write a recording of this host")
     record.add_argument("file", metavar="FILE", help="ends in .tar.gz, .tgz, .tar.xz, .tar.bz2 or .tar")
     _host_options(record)
+    record.add_argument("--domains", action="store_true", help="also the domains, and what is needed to place them")
+    record.add_argument(
+        "--anonymous",
+        "--anonymize",
+        "--anonymise",
+        action="store_true",
+        help="other names and uuids for the domains, and other names for control groups",
+    )
     record.add_argument(
         "--allowed", action="store_true", help="also what this process may use; names of control groups are then in it"
     )
@@ -71,6 +113,11 @@ def _host_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _watch_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds between two (default: 1)")
+    parser.add_argument("--count", type=int, metavar="N", help="stop after N")
+
+
 def _json_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="as JSON")
 
@@ -80,6 +127,14 @@ def _command(name: str) -> Callable[[argparse.Namespace, TextIO], None]:
         from .show import run
     elif name == "free":
         from .free import run
+    elif name == "domains":
+        from .domains import run
+    elif name == "watch":
+        from .watch import run
+    elif name == "place":
+        from .place import run
+    elif name == "pin":
+        from .pin import run
     elif name == "record":
         from .record import run
     else:
@@ -109,6 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except WrongUse as error:
         return _complain(error, 2)
+    except DoesNotFit as error:
+        return _complain(error, 3)
     except NumaprobeError as error:
         return _complain(error, 1)
     except ValueError as error:

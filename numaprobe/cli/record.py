@@ -11,4 +11,12 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace, out: TextIO) -> None:  # noqa: ARG001 (every command takes both)
-    record(options.file, root=options.root, recording=options.recording, source=options.source, allowed=options.allowed)
+    record(
+        options.file,
+        root=options.root,
+        recording=options.recording,
+        source=options.source,
+        allowed=options.allowed,
+        domains=options.domains,
+        anonymous=options.anonymous,
+    )

@@ -15,8 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..ports import Reader
 
-NODE_LISTS = ("online", "possible", "has_cpu", "has_memory")
-
 
 def collect(reader: Reader, *, available: bool = True, devices: bool = False, allowed: bool = False) -> LinuxFacts:
     """Read a host.
@@ -27,15 +25,15 @@ def collect(reader: Reader, *, available: bool = True, devices: bool = False, al
     """
     source = Source(reader)
     cpu_facts = cpus.collect(source)
-    online, possible, has_cpu, has_memory = (
-        None if content is None else text.ids(f"{NODE}/{name}", content)
-        for name, content in zip(NODE_LISTS, source.read(NODE_LISTS, NODE), strict=True)
-    )
+    online, possible = _lists(source, "online", "possible")
     ids = nodes.node_ids(source, online)
     if not ids and not cpu_facts.present:
         raise SourceUnavailable(f"{NODE} and {CPU}", None, "neither a node nor a cpu is there")
     node_facts = nodes.collect(source, ids or ())
     memory_only = any(node.cpus == () for node in node_facts)
+    # Two lists that say in short what each node says itself, where it does.
+    has_cpu = _lists(source, "has_cpu")[0] if any(node.cpus is None for node in node_facts) else None
+    has_memory = _lists(source, "has_memory")[0] if any(node.meminfo is None for node in node_facts) else None
     zones = None
     if available and node_facts:
         content = source.one("proc/zoneinfo")
@@ -61,9 +59,16 @@ def collect(reader: Reader, *, available: bool = True, devices: bool = False, al
         None if ids else nodes.machine_memory(source),
         () if ids else nodes.huge_pages(source, nodes.HUGE_PAGES, nodes.huge_page_sizes(source, nodes.HUGE_PAGES)),
         zones,
-        nodes.tiers(source) if len(node_facts) > 1 else {},
+        nodes.tiers(source),
         nodes.kinds(source) if memory_only else {},
         found_devices,
         found_allowed,
         tuple(source.notes),
     )
+
+
+def _lists(source: Source, *names: str) -> list[tuple[int, ...] | None]:
+    return [
+        None if content is None else text.ids(f"{NODE}/{name}", content)
+        for name, content in zip(names, source.read(names, NODE), strict=True)
+    ]

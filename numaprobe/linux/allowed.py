@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from .. import text
 from ..errors import FactError
+from . import groups
 from .facts import AllowedFacts
 
 TYPE_CHECKING = False
@@ -24,17 +25,17 @@ CPUSET_NODES = ("cpuset.mems.effective", "cpuset.effective_mems", "cpuset.mems",
 
 def collect(source: Source) -> AllowedFacts:
     """Cpus and nodes of the process that owns ``/proc/self`` and how many cpus' worth of time it may use."""
-    groups = _Groups(source)
+    own = _Groups(source)
     where: list[str] = []
     cpus, nodes = _from_status(source)
     if cpus is not None or nodes is not None:
         where.append(STATUS)
     else:
-        cpus, path = groups.first_ids("cpuset", CPUSET_CPUS)
+        cpus, path = own.first_ids("cpuset", CPUSET_CPUS)
         where += [path] if path else []
-        nodes, path = groups.first_ids("cpuset", CPUSET_NODES)
+        nodes, path = own.first_ids("cpuset", CPUSET_NODES)
         where += [path] if path else []
-    quota, path = groups.quota()
+    quota, path = own.quota()
     where += [path] if path else []
     return AllowedFacts(cpus, nodes, quota, tuple(where))
 
@@ -50,31 +51,16 @@ def _from_status(source: Source) -> tuple[tuple[int, ...] | None, tuple[int, ...
     return cpus, nodes
 
 
-def _unescaped(field: str) -> str:
-    """A path of mountinfo, in which blanks are written as octal numbers (proc(5))."""
-    field = field.replace("\0", "")
-    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        field = field.replace(code, character)
-    return field
-
-
 class _Groups:
     """The process's control groups: for each controller the directories from its own group up to the mount."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.paths = self._own_paths()
-        self.mounts = self._mounts()
+        self.mounts = groups.mounts(source, ("cgroup", "cgroup2", "cpuset"))
 
     def _own_paths(self) -> dict[str, str]:
-        """Path by controller, from ``/proc/self/cgroup``; the unified hierarchy (v2) has the empty name."""
-        found: dict[str, str] = {}
-        for line in (self.source.one("proc/self/cgroup") or b"").decode("utf-8", "replace").splitlines():
-            _, _, rest = line.partition(":")
-            controllers, colon, path = rest.partition(":")
-            if colon:
-                for controller in controllers.split(","):
-                    found[controller] = path.replace("\0", "")
+        found = groups.paths(self.source.one("proc/self/cgroup"))
         # Linux before 2.6.24 has cpusets without control groups; proc/self/cpuset still answers for them.
         if not found:
             cpuset = self.source.one("proc/self/cpuset")
@@ -82,43 +68,9 @@ class _Groups:
                 found["cpuset"] = cpuset.decode("utf-8", "replace").replace("\0", "").strip()
         return found
 
-    def _mounts(self) -> list[tuple[str, str, str, set[str]]]:
-        """Mounted hierarchies: (root of the mount, mount point, type, options)."""
-        found = []
-        content = self.source.one("proc/self/mountinfo")
-        if content is not None:
-            for line in content.decode("utf-8", "replace").splitlines():
-                before, dash, after = line.partition(" - ")
-                left, right = before.split(), after.split()
-                if dash and len(left) >= 5 and len(right) >= 3 and right[0] in ("cgroup", "cgroup2", "cpuset"):
-                    found.append((_unescaped(left[3]), _unescaped(left[4]), right[0], set(right[2].split(","))))
-            return found
-        content = self.source.one("proc/self/mounts") or self.source.one("proc/mounts")
-        for line in (content or b"").decode("utf-8", "replace").splitlines():
-            parts = line.split()
-            if len(parts) >= 4 and parts[2] in ("cgroup", "cgroup2", "cpuset"):
-                found.append(("/", _unescaped(parts[1]), parts[2], set(parts[3].split(","))))
-        return found
-
     def directories(self, controller: str) -> list[str]:
         """Directories from the process's group up to the mount point, relative to the root of the tree."""
-        unified = self.paths.get("")
-        for root, point, kind, options in self.mounts:
-            if kind == "cgroup2":
-                own = unified if unified is not None and controller not in self.paths else None
-            elif controller in options or kind == controller:
-                own = self.paths.get(controller)
-            else:
-                own = None
-            if own is None:
-                continue
-            # A container sees its own group as the mount's root; a path outside of it begins with "..".
-            if root != "/" and (own == root or own.startswith(root + "/")):
-                own = own[len(root) :]
-            parts = [part for part in own.split("/") if part not in ("", ".", "..")]
-            base = point.strip("/")
-            return ["/".join([base, *parts[:depth]]) for depth in range(len(parts), -1, -1)]
-        return []
+        return groups.directories(self.mounts, self.paths, controller)
 
     def first_ids(self, controller: str, names: tuple[str, ...]) -> tuple[tuple[int, ...] | None, str | None]:
         """Ids from the nearest group that states some: an empty list inherits from the group above."""

@@ -69,9 +69,7 @@ def _candidates(expected: tuple[int, ...], oldest: int, newest: int) -> Iterator
             yield other
 
 
-def _search(
-    hypercall: str, version: XenVersion, candidates: Iterable[int], ask: Callable[[int], T]
-) -> tuple[int, T]:
+def _search(hypercall: str, version: XenVersion, candidates: Iterable[int], ask: Callable[[int], T]) -> tuple[int, T]:
     if (version.major, version.minor) < abi.OLDEST_RELEASE:
         raise InterfaceMismatch(hypercall, None, f"Xen {version} is too old; 4.1 and later can be asked")
     tried = []

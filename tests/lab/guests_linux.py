@@ -12,9 +12,7 @@ from .machines import FOUR_ASYMMETRIC, Machine
 HOST = Machine(
     "guests-linux",
     "QEMU guests bound to a node, interleaved, on huge pages, and stopped",
-    Layout(
-        (Node(1024, ("0",)), Node(512, ("1",)), Node(512, ("2",)), Node(512, ("3",))), FOUR_ASYMMETRIC, sockets=4
-    ),
+    Layout((Node(1024, ("0",)), Node(512, ("1",)), Node(512, ("2",)), Node(512, ("3",))), FOUR_ASYMMETRIC, sockets=4),
     before="echo 24 >/sys/devices/system/node/node2/hugepages/hugepages-2048kB/nr_hugepages",
     seconds=500,
 )

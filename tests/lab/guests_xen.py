@@ -50,7 +50,10 @@ keep keys toolstack xl debug-keys u
 sleep 1
 keep xl-dmesg toolstack xl dmesg
 keep cost inside_domains
+keep recorded numaprobe record --domains "$OUT/host.tar.gz"
+keep anonymous numaprobe record --domains --anonymous "$OUT/anonymous.tar.gz"
 """
+
 
 def inside() -> str:
     """A shell function that runs the module beside this one in the guest."""
@@ -62,9 +65,8 @@ def script(machine: Machine) -> str:
     """What to run as root, with ``OUT`` set."""
     kernel = packages.kernel(machine.suite)
     made = []
-    for name, (mib, vcpus, cpus) in GUESTS.items():
-        if cpus is not None and machine.layout.cpus < 8:
-            cpus = "2-3"
+    for name, (mib, vcpus, wanted) in GUESTS.items():
+        cpus = wanted if wanted is None or machine.layout.cpus == 8 else "2-3"
         lines = [f'name="{name}"', f'kernel="{kernel.image}"', f"memory={mib}", f"vcpus={vcpus}"]
         lines += [f'cpus="{cpus}"'] if cpus else []
         made += [f"cat >/run/{name}.cfg <<'END'", *lines, "END"]

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+import numaprobe
+
 from . import packages
 from .guest import Lab, Result
 from .guests_xen import GUESTS, HOSTS, script
@@ -135,3 +137,20 @@ def test_the_debug_key_is_refused_for_a_domain_above_the_limit(result: Result) -
     """The control domain is larger than 100 MiB; one line says so and nothing is pressed."""
     assert result.text("domains-limit.status").strip() == "1"
     assert "not pressed" in result.text("domains-limit.stderr")
+
+
+def test_a_recording_answers_as_the_machine_did(result: Result) -> None:
+    """With its domains in it; an anonymous one has other names and uuids."""
+    result.printed("recorded")
+    result.printed("anonymous")
+    live = domains(result)
+    for name in ("host", "anonymous"):
+        recording = result.out / f"{name}.tar.gz"
+        found = numaprobe.domains(numaprobe.probe(recording=recording), recording=recording)
+        assert [domain.id for domain in found] == list(live)
+        for domain in found:
+            assert (domain.memory, domain.state, domain.how) == tuple(
+                live[domain.id][key] for key in ("memory", "state", "how")
+            )
+            known = (live[domain.id]["name"], live[domain.id]["uuid"])
+            assert ((domain.name, domain.uuid) == known) == (name == "host")

@@ -1,0 +1,156 @@
+"""``numaprobe domains``: who holds memory where."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from time import time
+
+from .. import account, domains, probe
+from ..document import domains_document
+from ..document import total as sum_of
+from ..errors import printable
+from .layout import UNITS, UNKNOWN, columns, count, fold, size, table
+from .sizes import parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from typing import Any, TextIO
+
+    from .. import CellUse, Domain, Host
+
+LONGEST_NAME = 16
+
+
+class Observed(namedtuple("Observed", "host domains uses time")):
+    """A host's domains and what is left of its cells; ``time`` in seconds since 1970, None for a recorded host."""
+
+    __slots__ = ()
+    host: Host
+    domains: tuple[Domain, ...]
+    uses: tuple[CellUse, ...]
+    time: float | None
+
+    def document(self) -> dict[str, Any]:
+        return domains_document(self.host, self.domains, self.uses, self.time)
+
+    def lines(self, width: int) -> list[str]:
+        return lines(self.host, self.domains, self.uses, width)
+
+
+def observe(root: str | None, recording: str | None, source: str, **asked: Any) -> Observed:
+    """Who holds memory where; ``asked`` are further arguments of ``numaprobe.domains``."""
+    live = root is None and recording is None
+    host = probe(root, recording=recording, source=source, available=False)
+    found = domains(host, root=root, recording=recording, **asked)
+    # Read again after the domains: they are then of nearly the same moment, whatever it took to find them.
+    if live:
+        host = probe(source=source, available=False)
+    uses = account(host, found, complete=not asked.get("processes") and not asked.get("groups"))
+    return Observed(host, found, uses, time() if live else None)
+
+
+def run(options: argparse.Namespace, out: TextIO) -> None:
+    found = observe(
+        options.root,
+        options.recording,
+        options.source,
+        processes=options.pid,
+        groups=options.cgroup,
+        debug_key=options.debug_key,
+        debug_key_limit=parse(options.debug_key_limit),
+    )
+    if options.json:
+        import json
+
+        out.write(json.dumps(found.document()) + "\n")
+    else:
+        out.write("\n".join(found.lines(columns(160))) + "\n")
+
+
+def lines(host: Host, found: Sequence[Domain], uses: Sequence[CellUse], width: int) -> list[str]:
+    """A row per domain, a column per cell, and below them what is left of each cell."""
+    out = [f"{count(len(found), 'domain')} on {count(len(host.cells), 'cell')}"]
+    for part in _fitting(host, found, uses, width):
+        out += ["", *part]
+    hows = sorted({domain.how for domain in found})
+    if "unknown" in hows and host.source == "xen":
+        out += ["", "unknown: this Xen tells of no domain's memory by cell; --debug-key can, at a cost (--help)"]
+    elif "unknown" in hows:
+        out += ["", "unknown: only root may see where another's memory is"]
+    if any(use.unattributed for use in uses):
+        out += ["", "unattributed: the host's own, or of domains that were not asked for or whose place is unknown"]
+    return out
+
+
+def _fitting(host: Host, found: Sequence[Domain], uses: Sequence[CellUse], width: int) -> list[list[str]]:
+    """The table in as few parts as fit beside each other: a domain's own columns, and some cells."""
+    places = [cell.id for cell in host.cells]
+    parts: list[list[str]] = []
+    for each in range(len(places), 0, -1):
+        groups = [places[start : start + each] for start in range(0, len(places), each)]
+        rows = [table(_rows(host, found, uses, group), left=(0, 1, 2)) for group in groups]
+        parts = [[printable(line) for line in part] for part in rows]
+        if max(len(line) for part in parts for line in part) <= width:
+            break
+    return parts
+
+
+def _rows(host: Host, found: Sequence[Domain], uses: Sequence[CellUse], group: list[int]) -> list[list[str]]:
+    rows = [["id", "name", "state", "vcpus", "memory", *_headings(group), "cpus", "how"]]
+    for domain in found:
+        cells = dict(domain.cells or ())
+        rows.append(
+            [
+                str(domain.id),
+                _name(domain),
+                domain.state or UNKNOWN,
+                UNKNOWN if domain.vcpus is None else str(domain.vcpus),
+                short(domain.memory),
+                *(short(cells.get(cell, 0) if domain.cells is not None else None) for cell in group),
+                _cut(fold(domain.affinity.cpus), 12),
+                domain.how,
+            ]
+        )
+    by_cell = {use.id: use for use in uses}
+    kinds = [("free", [use.free for use in uses])]
+    if any(use.pooled for use in uses):
+        kinds.append(("free huge pages", [use.pooled for use in uses]))
+    rest = ("xen itself" if host.source == "xen" else "host itself", [use.host for use in uses])
+    left = ("unattributed", [use.unattributed for use in uses])
+    kinds += [kind for kind in (rest, left) if any(kind[1])] or [rest]
+    kinds.append(("total", [use.total for use in uses]))
+    positions = {cell: position for position, cell in enumerate(by_cell)}
+    for label, figures in kinds:
+        cells_of = [short(figures[positions[cell]]) for cell in group]
+        rows.append(["", label, "", "", short(sum_of(figures)), *cells_of, "", ""])
+    return rows
+
+
+def _headings(group: list[int]) -> list[str]:
+    return [str(cell) if position else f"cell {cell}" for position, cell in enumerate(group)]
+
+
+def short(value: int | None) -> str:
+    """Bytes in three or four characters, as in a table of many cells: ``512M``, ``1.5G``; ``.`` for none at all."""
+    if value is None:
+        return UNKNOWN
+    if value == 0:
+        return "."
+    words = size(value).split()
+    number, letter = words[0].removesuffix(".0"), words[1][0]
+    if letter == UNITS[0]:
+        return f"{number}B"
+    return (number if len(number) <= 3 else f"{float(number):.0f}") + letter
+
+
+def _name(domain: Domain) -> str:
+    if domain.name is None:
+        return {"process": "process", "group": "group"}.get(domain.kind, "dom0" if domain.id == 0 else UNKNOWN)
+    return _cut(domain.name, LONGEST_NAME)
+
+
+def _cut(text: str, length: int) -> str:
+    """Shortened in the middle: names often differ in their ends."""
+    return text if len(text) <= length else f"{text[: length // 2 - 1]}...{text[-(length // 2 - 2) :]}"

@@ -1,0 +1,128 @@
+"""Domains as values: who holds memory, where, and how surely that is known. Sizes in bytes, None is unknown.
+
+A *domain* is a guest: a Xen domain, or on Linux the process that runs a guest; any other process or control group that
+was asked for is given in the same form. See ``docs/domains.md`` for where each field is from.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+
+class Affinity(namedtuple("Affinity", "cpus cells")):
+    """Where a domain may run and where it prefers, or is made, to have its memory; None where that is not known.
+
+    ``cpus`` are ids of the host's cpus, for a domain those of all its vcpus together. ``cells`` are an intent, not
+    where the memory is.
+    """
+
+    __slots__ = ()
+    cpus: tuple[int, ...] | None
+    cells: tuple[int, ...] | None
+
+
+class Vcpu(namedtuple("Vcpu", "id online cpu cpus soft_cpus thread")):
+    """One vcpu of a domain.
+
+    ``cpu`` is the host's cpu that it runs on, or ran on last. ``cpus`` are those that it may run on, ``soft_cpus``
+    those of them that Xen's scheduler prefers (4.5 and later). ``thread`` is its id on Linux.
+    """
+
+    __slots__ = ()
+    id: int
+    online: bool | None
+    cpu: int | None
+    cpus: tuple[int, ...] | None
+    soft_cpus: tuple[int, ...] | None
+    thread: int | None
+
+
+class GuestCell(namedtuple("GuestCell", "id memory vcpus cells")):
+    """A cell that the guest is shown (virtual NUMA): its memory, its vcpus, and the host's cells that back it.
+
+    ``cells`` is None where that is not told, and always under Xen, which keeps it to itself.
+    """
+
+    __slots__ = ()
+    id: int
+    memory: int | None
+    vcpus: tuple[int, ...] | None
+    cells: tuple[int, ...] | None
+
+
+class Domain(
+    namedtuple(
+        "Domain",
+        "id kind name uuid state vcpus vcpus_maximum each_vcpu memory maximum claimed shared paged cells unplaced"
+        " how how_from affinity pool guest_cells",
+    )
+):
+    """A domain at one moment.
+
+    ``id`` is Xen's number, or the process id; for a control group that was asked for, its path. ``kind`` is ``pv`` or
+    ``hvm`` (PVH included) under Xen, else the program (``qemu``, ``cloud-hypervisor``, ``firecracker``, ``crosvm``),
+    ``process`` or ``group``. ``state`` is ``running``, ``paused``, ``stopped`` (by a signal), ``shutdown``,
+    ``suspended``, ``crashed`` or ``dying``; None where it cannot be told, as for an emulated guest at rest.
+
+    ``vcpus`` counts the online ones, ``vcpus_maximum`` those that could be; ``each_vcpu`` has them one by one.
+    ``memory`` is what the domain holds now, ``maximum`` what it may (on Linux: what it is configured with),
+    ``claimed`` what Xen has promised it beyond. ``shared`` is memory of it that is one with other domains': Xen's
+    shared pages, or what on Linux is counted for another domain that maps it too. ``paged`` is what Xen has paged out.
+
+    ``cells`` are pairs (cell id, bytes) in id order, every cell of the host among them, or None; ``unplaced`` is the
+    part of ``memory`` of which nothing says the cell, so that memory is always the sum of both. ``how`` is ``exact``
+    (the kernel or hypervisor counts it), ``deduced`` (no other way is possible), ``debug-key`` or ``unknown``, and
+    ``how_from`` the file or hypercall. ``pool`` is Xen's cpupool. ``guest_cells`` is None for a domain without
+    virtual NUMA.
+    """
+
+    __slots__ = ()
+    id: int | str
+    kind: str
+    name: str | None
+    uuid: str | None
+    state: str | None
+    vcpus: int | None
+    vcpus_maximum: int | None
+    each_vcpu: tuple[Vcpu, ...] | None
+    memory: int | None
+    maximum: int | None
+    claimed: int | None
+    shared: int | None
+    paged: int | None
+    cells: tuple[tuple[int, int], ...] | None
+    unplaced: int | None
+    how: str
+    how_from: str | None
+    affinity: Affinity
+    pool: int | None
+    guest_cells: tuple[GuestCell, ...] | None
+
+    def on(self, cell_id: int) -> int | None:
+        """Bytes on one cell; None where the placement is unknown. Raises ``KeyError`` for a cell that is not there."""
+        return None if self.cells is None else dict(self.cells)[cell_id]
+
+
+class CellUse(namedtuple("CellUse", "id total free pooled domains host unattributed")):
+    """Who has the memory of one cell, in bytes: ``free``, ``pooled``, the domains', and the last two add up to total.
+
+    ``pooled`` are huge pages that are set aside and that nobody has taken (Linux). ``domains`` are pairs (domain id,
+    bytes) of the domains that have something here. ``host`` is surely the host's own: the kernel's, other processes'
+    and the caches', or the hypervisor's; under Xen the control domain is a domain. ``unattributed`` is of the host or
+    of a domain whose place is unknown, whichever. Both are None where they cannot be told, as for a cell whose figures
+    changed while they were read.
+    """
+
+    __slots__ = ()
+    id: int
+    total: int | None
+    free: int | None
+    pooled: int
+    domains: tuple[tuple[int | str, int], ...]
+    host: int | None
+    unattributed: int | None
+
+    @property
+    def allocated(self) -> int | None:
+        """Total less free; None if either is unknown."""
+        return None if self.total is None or self.free is None else self.total - self.free
