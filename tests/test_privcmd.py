@@ -132,11 +132,14 @@ def test_a_lasting_fault_ends(run: Run) -> None:
 @pytest.mark.parametrize("code", [1, 2, 13, 22, 38, 95, 105])
 def test_errno_is_exactly_xens(run: Run, code: int) -> None:
     """What Xen refused with reaches the caller unchanged, under the built-in class for it."""
-    run(f"""
+    run(
+        f"""
 error = raises(OSError, numainfo, Privcmd())
 assert (error.errno, error.strerror) == ({code}, os.strerror({code}))
 assert isinstance(error, PermissionError) == ({code} in (1, 13))
-""", SHIM_ERRNO=code)
+""",
+        SHIM_ERRNO=code,
+    )
 
 
 def test_the_old_device_is_tried_where_the_new_one_is_missing(run: Run) -> None:
@@ -146,10 +149,13 @@ def test_the_old_device_is_tried_where_the_new_one_is_missing(run: Run) -> None:
 
 def test_no_device_names_the_last_one_tried(run: Run) -> None:
     """Without any device the error has a path and ENOENT."""
-    run("""
+    run(
+        """
 error = raises(FileNotFoundError, Privcmd)
 assert error.filename == "/proc/xen/privcmd"
-""", SHIM_DEVICE="")
+""",
+        SHIM_DEVICE="",
+    )
 
 
 def test_a_device_that_may_not_be_opened_is_not_passed_over(run: Run) -> None:
@@ -189,7 +195,8 @@ raises(ValueError, Privcmd().call, 35, 17, op, {buffers})
 
 def test_threads_take_turns_and_others_run_on(run: Run) -> None:
     """The bounce buffer has one user at a time, and a slow hypercall does not stop Python."""
-    run("""
+    run(
+        """
 import time
 xen = Privcmd()
 failed = []
@@ -211,12 +218,15 @@ while any(thread.is_alive() for thread in threads):
     time.sleep(0)
 assert failed == []
 assert turns > 100, turns
-""", SHIM_SLEEP_US=5000)
+""",
+        SHIM_SLEEP_US=5000,
+    )
 
 
 def test_parent_and_child_have_pages_of_their_own(run: Run) -> None:
     """Both ask at once through an object made before the fork, and neither sees the other's answers."""
-    run("""
+    run(
+        """
 xen = Privcmd()
 changeset(xen)
 child = os.fork()
@@ -227,12 +237,15 @@ if child == 0:
     os._exit(0)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 assert changeset(xen) == str(os.getpid())
-""", SHIM_SLEEP_US=1000)
+""",
+        SHIM_SLEEP_US=1000,
+    )
 
 
 def test_a_fork_in_the_middle_of_a_call_leaves_the_child_able_to_ask(run: Run) -> None:
     """The lock that a thread of the parent holds is not the child's."""
-    run("""
+    run(
+        """
 import time
 xen = Privcmd()
 thread = threading.Thread(target=changeset, args=(xen,))
@@ -245,7 +258,9 @@ if child == 0:
     os._exit(0)
 thread.join()
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-""", SHIM_SLEEP_US=200000)
+""",
+        SHIM_SLEEP_US=200000,
+    )
 
 
 def test_pages_do_not_reach_a_child_and_stay_in_memory(run: Run, request: pytest.FixtureRequest) -> None:

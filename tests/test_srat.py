@@ -52,9 +52,7 @@ def test_a_memory_only_node_comes_after_all_nodes_with_cpus() -> None:
     """Domains 0 with cpus, 1 without, 2 with cpus are Xen's nodes 0, 2 and 1."""
     table = fake_srat([(0, 0), (2, 1)], [(0, 0, GIB), (1, GIB, GIB), (2, 2 * GIB, GIB)])
     assert [piece.node for piece in parse(table).ranges] == [0, 2, 1]
-    found = present_pages(
-        parse(table), (MapEntry(0, 3 * GIB, 1),), 3 * GIB >> 12, (NodeMemory(GIB, 0),) * 3, (), None
-    )
+    found = present_pages(parse(table), (MapEntry(0, 3 * GIB, 1),), 3 * GIB >> 12, (NodeMemory(GIB, 0),) * 3, (), None)
     assert found == (GIB >> 12,) * 3
 
 

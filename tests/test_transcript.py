@@ -180,7 +180,7 @@ def test_a_transcript_with_a_spoiled_line_is_an_error_or_a_machine(data: st.Data
     text = TEXT
     at = data.draw(st.integers(0, len(text) - 1))
     end = data.draw(st.integers(at, min(len(text), at + 40)))
-    put = data.draw(st.text("0123456789abcdef*\"[]{},: -\n", max_size=20))
+    put = data.draw(st.text('0123456789abcdef*"[]{},: -\n', max_size=20))
     with suppress(NumaprobeError):
         collect(Transcript(text[:at] + put + text[end:]), SRAT, PCI)
 

@@ -103,7 +103,9 @@ def test_a_known_release_that_refuses_everything_has_a_policy_against_it() -> No
 def test_an_unknown_release_that_refuses_everything_names_both_reasons() -> None:
     """The versions that were tried are listed, each once, and both causes are possible."""
     xen = named("4.31", two_node_pc("4.23", sysctl_version=0x40))
-    with pytest.raises(InterfaceMismatch, match=r"0x8 to 0x1e: it is newer than that, or its security policy") as caught:
+    with pytest.raises(
+        InterfaceMismatch, match=r"0x8 to 0x1e: it is newer than that, or its security policy"
+    ) as caught:
         facts_of(xen)
     assert sorted(caught.value.tried) == list(range(0x08, 0x1F))
     assert caught.value.tried[0] == 0x16

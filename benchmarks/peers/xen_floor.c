@@ -1,6 +1,6 @@
 /* The floor under Xen: the bare ioctls that a list names, one after the other, from pages that stay mapped.
  *
- *   xen_floor LIST
+ *   xen_floor LIST TIMES     the whole list so many times in a round
  *
  * A line of the list is a hypercall's number, its command, the operation in hexadecimal ("-" for none), and for each
  * buffer the offset of its handle, a colon, and what it holds. Only the operation is written anew in every round: Xen
@@ -34,6 +34,7 @@ static size_t count;
 static int device;
 static char *pages;
 static size_t room = 1 << 20, used;
+static long times;
 
 static char *taken(size_t size)
 {
@@ -103,14 +104,15 @@ static size_t made(void)
 
 static void once(void)
 {
-    (void)made();
+    for (long left = times; left > 0; left--)
+        (void)made();
 }
 
 int main(int argc, char **argv)
 {
     int buffers;
-    if (argc != 2) {
-        fprintf(stderr, "xen_floor LIST\n");
+    if (argc != 3 || (times = strtol(argv[2], NULL, 10)) < 1) {
+        fprintf(stderr, "xen_floor LIST TIMES\n");
         return 2;
     }
     if ((device = open("/dev/xen/privcmd", O_RDWR | O_CLOEXEC)) < 0)

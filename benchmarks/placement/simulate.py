@@ -30,10 +30,18 @@ class Outcome:
         return len(self.costs) / self.asked
 
 
-def run(world: World, guests: Sequence[Guest], name: str, policy: str = "pack") -> Outcome:
+# What is compared: the name of a peer, or numaprobe with its options.
+OURS: dict[str, dict[str, int]] = {
+    "numaprobe": {},
+    "numaprobe nearest": {"nearest": True},
+    "numaprobe whole": {"max_cells": 1},
+}
+
+
+def run(world: World, guests: Sequence[Guest], name: str) -> Outcome:
     """Every guest is placed when it comes, and leaves when its time is over."""
     out = Outcome(len(guests))
-    place: Place | None = None if name == "numaprobe" else _peer(name, world)
+    place: Place | None = None if name in OURS else _peer(name, world)
     leaving: list[tuple[float, int]] = []
     asked = sum(guest.memory for guest in guests)
     for guest in guests:
@@ -45,7 +53,7 @@ def run(world: World, guests: Sequence[Guest], name: str, policy: str = "pack") 
             # Surveying the host is part of it; gathering its facts is not.
             host, domains = world.host(), world.domains()
             start = perf_counter()
-            nodes, memory = _numaprobe(host, domains, guest, policy)
+            nodes, memory = _numaprobe(host, domains, guest, OURS[name])
         else:
             nodes = place(world, guest)
         out.seconds += (perf_counter() - start) / len(guests)
@@ -65,14 +73,17 @@ def _peer(name: str, world: World) -> Place:
 
 
 def _numaprobe(
-    host: numaprobe.Host, domains: Sequence[numaprobe.Domain], guest: Guest, policy: str
+    host: numaprobe.Host, domains: Sequence[numaprobe.Domain], guest: Guest, options: dict[str, int]
 ) -> tuple[tuple[int, ...] | None, dict[int, int] | None]:
-    for cells in (guest.cells if guest.cells > 1 else None, None):
+    """Guest cells where the guest wants them; otherwise, or failing that and unless it must be whole, as it comes."""
+    wishes: list[dict[str, int]] = [{"guest_cells": guest.cells}] if guest.cells > 1 else []
+    if guest.cells == 1 or "max_cells" not in options:
+        wishes.append(options)
+    for wish in wishes:
         try:
             plan = numaprobe.place(
-                host, vcpus=guest.vcpus, memory=guest.memory, guest_cells=cells, domains=domains, reserve=0,
-                policy=policy, most_rejected=0,
-            )  # fmt: skip
+                host, vcpus=guest.vcpus, memory=guest.memory, domains=domains, reserve=0, most_rejected=0, **wish
+            )  # type: ignore[arg-type]
         except numaprobe.DoesNotFit:
             continue
         return plan.cells, plan.memory

@@ -104,7 +104,7 @@ class World:
         return 1 - max(self.free) / min(total, self.memory) if total else 0.0
 
     def host(self) -> Host:
-        """This moment as numaprobe sees it."""
+        """The world of the moment as numaprobe sees it."""
         cells = tuple(
             made(
                 Cell,

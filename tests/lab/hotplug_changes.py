@@ -9,6 +9,7 @@ import json
 import mmap
 import os
 import random
+import signal
 import sys
 import termios
 import time
@@ -28,6 +29,15 @@ HUGE_PAGES = {0: (2, 9), 1: (20, 29), 2: (0, 0)}
 # How long a state is held at least, in seconds, and how many samples are waited for.
 HELD, SAMPLES = 0.1, 5
 PATIENCE = 30.0
+OFFLINING = 5.0
+
+
+class Interrupted(Exception):
+    """The kernel was stopped in the middle of something."""
+
+
+def interrupted(_number: int, _frame: object) -> None:
+    raise Interrupted
 
 
 class State(NamedTuple):
@@ -147,10 +157,14 @@ class Changer:
         return self._set_block(block, online=not online)
 
     def _set_block(self, block: Path, *, online: bool) -> str:
+        # Linux moves pages away for as long as it takes, or until a signal comes (offline_pages, mm/memory_hotplug.c).
+        signal.setitimer(signal.ITIMER_REAL, OFFLINING)
         try:
             (block / "state").write_text("online_movable" if online else "offline")
-        except OSError as error:
-            return f"memory block refused with {error.strerror}"
+        except (OSError, Interrupted) as error:
+            return f"memory block refused: {error!r}"
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         return "memory block online" if online else "memory block offline"
 
     def _pages(self) -> str:
@@ -166,7 +180,14 @@ class Changer:
 
     def _dimm(self, name: str, node: int, mib: int) -> str:
         if name in self._blocks:
-            blocks = self._blocks.pop(name)
+            blocks = self._blocks[name]
+            # Asked to eject a device Linux would go on for ever, and nothing could stop it.
+            for block in blocks:
+                if (block / "state").read_text().strip() == "online":
+                    self._set_block(block, online=False)
+            if any((block / "state").read_text().strip() == "online" for block in blocks):
+                return f"DIMM of node {node} in use"
+            del self._blocks[name]
             self._monitor.ask("device_del", id=name)
             until(f"{name} to go", lambda: not any(block.exists() for block in blocks))
             until("the node to go", lambda: node != 2 or node not in numbers(NODE / "online"))
@@ -219,5 +240,6 @@ class Changer:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGALRM, interrupted)
     with LOG.open("w") as stream:
         Changer(stream).rounds(int(sys.argv[1]))

@@ -196,7 +196,8 @@ def test_a_guest_that_xl_builds_has_the_planned_affinities(result: Result) -> No
 def test_its_memory_is_on_the_planned_nodes(result: Result) -> None:
     """By Xen's debug key ``u``."""
     text = result.printed("dmesg")
-    last = text[text.rindex("Domain 1 ") :]
+    # "Domain 1" until Xen 4.17, "d1" in 4.20.
+    last = re.split(r"(?:Domain |d)1 \(total", text)[-1]
     held = {int(node): int(count) for node, count in re.findall(r"Node (\d+): (\d+)", last)}
     (cell,) = result.json("plan")["cells"]
     assert held[cell] >= (200 << 8) - 512

@@ -1,0 +1,89 @@
+"""Print the tables: ``python -m benchmarks.placement [--arrivals N] [--seeds N] [--host NAME ...]``."""
+
+from __future__ import annotations
+
+import argparse
+
+from .batches import against_the_optimum, timings
+from .mixes import HOSTS, MIXES, stream
+from .simulate import Outcome, run
+from .world import World
+
+# Who may divide a guest among nodes is compared with numaprobe, nova with numaprobe where it may not.
+SPANNING = ("first-fit", "libxl", "xapi")
+PAIRS = [
+    ("first-fit", "numaprobe"),
+    ("libxl", "numaprobe"),
+    # xapi takes more nodes than necessary if they are nearer.
+    ("xapi", "numaprobe nearest"),
+    ("nova", "numaprobe whole"),
+]
+COLUMNS = (
+    *("host", "mix", "algorithm", "accepted", "of memory", "distance", "ours on the same"),
+    *("sharing", "fragments", "split", "µs"),
+)
+ALL = (*SPANNING, "numaprobe", "numaprobe nearest", "nova", "numaprobe whole")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks.placement", description=__doc__)
+    parser.add_argument("--arrivals", type=int, default=1000, help="guests per stream (default: 1000)")
+    parser.add_argument("--seeds", type=int, default=3, help="streams per mix (default: 3)")
+    parser.add_argument("--host", action="append", choices=sorted(HOSTS), help="only these hosts")
+    options = parser.parse_args()
+    print("| " + " | ".join(COLUMNS) + " |")
+    print("|" + "---|" * len(COLUMNS))
+    better = equal = worse = lower = 0
+    for host in options.host or HOSTS:
+        for mix in MIXES:
+            outcomes = {name: [] for name in ALL}  # type: dict[str, list[Outcome]]
+            for seed in range(options.seeds):
+                guests = stream(mix, World(HOSTS[host]), seed, options.arrivals)
+                for name in ALL:
+                    outcomes[name].append(run(World(HOSTS[host]), guests, name))
+            compared = {}
+            for peer, ours in PAIRS:
+                mine, theirs = common(outcomes[ours], outcomes[peer])
+                compared[peer] = f"{mine:.3f}"
+                better += mine < theirs - 1e-9
+                worse += mine > theirs + 1e-9
+                equal += abs(mine - theirs) <= 1e-9
+                lower += mean(outcomes[ours], "acceptance") < mean(outcomes[peer], "acceptance") - 1e-9
+            for name in ALL:
+                row = outcomes[name]
+                print(
+                    f"| {host} | {mix} | {name} | {mean(row, 'acceptance'):.4f} | {mean(row, 'memory'):.4f} "
+                    f"| {common(row, row)[0]:.3f} | {compared.get(name, '')} | {mean(row, 'sharing'):.3f} "
+                    f"| {mean(row, 'fragmentation'):.3f} | {sum(one.split for one in row)} "
+                    f"| {mean(row, 'seconds') * 1e6:.0f} |",
+                    flush=True,
+                )
+    print(f"\nDistance over guests that both accept: lower {better}, equal {equal}, higher {worse} times.")
+    print(f"Acceptance lower than a peer's: {lower} times.\n")
+    print("| batch on | guests | placed | optimum | distance | optimum | proven |\n|---|---|---|---|---|---|---|")
+    for name, guests_, placed, best, mine, least, proven in against_the_optimum():
+        print(
+            f"| {name} | {guests_} | {placed} | {best} | {mine:.3f} | {least:.3f} | {'yes' if proven else 'no'} |",
+            flush=True,
+        )
+    print("\n| what | ms |\n|---|---|")
+    for what, milliseconds in timings():
+        print(f"| {what} | {milliseconds:.2f} |")
+
+
+def mean(row: list[Outcome], name: str) -> float:
+    return sum(getattr(one, name) for one in row) / len(row)
+
+
+def common(ours: list[Outcome], theirs: list[Outcome]) -> tuple[float, float]:
+    """Mean cost of the guests that both accept, ours and theirs, over all streams."""
+    mine, other, count = 0.0, 0.0, 0
+    for a, b in zip(ours, theirs, strict=True):
+        for guest in a.costs.keys() & b.costs.keys():
+            mine += a.costs[guest]
+            other += b.costs[guest]
+            count += 1
+    return mine / count, other / count
+
+
+main()

@@ -1,0 +1,264 @@
+"""``python -m benchmarks.xen``: what sampling and probing cost in a Xen control domain, beside the bare hypercalls.
+
+Boots a guest of the lab (``tests/lab/install``), a Xen with two nodes, and measures in its control domain. The floor is
+plain C that makes the same hypercalls from a list, which is written down while numaprobe makes them. Emulation slows
+an interpreter more than a short loop, whose few pages stay known to the emulated processor from call to call, so that
+the ratios here are upper bounds; and its clock is coarse, so that a round is many calls.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import ctypes
+import fcntl
+import io
+import mmap
+import os
+import pstats
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import date
+from pathlib import Path
+from shlex import quote
+from statistics import median
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+import numaprobe
+from numaprobe.sample_xen import XenCells
+from numaprobe.sources import hypercalls, opened
+from numaprobe.xen.collect import collect
+from tests.lab import collect as lab_script
+from tests.lab import packages
+from tests.lab.guest import Lab
+from tests.lab.machines import EVERY
+
+from . import report
+from .discovery import Contender, Rounds, by_turns
+from .peers import Peer
+from .static import build
+
+if TYPE_CHECKING:
+    from numaprobe.xen.calls import Hypercalls
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).parent / "xen.md"
+MACHINE = EVERY["xen-4.17-two-nodes-hole"]
+SAMPLES, PROBES = 50, 4  # in a round
+PROFILED = 30
+IOCTL_HYPERCALL = 0x305000  # IOCTL_PRIVCMD_HYPERCALL of Linux's include/uapi/xen/privcmd.h
+SLOWEST = 22
+
+Buffers = tuple[tuple[int, bytes], ...]
+
+
+class Asked:
+    """Passes hypercalls on and lists them as ``xen_floor`` reads them."""
+
+    def __init__(self, port: Hypercalls) -> None:
+        self._port = port
+        self.lines: list[str] = []
+
+    def call(self, number: int, command: int, op: bytes, buffers: Buffers = ()) -> tuple[int, bytes, tuple[bytes, ...]]:
+        """Make one hypercall through the other port."""
+        handles = [f"{offset}:{given.hex()}" for offset, given in buffers]
+        self.lines.append(" ".join([str(number), str(command), op.hex() or "-", *handles]))
+        return self._port.call(number, command, op, buffers)
+
+
+def asked() -> tuple[list[str], list[str]]:
+    """The hypercalls of a sample and those of a probe."""
+    with opened(None, None) as reader, hypercalls(reader, live=True) as port:
+        probing = Asked(port)
+        facts = collect(probing, reader)
+        sampling = Asked(port)
+        view = XenCells(sampling, reader, timed=True, facts=facts).view
+        sampling.lines.clear()
+        view.free()
+        return sampling.lines, probing.lines
+
+
+def batches(call: Callable[[], object], times: int) -> Rounds:
+    """Nanoseconds of one call, the mean of each batch."""
+
+    def rounds(count: int) -> list[int]:
+        taken = []
+        for _ in range(count):
+            start = perf_counter_ns()
+            for _ in range(times):
+                call()
+            taken.append((perf_counter_ns() - start) // times)
+        return taken
+
+    return rounds
+
+
+def each(peer: Peer, times: int) -> Rounds:
+    """The same of a peer that makes its calls so many times in a round."""
+    return lambda count: [taken // times for taken in peer.rounds(count)]
+
+
+def floor(program: Path, scratch: Path, name: str, lines: list[str], times: int) -> Peer:
+    listing = scratch / name
+    listing.write_text("".join(f"{line}\n" for line in lines))
+    peer = Peer(program, listing, str(times))
+    if peer.greeting[0] != str(len(lines)):
+        raise RuntimeError(f"{name}: {peer.greeting[0]} calls of {len(lines)}")
+    return peer
+
+
+def python_ioctl(kept: ExitStack, line: str) -> Callable[[], object]:
+    """The call of a line from this interpreter, and nothing made of the answer."""
+    number, _, op, *buffers = line.split()
+    device = os.open("/dev/xen/privcmd", os.O_RDWR | os.O_CLOEXEC)
+    kept.callback(os.close, device)
+    file = os.open("/dev/xen/hypercall", os.O_RDWR | os.O_CLOEXEC)
+    pages = mmap.mmap(file, mmap.PAGESIZE)
+    os.close(file)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+    operation, at = bytearray.fromhex(op), 1024
+    for buffer in buffers:
+        offset, _, given = buffer.partition(":")
+        content = bytes.fromhex(given)
+        pages[at : at + len(content)] = content
+        operation[int(offset) : int(offset) + 8] = (address + at).to_bytes(8, "little")
+        at += len(content)
+    request, size = struct.pack("<6Q", int(number), address, 0, 0, 0, 0), len(operation)
+
+    def once() -> None:
+        pages[:size] = operation
+        fcntl.ioctl(device, IOCTL_HYPERCALL, request)
+
+    return once
+
+
+def process(command: list[str]) -> Contender:
+    def once() -> None:
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True)
+
+    name = "`xl info -n`" if command[-2:] == ["info", "-n"] else "`numaprobe show`"
+    return Contender(f"{name}, as a process", batches(once, 1))
+
+
+def inside(arguments: argparse.Namespace) -> None:
+    """In the control domain: writes the tables, and a profile of probes."""
+    sampling, probing = asked()
+    out, turns = arguments.output, arguments.turns
+    sections = []
+    with tempfile.TemporaryDirectory() as folder, numaprobe.Sampler(source="xen") as sampler:
+        scratch = Path(folder)
+        with (
+            floor(arguments.floor, scratch, "sample", sampling, SAMPLES) as of_sample,
+            floor(arguments.floor, scratch, "probe", probing, PROBES) as of_probe,
+            ExitStack() as kept,
+        ):
+            bare = python_ioctl(kept, sampling[-1])
+            found = [
+                Contender("C floor: the bare numainfo", each(of_sample, SAMPLES)),
+                Contender("Python: the same by `fcntl.ioctl`, not decoded", batches(bare, SAMPLES)),
+                Contender("`sampler.free()`", batches(sampler.free, SAMPLES)),
+                Contender("`sampler.sample()`", batches(sampler.sample, SAMPLES)),
+                Contender("`sampler.sample().cells`", batches(lambda: sampler.sample().cells, SAMPLES)),
+                Contender("`sampler.sample(available=True)`", batches(lambda: sampler.sample(available=True), SAMPLES)),
+            ]
+            sections.append(report.section("A sample", by_turns(found, turns, 5)))
+            with opened(None, None) as reader, hypercalls(reader, live=True) as port:
+                found = [
+                    Contender(f"C floor: the {len(probing)} hypercalls of a probe, bare", each(of_probe, PROBES)),
+                    Contender(
+                        "the facts alone, over a port that is open", batches(lambda: collect(port, reader), PROBES)
+                    ),
+                    Contender("`probe()`", batches(numaprobe.probe, PROBES)),
+                ]
+                sections.append(report.section("A probe", by_turns(found, turns, 3)))
+    whole = [Contender("`probe()`", batches(numaprobe.probe, PROBES))]
+    whole += [process([sys.executable, "-m", "numaprobe", "show"]), process(arguments.xl.split())]
+    sections.append(report.section("Beside whole processes", by_turns(whole, max(2, turns // 4), 1)))
+    (out / "tables.md").write_text("\n".join(sections))
+    (out / "machine").write_text(report.machine())
+    (out / "calls").write_text("".join(f"{' '.join(line.split()[:2])}\n" for line in probing))
+    (out / "profile").write_text(profile())
+
+
+def profile() -> str:
+    """Where the time of a probe goes, by function and, without a profiler, as a whole."""
+    taken = []
+    for _ in range(PROFILED):
+        start = perf_counter_ns()
+        numaprobe.probe()
+        taken.append(perf_counter_ns() - start)
+    profiler = cProfile.Profile()
+    profiler.enable()
+    for _ in range(PROFILED):
+        numaprobe.probe()
+    profiler.disable()
+    text = io.StringIO()
+    pstats.Stats(profiler, stream=text).strip_dirs().sort_stats("tottime").print_stats(SLOWEST)
+    return f"{PROFILED} probes, the median {median(taken) / 1e3:.0f} µs without the profiler\n{text.getvalue()}"
+
+
+def script(program: Path, turns: int) -> str:
+    """What to run as root, with ``OUT`` set."""
+    xen = packages.xen(MACHINE.suite)
+    libraries = xen.root / "usr/lib/x86_64-linux-gnu"
+    xl = [libraries / "ld-linux-x86-64.so.2", "--library-path", libraries, xen.programs / "xl", "info", "-n"]
+    command = [sys.executable, "-m", "benchmarks.xen", "--inside", str(program), "--turns", str(turns)]
+    command += ["--xl", " ".join(map(str, xl))]
+    return "\n".join(
+        [
+            "cd /",
+            lab_script._KEEP,
+            lab_script._numaprobe(),
+            lab_script._toolstack(xen),
+            lab_script._DAEMONS,
+            # The clocks of two virtual cpus differ here, and Linux holds the one back until the other has caught up.
+            "echo 0 >/sys/devices/system/cpu/cpu1/online",
+            f"cd {quote(str(ROOT))}",
+            f'keep measured {" ".join(map(quote, command))} --output "$OUT"',
+        ]
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.xen", description=__doc__.partition("\n")[0])
+    parser.add_argument("--turns", type=int, default=20, help="turns that each contender gets (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="the page (default: %(default)s)")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="also write where the time of a probe goes")
+    parser.add_argument("--inside", dest="floor", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--xl", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.floor is not None:
+        inside(arguments)
+        return 0
+    with tempfile.TemporaryDirectory(prefix="lab-") as folder:
+        program = build("xen_floor", Path(folder))
+        result = Lab(Path(folder)).boot(MACHINE, script(program, arguments.turns))
+        result.printed("measured")
+        if arguments.profile is not None:
+            shutil.copyfile(result.out / "profile", arguments.profile)
+        layout = MACHINE.layout
+        head = [
+            "# What the hypervisor's answers cost",
+            "",
+            f"Made by `python -m benchmarks.xen` on {date.today().isoformat()}, in a control domain of Xen "
+            f"{packages.xen(MACHINE.suite).version}",
+            f"with {len(layout.nodes)} nodes and {layout.cpus} cpus, emulated by QEMU:",
+            f"{result.text('machine')}.",
+            "One run, by turns; ratios are to the first row of each table. Emulation favours the small C loop.",
+            "",
+            result.text("tables.md"),
+        ]
+    text = "\n".join(head)
+    arguments.output.write_text(text)
+    print(text, end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

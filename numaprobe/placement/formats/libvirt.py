@@ -1,0 +1,47 @@
+"""A plan as elements of libvirt's domain XML (https://libvirt.org/formatdomain.html), to be put into a <domain>."""
+
+from __future__ import annotations
+
+from ..words import ids
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..plan import Plan
+
+
+def render(plan: Plan) -> str:
+    """``memory``, ``memoryBacking``, ``vcpu``, ``cputune``, ``numatune`` and, for guest cells, ``cpu``."""
+    asked = plan.request
+    kib = sum(_kib(one.memory) for one in plan.guest_cells) or _kib(asked.memory)
+    lines = [f"<memory unit='KiB'>{kib}</memory>"]
+    if asked.huge_page:
+        nodes = f" nodeset='{ids(one.id for one in plan.guest_cells)}'" if plan.guest_cells else ""
+        page = f"<page size='{asked.huge_page // 1024}' unit='KiB'{nodes}/>"
+        lines += ["<memoryBacking>", f"  <hugepages>{page}</hugepages>", "</memoryBacking>"]
+    lines.append(f"<vcpu placement='static' cpuset='{ids(plan.cpus)}'>{asked.vcpus}</vcpu>")
+    lines.append("<cputune>")
+    lines += [f"  <vcpupin vcpu='{one.vcpu}' cpuset='{ids(one.cpus)}'/>" for one in plan.vcpus]
+    lines += [f"  <emulatorpin cpuset='{ids(plan.cpus)}'/>", "</cputune>"]
+    lines += ["<numatune>", f"  <memory mode='strict' nodeset='{ids(plan.memory)}'/>"]
+    lines += [f"  <memnode cellid='{one.id}' mode='strict' nodeset='{one.cell}'/>" for one in plan.guest_cells]
+    lines.append("</numatune>")
+    if plan.guest_cells:
+        lines += ["<cpu>", "  <numa>"]
+        for one in plan.guest_cells:
+            head = f"    <cell id='{one.id}' cpus='{ids(one.vcpus)}' memory='{_kib(one.memory)}' unit='KiB'"
+            if one.distances is None:
+                lines.append(head + "/>")
+                continue
+            lines += [head + ">", "      <distances>"]
+            # libvirt refuses another value than 10 for a cell itself (virDomainNumaDefNodeDistanceParseXML).
+            for other, cost in one.distances:
+                lines.append(
+                    f"        <sibling id='{other}' value='{10 if other == one.id else max(11, min(255, cost))}'/>"
+                )
+            lines += ["      </distances>", "    </cell>"]
+        lines += ["  </numa>", "</cpu>"]
+    return "\n".join(lines) + "\n"
+
+
+def _kib(size: int) -> int:
+    return -(-size // 1024)

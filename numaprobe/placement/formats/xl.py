@@ -1,0 +1,52 @@
+"""A plan as lines of a Xen guest's configuration (xl.cfg(5)).
+
+A list of ``cpus`` turns libxl's own placement off, which a string has not done since Xen 4.12 (commit 2347a9b639);
+Xen derives from it the nodes that memory is taken from. ``vnuma`` names the node of each virtual one, and is not for
+PV guests.
+"""
+
+from __future__ import annotations
+
+from ..words import cells, ids
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..plan import Plan
+
+MIB = 1 << 20
+
+
+def render(plan: Plan) -> str:
+    """Lines to append to a configuration.
+
+    Raises ``ValueError`` for memory of a cell without vcpus, which only ``vnuma`` could name.
+    """
+    asked = plan.request
+    lines = [f'name = "{_quoted(asked.name)}"'] if asked.name else []
+    sizes = [-(-one.memory // MIB) for one in plan.guest_cells]
+    memory = sum(sizes) if sizes else -(-asked.memory // MIB)
+    lines += [f"vcpus = {asked.vcpus}", f"memory = {memory}"]
+    if plan.guest_cells:
+        lines.append(f"maxmem = {memory}")
+    lines.append("cpus = [" + ", ".join(f'"{ids(one.cpus)}"' for one in plan.vcpus) + "]")
+    if plan.guest_cells:
+        lines.append("vnuma = [")
+        for one, size in zip(plan.guest_cells, sizes, strict=True):
+            costs = [str(cost) for _, cost in one.distances or ()]
+            if not costs:
+                raise ValueError("xl wants the distances between guest cells, and the host gives none")
+            lines.append(
+                f'  [ "pnode={one.cell}", "size={size}", "vcpus={ids(one.vcpus)}", "vdistances={",".join(costs)}" ],'
+            )
+        lines.append("]")
+    elif plan.memory_only:
+        where = cells(plan.memory_only)
+        raise ValueError(f"xl cannot take memory from {where}, where no vcpu runs, unless guest cells are asked for")
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(name: str) -> str:
+    """A name as a string of xl.cfg, which has no way to write these."""
+    if any(c in '"\\' or not c.isprintable() for c in name):
+        raise ValueError(f"xl has no way to write the name {name!r}")
+    return name

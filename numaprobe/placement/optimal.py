@@ -1,0 +1,193 @@
+"""The exact optimum for a batch, by mixed integer programming with scipy's HiGHS (the extra ``optimal``).
+
+A yes or no per guest and set of cells; amounts per cell of a set as whole granules. What is minimised is what the
+heuristic minimises: guests left out first, then the sum of the mean distances between their cells.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from .batch import Outcome
+from .search import Field, deal, mean_cost
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .request import Request
+    from .resources import Stock
+
+# Yes-or-no variables that are still solved in seconds; with more, only smaller sets are offered and nothing is proven.
+MOST_SETS = 20000
+UNIT = 2 << 20
+
+
+class Model:
+    """Rows and columns of the program as they are added, in the form that ``scipy.optimize.milp`` takes."""
+
+    def __init__(self) -> None:
+        self.cost: list[float] = []
+        self.upper: list[float] = []
+        self.rows: list[dict[int, float]] = []
+        self.low: list[float] = []
+        self.high: list[float] = []
+
+    def column(self, cost: float, upper: float) -> int:
+        """A whole number from 0 to ``upper``."""
+        self.cost.append(cost)
+        self.upper.append(upper)
+        return len(self.cost) - 1
+
+    def row(self, terms: dict[int, float], low: float, high: float) -> None:
+        self.rows.append(terms)
+        self.low.append(low)
+        self.high.append(high)
+
+
+def improve(stock: Stock, requests: Sequence[Request], known: Outcome, seconds: float) -> tuple[Outcome, bool]:
+    """The best outcome, and whether it is proven to be; ``known`` where none is better.
+
+    Raises ``ModuleNotFoundError`` that says what to install where scipy is missing, and ``ValueError`` for a batch
+    with wishes between guests of it, which the program does not express.
+    """
+    try:
+        from scipy.optimize import Bounds, LinearConstraint, milp  # type: ignore[import-untyped,unused-ignore]
+        from scipy.sparse import csr_array  # type: ignore[import-untyped,unused-ignore]
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("the exact optimum takes scipy: pip install 'numaprobe[optimal]'") from error
+    names = {asked.name for asked in requests if asked.name is not None}
+    if any(names.intersection(asked.away_from + asked.together_with) for asked in requests):
+        raise ValueError("the exact optimum knows no guests away from or together with others of their batch")
+    fields = [Field(stock, asked) for asked in requests]
+    offered, whole = _offered(fields)
+    model = Model()
+    choices: list[tuple[int, tuple[int, ...], int]] = []
+    memory: dict[tuple[int, int | None], dict[int, float]] = {}
+    cpus: dict[int, dict[int, float]] = {}
+    for guest, field in enumerate(fields):
+        # A guest left out costs more than the whole batch could.
+        mine: dict[int, float] = {}
+        for chosen in offered[guest]:
+            yes = model.column(mean_cost(field, chosen) - 255.0 * (len(requests) + 1), 1)
+            mine[yes] = 1.0
+            choices.append((guest, chosen, yes))
+            _amounts(model, field, chosen, yes, memory, cpus)
+        model.row(mine, 0, 1)
+    for (cell, page), terms in memory.items():
+        model.row(terms, 0, stock.rooms[cell].bytes(page) // (page or UNIT))
+    for cell, terms in cpus.items():
+        model.row(terms, 0, stock.rooms[cell].cpus)
+    if not choices:
+        return known, whole
+    places = [(r, c, value) for r, terms in enumerate(model.rows) for c, value in terms.items()]
+    matrix = csr_array(
+        ([value for _, _, value in places], ([r for r, _, _ in places], [c for _, c, _ in places])),
+        shape=(len(model.rows), len(model.cost)),
+    )
+    found = milp(
+        model.cost,
+        integrality=[1] * len(model.cost),
+        bounds=Bounds(0, model.upper),
+        constraints=LinearConstraint(matrix, model.low, model.high),
+        options={"time_limit": seconds, "mip_rel_gap": 0.0},
+    )
+    if found.x is None:
+        return known, False
+    sets: dict[int, tuple[int, ...] | None] = dict.fromkeys(range(len(requests)))
+    cost = 0.0
+    for guest, chosen, yes in choices:
+        if found.x[yes] > 0.5:
+            sets[guest] = tuple([fields[guest].ids[i] for i in chosen])
+            cost += mean_cost(fields[guest], chosen)
+    better = Outcome(_order(fields, sets), sets, cost)
+    proven = whole and found.status == 0
+    if better.rank >= known.rank:
+        return known, proven
+    return (better, proven) if _holds(stock, requests, better) else (known, False)
+
+
+def _offered(fields: Sequence[Field]) -> tuple[list[list[tuple[int, ...]]], bool]:
+    """For each guest the sets that it fits alone, small ones first, and whether that is all of them."""
+    largest = max([len(field.ids) for field in fields], default=0)
+    out: list[list[tuple[int, ...]]] = [[] for _ in fields]
+    total = 0
+    for size in range(1, largest + 1):
+        level = [list(_fitting(field, size)) for field in fields]
+        total += sum(map(len, level))
+        if total > MOST_SETS and size > 1:
+            return out, False
+        out = [sets + more for sets, more in zip(out, level, strict=True)]
+    return out, True
+
+
+def _fitting(field: Field, size: int) -> Iterator[tuple[int, ...]]:
+    request = field.request
+    wanted = len(field.shares) if field.shares is not None else size
+    if size != wanted or size > (request.max_cells or size):
+        return
+    for chosen in combinations(range(len(field.ids)), size):
+        if field.fits(chosen):
+            yield chosen
+
+
+def _amounts(
+    model: Model,
+    field: Field,
+    chosen: tuple[int, ...],
+    yes: int,
+    memory: dict[tuple[int, int | None], dict[int, float]],
+    cpus: dict[int, dict[int, float]],
+) -> None:
+    """What a guest takes of each cell if it has this set: fixed for one cell or equal shares, else free to choose."""
+    request = field.request
+    page = request.huge_page
+    unit = page or UNIT
+    # A core is counted as all its threads: two, unless the cells say otherwise.
+    weight = _threads(field) if request.cores else 1
+    if len(chosen) == 1 or field.shares is not None:
+        order = deal(field, chosen) if field.shares is not None else list(chosen)
+        parts = field.shares or [(request.vcpus, field.need)]
+        for i, (vcpus, size) in zip(order or (), parts, strict=True):
+            cell = field.ids[i]
+            memory.setdefault((cell, page), {})[yes] = float(-(-size // unit))
+            if request.dedicated:
+                cpus.setdefault(cell, {})[yes] = float(vcpus * weight)
+        return
+    for gives, need, table in (
+        ([-(-size // unit) for size in field.memory], -(-field.need // unit), memory),
+        *(((field.cpus, request.vcpus, cpus),) if request.dedicated else ()),
+    ):
+        parts_of: dict[int, float] = {}
+        for i in chosen:
+            part = model.column(0.0, min(gives[i], need))
+            key = (field.ids[i], page) if table is memory else field.ids[i]
+            table.setdefault(key, {})[part] = 1.0 if table is memory else float(weight)
+            parts_of[part] = 1.0
+        model.row({**parts_of, yes: -float(need)}, 0, 0)
+
+
+def _threads(field: Field) -> int:
+    return max([len(core.threads) for room in field.rooms for core in room.cores], default=1)
+
+
+def _order(fields: Sequence[Field], sets: dict[int, tuple[int, ...] | None]) -> list[int]:
+    """Guests on one cell first: those on several then take what is left on each."""
+    return sorted(range(len(fields)), key=lambda guest: (len(sets[guest] or ()), guest))
+
+
+def _holds(stock: Stock, requests: Sequence[Request], outcome: Outcome) -> bool:
+    """Whether the sets can be filled one after another: threads of half-used cores may spoil it."""
+    from .assign import split, take
+
+    left = stock.copy()
+    for guest in outcome.order:
+        cells = outcome.sets[guest]
+        if cells is None:
+            continue
+        field = Field(left, requests[guest])
+        chosen = tuple([i for i, cell in enumerate(field.ids) if cell in cells])
+        if len(chosen) != len(cells) or not field.fits(chosen):
+            return False
+        take(left, requests[guest], split(field, chosen))
+    return True

@@ -1,0 +1,105 @@
+"""Plans as values: where a guest should run, and why. Sizes in bytes, ids are the host's own."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from ..document import SCHEMA
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .request import Request
+
+
+class PlannedVcpu(namedtuple("PlannedVcpu", "vcpu cpus")):
+    """One vcpu of the guest, counted from 0, and the host's cpus that it may run on, ascending."""
+
+    __slots__ = ()
+    vcpu: int
+    cpus: tuple[int, ...]
+
+
+class PlannedCell(namedtuple("PlannedCell", "id cell vcpus memory distances")):
+    """A NUMA cell for the guest to see: its ``id`` there, the host's ``cell`` behind it, its vcpus and its memory.
+
+    ``distances`` are pairs (guest cell, cost) as the host has them, or None where the host gives none.
+    """
+
+    __slots__ = ()
+    id: int
+    cell: int
+    vcpus: tuple[int, ...]
+    memory: int
+    distances: tuple[tuple[int, int], ...] | None
+
+
+class Rejected(namedtuple("Rejected", "cells reason")):
+    """A set of cells that was not chosen, and why."""
+
+    __slots__ = ()
+    cells: tuple[int, ...]
+    reason: str
+
+
+class Plan(namedtuple("Plan", "request cells cpus vcpus memory memory_only guest_cells distance reasons rejected")):
+    """Where one guest should run.
+
+    ``cells`` are those used, ascending; ``cpus`` all cpus that it may run on; ``vcpus`` has one entry per vcpu.
+    ``memory`` is bytes by cell id, and adds up to the memory asked for; ``memory_only`` are those of its cells that no
+    vcpu may run on. ``guest_cells`` is empty unless asked for.
+    ``distance`` is the expected cost of an access, every vcpu reaching every byte alike: 10 is all local, None where
+    the host gives no distances. ``reasons`` and ``rejected`` are sentences for people.
+    """
+
+    __slots__ = ()
+    request: Request
+    cells: tuple[int, ...]
+    cpus: tuple[int, ...]
+    vcpus: tuple[PlannedVcpu, ...]
+    memory: dict[int, int]
+    memory_only: tuple[int, ...]
+    guest_cells: tuple[PlannedCell, ...]
+    distance: float | None
+    reasons: tuple[str, ...]
+    rejected: tuple[Rejected, ...]
+
+    def render(self, name: str) -> str:
+        """The plan as text for another program.
+
+        ``name`` is ``text``, ``json``, ``cpuset``, ``nodeset``, ``xl``, ``libvirt``, ``qemu``, ``numactl`` or
+        ``systemd``. Raises ``ValueError`` for another, and for a plan that the format cannot express.
+        """
+        from .formats import render
+
+        return render(self, name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document of ``numaprobe place --format json`` (``schemas/place.json``): built-in types only."""
+        asked = self.request
+        return {
+            "schema": SCHEMA,
+            "fits": True,
+            "name": asked.name,
+            "cells": list(self.cells),
+            "cpus": list(self.cpus),
+            "vcpus": [{"vcpu": one.vcpu, "cpus": list(one.cpus)} for one in self.vcpus],
+            "memory": {str(cell): size for cell, size in self.memory.items()},
+            "memory_only": list(self.memory_only),
+            "huge_page": asked.huge_page,
+            "pinned": asked.dedicated,
+            "guest_cells": [
+                {
+                    "id": one.id,
+                    "cell": one.cell,
+                    "vcpus": list(one.vcpus),
+                    "memory": one.memory,
+                    "distances": None if one.distances is None else {str(other): d for other, d in one.distances},
+                }
+                for one in self.guest_cells
+            ],
+            "distance": self.distance,
+            "reasons": list(self.reasons),
+            "rejected": [{"cells": list(one.cells), "reason": one.reason} for one in self.rejected],
+        }

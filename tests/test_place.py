@@ -1,0 +1,376 @@
+"""What a plan is: which cells, cpus and bytes a guest gets, and what it is told where it gets none."""
+
+from __future__ import annotations
+
+import pickle
+import time
+
+import pytest
+from hosts import GIB, MIB, domain, host, made
+
+import numaprobe
+from numaprobe import Allowed, Device, DoesNotFit, Host, place
+
+
+def test_one_cell_is_enough() -> None:
+    """A guest that fits in one cell gets all of it there, on any of the cell's cpus."""
+    plan = place(host([16 * GIB, 16 * GIB]), vcpus=4, memory=8 * GIB)
+    assert (plan.cells, plan.memory, plan.cpus) == ((0,), {0: 8 * GIB}, tuple(range(8)))
+    assert [one.cpus for one in plan.vcpus] == [tuple(range(8))] * 4
+    assert plan.distance == 10.0
+
+
+def test_ids_are_labels() -> None:
+    """Cells 3 and 40 are told by their own ids."""
+    plan = place(host({3: GIB, 40: 16 * GIB}), vcpus=4, memory=8 * GIB)
+    assert (plan.cells, plan.memory, plan.cpus) == ((40,), {40: 8 * GIB}, tuple(range(8, 16)))
+
+
+def test_fewest_cells_come_before_everything_else() -> None:
+    """One full cell is taken rather than two empty ones."""
+    plan = place(host([9 * GIB, 6 * GIB, 6 * GIB]), vcpus=8, memory=8 * GIB, policy="spread")
+    assert plan.cells == (0,)
+
+
+def test_of_two_cells_the_nearest_pair_is_taken() -> None:
+    """Distances decide between sets of the same number, both ways together."""
+    far = {0: [10, 40, 20, 30], 1: [40, 10, 35, 21], 2: [20, 35, 10, 33], 3: [30, 12, 33, 10]}
+    plan = place(host([8 * GIB] * 4, distances=far), vcpus=4, memory=12 * GIB)
+    assert plan.cells == (1, 3), "1 to 3 is 21 and 3 to 1 is 12; 0 and 2 are 20 apart both ways"
+
+
+def test_a_pair_with_the_least_worst_distance_wins_among_equal_means() -> None:
+    """20 both ways is better than 10 and 30."""
+    rows = {0: [10, 11, 50, 50], 1: [29, 10, 50, 50], 2: [50, 50, 10, 20], 3: [50, 50, 20, 10]}
+    assert place(host([8 * GIB] * 4, distances=rows), vcpus=4, memory=12 * GIB).cells == (2, 3)
+
+
+def test_three_neighbours_may_be_nearer_than_two_that_are_far_apart() -> None:
+    """Cells 0 to 2 are 12 apart; cells 0 and 3, which would do, are 50."""
+    rows = {a: [10 if a == b else 12 if 3 not in (a, b) else 50 for b in range(4)] for a in range(4)}
+    machine = host([5 * GIB, 3 * GIB, 3 * GIB, 6 * GIB], distances=rows)
+    assert place(machine, vcpus=1, memory=9 * GIB).cells == (0, 3)
+    plan = place(machine, vcpus=1, memory=9 * GIB, nearest=True)
+    assert plan.cells == (0, 1, 2)
+    assert ((0, 3), "an access costs 30, not 11.3333") in plan.rejected
+    assert place(machine, vcpus=1, memory=4 * GIB, nearest=True).cells == (0,)
+
+
+def test_memory_that_does_not_fit_in_the_centre_goes_to_the_nearest_cell() -> None:
+    """Linux fills the cell that the cpus are on; the rest is as little as can be."""
+    plan = place(host([10 * GIB, 10 * GIB]), vcpus=4, memory=12 * GIB, reserve=0)
+    assert plan.memory == {0: 10 * GIB, 1: 2 * GIB}
+    assert plan.memory_only == (1,)
+    assert plan.cpus == tuple(range(8))
+    assert plan.distance == pytest.approx((10 * 10 + 2 * 20) / 12)
+
+
+def test_xen_deals_memory_out_evenly_and_vcpus_may_run_on_all_of_it() -> None:
+    """Its allocator takes memory in turn from every node of the affinity."""
+    plan = place(host([10 * GIB, 10 * GIB], source="xen"), vcpus=4, memory=12 * GIB, reserve=0)
+    assert plan.memory == {0: 6 * GIB, 1: 6 * GIB}
+    assert plan.cpus == tuple(range(16))
+    assert plan.distance == 15.0
+
+
+def test_memory_adds_up_to_what_was_asked_for() -> None:
+    """To the byte, even where that is no whole number of pages."""
+    size = 12 * GIB + 12345
+    assert sum(place(host([10 * GIB] * 2), vcpus=4, memory=size).memory.values()) == size
+
+
+def test_a_reserve_is_kept_back_in_each_cell() -> None:
+    """A 64th of the cell, or what is said."""
+    machine = host([8 * GIB, 8 * GIB])
+    assert place(machine, vcpus=1, memory=8 * GIB).cells == (0, 1)
+    assert place(machine, vcpus=1, memory=8 * GIB, reserve=0).cells == (0,)
+    with pytest.raises(DoesNotFit):
+        place(machine, vcpus=1, memory=8 * GIB, reserve=5 * GIB)
+
+
+def test_claims_are_kept_back_in_every_cell() -> None:
+    """Xen does not say where a claim will be served, so it may be here."""
+    machine = host([8 * GIB, 8 * GIB], source="xen", claimed=2 * GIB, available=None)
+    with pytest.raises(DoesNotFit):
+        place(machine, vcpus=1, memory=7 * GIB, max_cells=1, reserve=0)
+    plan = place(machine, vcpus=1, memory=6 * GIB, max_cells=1, reserve=0)
+    assert any("claimed" in reason for reason in plan.reasons)
+
+
+def test_available_counts_on_linux_and_not_what_is_merely_free() -> None:
+    """The page cache can be had."""
+    machine = host([2 * GIB], available=6 * GIB)
+    assert place(machine, vcpus=1, memory=5 * GIB).memory == {0: 5 * GIB}
+
+
+def test_unknown_memory_is_none_to_give() -> None:
+    """A cell whose free memory nobody knows gets no guest, and the reason says so."""
+    with pytest.raises(DoesNotFit, match="its free memory is unknown"):
+        place(host({0: None}), vcpus=1, memory=GIB)
+
+
+def test_huge_pages_come_from_their_own_pool() -> None:
+    """Pages of the size asked for, not other memory."""
+    machine = host([16 * GIB, 16 * GIB], pages={0: {2 * MIB: 100}, 1: {2 * MIB: 2048}})
+    plan = place(machine, vcpus=1, memory=4 * GIB, huge_page=2 * MIB)
+    assert plan.memory == {1: 4 * GIB}
+    with pytest.raises(DoesNotFit, match="huge pages of 2 MiB"):
+        place(machine, vcpus=1, memory=8 * GIB, huge_page=2 * MIB)
+
+
+@pytest.mark.parametrize("kind", ["offline", "isolated"])
+def test_cpus_that_are_not_there_for_guests_are_not_used(kind: str) -> None:
+    """Neither counted nor named."""
+    machine = host([16 * GIB, 16 * GIB], **{kind: (0, 1, 2, 3, 4, 5)})  # type: ignore[arg-type]
+    plan = place(machine, vcpus=4, memory=GIB)
+    assert plan.cells == (1,)
+    with pytest.raises(DoesNotFit, match=f"6 cpus are {kind}"):
+        place(machine, vcpus=14, memory=GIB)
+
+
+def test_unknown_online_is_not_online() -> None:
+    """As while cpus come and go."""
+    machine = host([16 * GIB])
+    cpus = tuple(cpu._replace(online=None) if cpu.id < 6 else cpu for cpu in machine.cpus)
+    assert place(machine._replace(cpus=cpus), vcpus=2, memory=GIB).cpus == (6, 7)
+
+
+def test_a_cpu_that_is_in_no_cell_is_not_used() -> None:
+    """As where firmware gives every cpu to every node."""
+    machine = host([16 * GIB])
+    lost = machine._replace(cpus=tuple(cpu._replace(cell=None) for cpu in machine.cpus))
+    with pytest.raises(DoesNotFit, match="8 cpus are in no one cell"):
+        place(lost, vcpus=1, memory=GIB)
+
+
+def test_cpus_of_other_pools_are_not_used() -> None:
+    """The lowest pool unless another is named; cpus in none never."""
+    pools = {**dict.fromkeys(range(4), 0), **dict.fromkeys(range(4, 8), 1), **dict.fromkeys(range(8, 12), 0)}
+    machine = host([16 * GIB, 16 * GIB], source="xen", pools=pools)
+    assert place(machine, vcpus=2, memory=GIB).cpus == (0, 1, 2, 3)
+    assert place(machine, vcpus=2, memory=GIB, pool=1).cpus == (4, 5, 6, 7)
+    with pytest.raises(ValueError, match="no cpupool 7"):
+        place(machine, vcpus=2, memory=GIB, pool=7)
+
+
+def test_what_the_process_may_not_use_is_not_used() -> None:
+    """Cpus and memory by its cpuset."""
+    allowed = made(Allowed, cpus=(1, 8, 9, 10, 11), cells=(0,), where=())
+    plan = place(host([16 * GIB, 16 * GIB], allowed=allowed), vcpus=1, memory=GIB)
+    assert (plan.cpus, plan.memory) == ((1,), {0: GIB})
+
+
+def test_memory_only_cells_are_used_if_asked() -> None:
+    """The second cell has no cpus."""
+    machine = host([2 * GIB, 16 * GIB], cpuless=(1,))
+    with pytest.raises(DoesNotFit, match="cell 1 has no cpus"):
+        place(machine, vcpus=2, memory=8 * GIB)
+    plan = place(machine, vcpus=2, memory=8 * GIB, memory_only=True, reserve=0)
+    assert plan.memory == {0: 2 * GIB, 1: 6 * GIB}
+    assert set(plan.cpus) <= set(range(8))
+
+
+def test_a_cell_without_memory_still_lends_its_cpus() -> None:
+    """An empty memory channel is no reason to leave cpus idle."""
+    plan = place(host([16 * GIB, 0]), vcpus=12, memory=GIB)
+    assert (plan.cells, plan.memory, len(plan.cpus)) == ((0, 1), {0: GIB}, 16)
+
+
+def test_pinned_vcpus_get_a_cpu_each_and_fill_their_own_cores() -> None:
+    """So that the next guest finds whole ones."""
+    plan = place(host([16 * GIB]), vcpus=4, memory=GIB, pinned=True)
+    assert [one.cpus for one in plan.vcpus] == [(0,), (1,), (2,), (3,)]
+
+
+def test_pinned_vcpus_are_spread_over_cores_by_that_policy() -> None:
+    """One thread of each."""
+    plan = place(host([16 * GIB]), vcpus=4, memory=GIB, pinned=True, policy="spread")
+    assert [one.cpus for one in plan.vcpus] == [(0,), (2,), (4,), (6,)]
+
+
+def test_whole_cores_are_whole() -> None:
+    """A vcpu gets both threads; a core of which one is isolated is none."""
+    plan = place(host([16 * GIB], isolated=(2,)), vcpus=3, memory=GIB, cores=True)
+    assert [one.cpus for one in plan.vcpus] == [(0, 1), (4, 5), (6, 7)]
+    with pytest.raises(DoesNotFit, match="lacks 1 free core"):
+        place(host([16 * GIB], isolated=(2,)), vcpus=4, memory=GIB, cores=True)
+
+
+def test_nobody_is_put_beside_another_guest_while_cores_are_free() -> None:
+    """Cpus 0 and 2 are taken, so their siblings come last."""
+    other = domain("other", 2, pinned=[(0,), (2,)])
+    plan = place(host([16 * GIB]), vcpus=4, memory=GIB, pinned=True, domains=[other])
+    assert plan.cpus == (4, 5, 6, 7)
+    plan = place(host([16 * GIB]), vcpus=5, memory=GIB, pinned=True, domains=[other])
+    assert plan.cpus == (1, 4, 5, 6, 7)
+
+
+def test_a_cell_whose_cores_are_busy_is_passed_over() -> None:
+    """Floating vcpus weigh by their affinity, each once."""
+    busy = domain("busy", 4, cpus=tuple(range(8)))
+    assert place(host([8 * GIB, 16 * GIB]), vcpus=2, memory=GIB, domains=[busy]).cells == (1,)
+
+
+def test_a_floating_vcpu_counts_its_share_once() -> None:
+    """Eight vcpus over both cells are four on each, so one more fits on neither's four cores and both are alike."""
+    everywhere = domain("everywhere", 6)
+    machine = host([16 * GIB, 16 * GIB])
+    plan = place(machine, vcpus=1, memory=GIB, domains=[everywhere], policy="balance")
+    assert plan.cells == (0,)
+    assert {one.reason for one in plan.rejected} == {"as good, with higher ids"}
+
+
+def test_memory_that_a_guest_has_not_touched_yet_is_kept_back() -> None:
+    """A QEMU guest configured with 10 GiB that holds 1 GiB may take the rest at any moment."""
+    lazy = domain("lazy", 1, memory=GIB, maximum=10 * GIB, on=(0,))
+    plan = place(host([16 * GIB, 15 * GIB]), vcpus=1, memory=8 * GIB, domains=[lazy])
+    assert plan.cells == (1,)
+
+
+def test_away_from_and_together_with() -> None:
+    """By name; where the domain's memory is counts."""
+    other = domain("db", 2, cells=((0, GIB), (1, 0)), unplaced=0)
+    machine = host([16 * GIB, 16 * GIB])
+    assert place(machine, vcpus=1, memory=GIB, domains=[other], away_from="db").cells == (1,)
+    assert place(machine, vcpus=1, memory=GIB, domains=[other], together_with=["db"]).cells == (0,)
+    with pytest.raises(ValueError, match="no domain 'web'"):
+        place(machine, vcpus=1, memory=GIB, domains=[other], away_from="web")
+
+
+def test_away_from_a_domain_that_may_be_anywhere_is_nowhere() -> None:
+    """Nothing is known of where it is."""
+    with pytest.raises(DoesNotFit, match="db may be there"):
+        place(host([16 * GIB]), vcpus=1, memory=GIB, domains=[domain("db", 1)], away_from="db")
+
+
+def test_near_a_device() -> None:
+    """The nearest cell with room; one that is far has to do if no other has it."""
+    device = Device("0000:3b:00.0", 2, None, None, None)
+    lost = Device("0000:3c:00.0", None, None, None, None)
+    rows = {0: [10, 20, 30], 1: [20, 10, 15], 2: [30, 15, 10]}
+    machine = host([16 * GIB, 16 * GIB, 2 * GIB], distances=rows, devices=[device, lost])
+    assert place(machine, vcpus=1, memory=GIB, near="0000:3b:00.0").cells == (2,)
+    assert place(machine, vcpus=1, memory=4 * GIB, near="0000:3b:00.0").cells == (1,)
+    assert any("not known" in reason for reason in place(machine, vcpus=1, memory=GIB, near="0000:3c:00.0").reasons)
+    with pytest.raises(ValueError, match="no PCI device"):
+        place(machine, vcpus=1, memory=GIB, near="0000:00:00.0")
+    with pytest.raises(ValueError, match="without its devices"):
+        place(host([GIB]), vcpus=1, memory=MIB, near="0000:00:00.0")
+
+
+def test_exactly_so_many_cells_share_equally() -> None:
+    """Though one would do."""
+    plan = place(host([16 * GIB] * 4), vcpus=8, memory=8 * GIB, cells=2)
+    assert plan.memory == {0: 4 * GIB, 1: 4 * GIB}
+
+
+def test_at_most_so_many_cells() -> None:
+    """The nearest miss is told."""
+    with pytest.raises(DoesNotFit) as caught:
+        place(host([8 * GIB, 16 * GIB]), vcpus=1, memory=16 * GIB + 512 * MIB, max_cells=1, reserve=0)
+    assert caught.value.reasons[0] == "cell 1 lacks 512 MiB"
+
+
+def test_cells_of_the_guest_have_their_vcpus_memory_and_distances() -> None:
+    """Three vcpus on two cells: two and one, memory in that proportion."""
+    rows = {0: [10, 17], 1: [21, 10]}
+    plan = place(host([16 * GIB] * 2, distances=rows), vcpus=3, memory=6 * GIB, guest_cells=2)
+    assert [tuple(one) for one in plan.guest_cells] == [
+        (0, 0, (0, 1), 4 * GIB, ((0, 10), (1, 17))),
+        (1, 1, (2,), 2 * GIB, ((0, 21), (1, 10))),
+    ]
+    assert [one.cpus for one in plan.vcpus] == [tuple(range(8))] * 2 + [tuple(range(8, 16))]
+
+
+def test_the_larger_guest_cell_goes_where_it_fits() -> None:
+    """The first host cell is the small one."""
+    plan = place(host([3 * GIB, 16 * GIB]), vcpus=3, memory=6 * GIB, guest_cells=2)
+    assert [(one.cell, len(one.vcpus)) for one in plan.guest_cells] == [(0, 1), (1, 2)]
+
+
+def test_every_set_that_was_not_chosen_has_its_reason() -> None:
+    """Up to a limit."""
+    plan = place(host([4 * GIB] * 8), vcpus=1, memory=6 * GIB)
+    assert len(plan.rejected) == 16
+    assert plan.rejected[0] == ((0,), "lacks 2.1 GiB")
+    assert place(host([4 * GIB] * 8), vcpus=1, memory=6 * GIB, most_rejected=0).rejected == ()
+
+
+def test_policies_differ_between_cells_that_are_alike() -> None:
+    """Pack takes the fullest, the others the emptiest."""
+    machine = host([16 * GIB, 12 * GIB, 14 * GIB], source="xen")
+    cells = [cell._replace(memory=cell.memory._replace(total=16 * GIB)) for cell in machine.cells]
+    machine = machine._replace(cells=tuple(cells))
+    chosen = {
+        policy: place(machine, vcpus=1, memory=GIB, policy=policy).cells for policy in ("pack", "balance", "spread")
+    }
+    assert chosen == {"pack": (1,), "balance": (0,), "spread": (0,)}
+
+
+def test_distances_that_are_not_told_come_last() -> None:
+    """And the plan says that they are not known."""
+    machine = host([8 * GIB, 8 * GIB])
+    bare = machine._replace(cells=tuple(cell._replace(distances=None) for cell in machine.cells))
+    plan = place(bare, vcpus=1, memory=12 * GIB)
+    assert plan.distance is None
+    assert any("not all distances are known" in reason for reason in plan.reasons)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "complaint"),
+    [
+        ({"vcpus": 0}, "vcpus is from 1"),
+        ({"vcpus": 10**6}, "vcpus is from 1"),
+        ({"memory": 0}, "memory is from 4096"),
+        ({"memory": 1 << 62}, "memory is from 4096"),
+        ({"huge_page": 3 * MIB}, "power of two"),
+        ({"huge_page": 2 * MIB, "memory": 3 * MIB}, "whole number of huge pages"),
+        ({"cells": 2, "guest_cells": 3, "vcpus": 4}, "3 guest cells"),
+        ({"cells": 3, "max_cells": 2, "vcpus": 4}, "more than the 2 allowed"),
+        ({"guest_cells": 2}, "too few for 2 cells"),
+        ({"policy": "lucky"}, "a policy is one of"),
+        ({"reserve": -1}, "reserve is at least 0"),
+    ],
+)
+def test_nonsense_is_refused(wishes: dict[str, object], complaint: str) -> None:
+    """As wrong use, which is not the same as no fit."""
+    with pytest.raises(ValueError, match=complaint):
+        place(host([GIB]), **{"vcpus": 1, "memory": MIB, **wishes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wishes", [{"vcpus": 1.5}, {"memory": "8G"}, {"vcpus": True}, {"pinned": 1}, {"name": ""}])
+def test_what_is_of_the_wrong_type_is_refused(wishes: dict[str, object]) -> None:
+    """Numbers are whole, and sizes are bytes."""
+    with pytest.raises(TypeError):
+        place(host([GIB]), **{"vcpus": 1, "memory": MIB, **wishes})  # type: ignore[arg-type]
+
+
+def test_a_plan_is_a_value() -> None:
+    """It compares, and survives pickling with its request."""
+    plan = place(host([16 * GIB] * 2), vcpus=3, memory=6 * GIB, guest_cells=2, name="g")
+    assert pickle.loads(pickle.dumps(plan)) == plan
+    assert plan == place(host([16 * GIB] * 2), vcpus=3, memory=6 * GIB, guest_cells=2, name="g")
+
+
+def test_a_host_without_cells_holds_nothing() -> None:
+    """No cell, no plan."""
+    with pytest.raises(DoesNotFit, match="no cell may be used"):
+        place(made(Host, source="linux", cells=(), cpus=(), notes=()), vcpus=1, memory=MIB)
+
+
+def test_sixty_four_cells_do_not_explode() -> None:
+    """Sets are grown, not enumerated; the bound is generous because machines differ."""
+    n = 64
+    rows = {a: [10 if a == b else 11 + min((a - b) % n, (b - a) % n) for b in range(n)] for a in range(n)}
+    machine = host([8 * GIB] * n, distances=rows)
+    start = time.perf_counter()
+    plan = place(machine, vcpus=16, memory=60 * GIB)
+    assert time.perf_counter() - start < 1.0
+    assert len(plan.cells) == 8
+    assert plan.cells == tuple(range(8)), "neighbours on the ring"
+
+
+def test_the_public_names_are_there() -> None:
+    """Found where they are asked for."""
+    assert numaprobe.place is place
+    assert numaprobe.Plan is type(place(host([GIB]), vcpus=1, memory=MIB))

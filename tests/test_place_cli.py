@@ -1,0 +1,155 @@
+"""``numaprobe place``: what it prints, and its exit statuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import schemas
+import trees
+
+from numaprobe.cli import main
+from numaprobe.cli.sizes import parse
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs ``numaprobe place`` on a machine of two cells with 4 cpus and 4 GiB available each."""
+    tree = trees.machine({0: range(4), 1: range(4, 8)}, threads=2, memory_kb=8 << 20)
+    root = trees.plant(tmp_path / "root", tree)
+
+    def _run(*words: str) -> tuple[int, str, str]:
+        status = main(["place", "--root", str(root), "--reserve", "0", *words])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return _run
+
+
+def test_text_is_the_default(run: Run) -> None:
+    """Cells first."""
+    status, out, err = run("--vcpus", "2", "--memory", "3G")
+    assert (status, err) == (0, "")
+    assert out.startswith("cell 0 for 2 vcpus and 3 GiB\n")
+
+
+def test_json_is_of_its_schema(run: Run) -> None:
+    """With the keys that other programs rely on."""
+    _, out, _ = run("--vcpus", "2", "--memory", "3G", "--pinned", "--format", "json")
+    document = json.loads(out)
+    schemas.check("place", document)
+    assert document["cells"] == [0]
+    assert document["memory"] == {"0": 3 << 30}
+    assert document["vcpus"] == [{"vcpu": 0, "cpus": [0]}, {"vcpu": 1, "cpus": [1]}]
+
+
+def test_no_fit_is_status_3_and_one_line(run: Run) -> None:
+    """With the nearest miss; JSON says so too."""
+    status, out, err = run("--vcpus", "2", "--memory", "4608M", "--max-cells", "1")
+    assert (status, out) == (3, "")
+    assert err == "numaprobe: cell 0 lacks 512 MiB\n"
+    status, out, err = run("--vcpus", "2", "--memory", "4608M", "--max-cells", "1", "--format", "json")
+    assert status == 3
+    document = json.loads(out)
+    schemas.check("place", document)
+    assert (document["fits"], document["reasons"]) == (False, ["cell 0 lacks 512 MiB"])
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--vcpus", "2", "--memory", "lots"], "'lots'"),
+        (["--vcpus", "2", "--memory", "8X"], "'8X'"),
+        (["--vcpus", "0", "--memory", "1G"], "vcpus"),
+        (["--vcpus", "two", "--memory", "1G"], "'two'"),
+        (["--vcpus", "2"], "--memory"),
+        ([], "--vcpus"),
+        (["--vcpus", "2", "--memory=-1G"], "-1G"),
+        (["--vcpus", "2", "--memory", "1G", "--format", "yaml"], "yaml"),
+        (["--vcpus", "2", "--memory", "1G", "--policy", "luck"], "luck"),
+        (["--vcpus", "2", "--memory", "1G", "--away-from", "db"], "db"),
+        (["--vcpus", "2", "--memory", "3M", "--huge-page", "2M"], "huge pages"),
+        (["--vcpus", "2", "--memory", "1G", "--batch", "x"], "--batch"),
+        (["--vcpus", "2", "--memory", "1G", "--pool", "1"], "cpupool 1"),
+    ],
+)
+def test_nonsense_is_status_2_and_one_line(run: Run, words: list[str], complaint: str) -> None:
+    """With the offending text."""
+    status, out, err = run(*words)
+    assert (status, out) == (2, "")
+    assert err.startswith("numaprobe: ")
+    assert err.count("\n") == 1
+    assert complaint in err
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("4096", 4096),
+        ("512M", 512 << 20),
+        ("8G", 8 << 30),
+        ("8GiB", 8 << 30),
+        ("8gib", 8 << 30),
+        ("8GB", 8 << 30),
+        ("8 G", 8 << 30),
+        ("64K", 65536),
+        ("1.5G", 3 << 29),
+        ("1T", 1 << 40),
+        ("10B", 10),
+    ],
+)
+def test_sizes_are_binary(text: str, size: int) -> None:
+    """M and G as 2 to the power of 20 and 30; a bare number is bytes."""
+    assert parse(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "G", "8X", "8GG", "-1", "1e9", "0x10", "1.2.3G", ".5G", "8iB", "1.G", "٣G", "0.3", "9" * 40]
+)
+def test_what_is_no_size_is_refused(text: str) -> None:
+    """By its text."""
+    with pytest.raises(ValueError, match="not a"):
+        parse(text)
+
+
+def test_a_batch_of_a_file(run: Run, tmp_path: Path) -> None:
+    """A list of requests, sizes as on the command line; a list of documents."""
+    file = tmp_path / "batch.json"
+    file.write_text(json.dumps([{"vcpus": 1, "memory": "3G", "name": "a"}, {"vcpus": 1, "memory": "3G", "name": "b"}]))
+    status, out, _ = run("--batch", str(file), "--format", "json")
+    assert status == 0
+    assert [document["cells"] for document in json.loads(out)] == [[0], [1]]
+    for document in json.loads(out):
+        schemas.check("place", document)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "{}",
+        "[1]",
+        '[{"vcpus": 1}]',
+        '[{"vcpus": 1, "memory": 4096, "colour": 1}]',
+        '[{"vcpus": "a", "memory": 4096}]',
+    ],
+)
+def test_a_batch_that_is_none_is_refused(run: Run, tmp_path: Path, content: str) -> None:
+    """With the name of the file."""
+    file = tmp_path / "batch.json"
+    file.write_text(content)
+    status, _, err = run("--batch", str(file))
+    assert status == 2
+    assert "batch.json" in err
+
+
+@pytest.mark.parametrize("name", ["xl", "libvirt", "qemu", "numactl", "systemd", "cpuset", "nodeset"])
+def test_every_format_prints(run: Run, name: str) -> None:
+    """And nothing on standard error."""
+    status, out, err = run("--vcpus", "2", "--memory", "1G", "--format", name)
+    assert (status, err) == (0, "")
+    assert out.endswith("\n")

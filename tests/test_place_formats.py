@@ -1,0 +1,216 @@
+"""Each format, judged by the program that reads it where that is installed."""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import json
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import schemas
+from hosts import GIB, MIB, host
+
+from numaprobe import Plan, place
+
+ROWS = {0: [10, 17], 1: [21, 10]}
+FORMATS = ("text", "json", "cpuset", "nodeset", "xl", "libvirt", "qemu", "numactl", "systemd")
+
+
+def plans() -> dict[str, Plan]:
+    machine = host([4 * GIB, 4 * GIB], distances=ROWS)
+    huge = host([4 * GIB, 4 * GIB], distances=ROWS, pages={0: {2 * MIB: 512}, 1: {2 * MIB: 512}})
+    xen = host([4 * GIB, 4 * GIB], distances=ROWS, source="xen")
+    return {
+        "floating": place(machine, vcpus=4, memory=512 * MIB, name="g"),
+        "pinned": place(machine, vcpus=4, memory=512 * MIB, pinned=True),
+        "guest cells": place(machine, vcpus=5, memory=768 * MIB, guest_cells=2, name="g"),
+        "whole cores": place(machine, vcpus=3, memory=GIB, cores=True),
+        "huge pages": place(huge, vcpus=2, memory=256 * MIB, huge_page=2 * MIB, guest_cells=2),
+        "two cells": place(xen, vcpus=4, memory=6 * GIB),
+    }
+
+
+every_plan = pytest.mark.parametrize("plan", plans().values(), ids=plans().keys())
+
+
+def test_lists_of_cpus_and_cells() -> None:
+    """In list format, one line."""
+    plan = plans()["floating"]
+    assert (plan.render("cpuset"), plan.render("nodeset")) == ("0-7\n", "0\n")
+
+
+def test_numactl_and_systemd() -> None:
+    """As in their manuals."""
+    plan = plans()["floating"]
+    assert plan.render("numactl") == "numactl --membind=0 --physcpubind=0-7 --\n"
+    assert plan.render("systemd") == "[Service]\nAllowedCPUs=0-7\nAllowedMemoryNodes=0\n"
+
+
+def test_text_names_cells_cpus_memory_and_reasons() -> None:
+    """What a person wants to know first comes first."""
+    lines = plans()["guest cells"].render("text").splitlines()
+    assert lines[0] == "g: cells 0-1 for 5 vcpus and 768 MiB"
+    assert "  guest cell 0 on cell 0: vcpus 0-2, 462 MiB; distances 10 17" in lines
+    assert "because" in lines
+
+
+def test_another_format_is_refused() -> None:
+    """By a list of those that there are."""
+    with pytest.raises(ValueError, match="a format is one of text, json"):
+        plans()["floating"].render("yaml")
+
+
+@every_plan
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_ends_its_last_line(plan: Plan, name: str) -> None:
+    """And says something."""
+    text = plan.render(name)
+    assert text.endswith("\n")
+    assert text.strip()
+
+
+@every_plan
+def test_json_is_of_its_schema(plan: Plan) -> None:
+    """Every property of it is in the schema."""
+    schemas.check("place", json.loads(plan.render("json")))
+
+
+def test_xl_is_told_per_vcpu_so_that_libxl_places_nothing_itself() -> None:
+    """A string of cpus would leave libxl's own placement on."""
+    assert 'cpus = ["0-7", "0-7", "0-7", "0-7"]' in plans()["floating"].render("xl")
+
+
+def test_xl_says_what_it_cannot_say() -> None:
+    """Memory of a cell that no vcpu may run on, and a name with a quote."""
+    machine = host([2 * GIB, 16 * GIB], cpuless=(1,))
+    plan = place(machine, vcpus=2, memory=8 * GIB, memory_only=True)
+    with pytest.raises(ValueError, match="xl cannot take memory from cell 1"):
+        plan.render("xl")
+    with pytest.raises(ValueError, match="no way to write"):
+        place(machine, vcpus=1, memory=GIB, name='a"b').render("xl")
+
+
+def _libxlutil() -> ctypes.CDLL:
+    cached = Path(os.environ.get("NUMAPROBE_LAB") or Path.home() / ".cache/numaprobe-lab")
+    patterns = ("/usr/lib/*/libxlutil.so*", f"{cached}/bookworm/xen/usr/lib/*/libxlutil.so*")
+    found = sorted(path for pattern in patterns for path in glob.glob(pattern))
+    if not found:
+        pytest.skip("no libxlutil (Debian's libxenmisc): tests/lab/install fetches it")
+    folder = Path(found[-1]).parent
+    # Its own libraries stand beside it in the lab's folder; what needs another is loaded after it.
+    waiting = sorted(str(path) for path in folder.glob("libxen*.so.*")) + sorted(map(str, folder.glob("libyajl.so.*")))
+    for _ in range(4):
+        left = []
+        for path in waiting:
+            try:
+                ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
+            except OSError:
+                left.append(path)
+        waiting = left
+    try:
+        return ctypes.CDLL(found[-1], mode=ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        pytest.skip(f"libxlutil cannot be loaded: {error}")
+
+
+@every_plan
+def test_libxlutil_reads_what_is_written_for_xl(plan: Plan, tmp_path: Path) -> None:
+    """The parser of xl itself: 0, or 22 with line and column on standard error."""
+    library = _libxlutil()
+    libc = ctypes.CDLL(None)
+    libc.fdopen.restype = ctypes.c_void_p
+    library.xlu_cfg_init.restype = ctypes.c_void_p
+    library.xlu_cfg_init.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+    library.xlu_cfg_readdata.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
+
+    def read(text: bytes) -> int:
+        config = library.xlu_cfg_init(libc.fdopen(os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT), b"w"), b"plan")
+        status: int = library.xlu_cfg_readdata(config, text, len(text))
+        return status
+
+    assert read(plan.render("xl").encode()) == 0
+    assert read(b"cpus = [") != 0, "the judge says no to nonsense"
+
+
+@every_plan
+def test_libvirt_takes_its_elements(plan: Plan, tmp_path: Path) -> None:
+    """The test driver needs no daemon and checks the schema, the nodes and the guest's cells."""
+    virsh = shutil.which("virsh")
+    if virsh is None:
+        pytest.skip("no virsh (Debian's libvirt-clients)")
+
+    def define(elements: str) -> subprocess.CompletedProcess[str]:
+        file = tmp_path / "domain.xml"
+        file.write_text(f"<domain type='test'><name>g1</name>{elements}<os><type>hvm</type></os></domain>")
+        command = [virsh, "-c", "test:///default", "define", "--validate", str(file)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+
+    answer = define(plan.render("libvirt"))
+    assert (answer.returncode, answer.stderr.strip()) == (0, "")
+    assert define(plan.render("libvirt").replace("nodeset='", "nodeset='x")).returncode != 0
+
+
+QEMU_PLANS = {name: plan for name, plan in plans().items() if name != "two cells"}
+
+
+@pytest.mark.parametrize("name", ["floating", "pinned", "whole cores"])
+def test_qemu_starts_with_its_options(name: str) -> None:
+    """On a machine with one node QEMU can only be shown plans for node 0; the lab has the others."""
+    binary = shutil.which("qemu-system-x86_64")
+    if binary is None:
+        pytest.skip("no qemu-system-x86_64 (Debian's qemu-system-x86)")
+    machine = host([4 * GIB])
+    wishes = {"floating": {}, "pinned": {"pinned": True}, "whole cores": {"cores": True}}[name]
+    plan = place(machine, vcpus=2, memory=64 * MIB, **wishes)  # type: ignore[arg-type]
+    told = qemu(binary, plan.render("qemu"))
+    (memory,) = told["query-memdev"]
+    assert (memory["size"], memory["host-nodes"], memory["policy"]) == (64 * MIB, [0], "bind")
+    assert len(told["query-cpus-fast"]) == 2
+
+
+def test_qemu_reads_cells_of_the_guest() -> None:
+    """With the host's nodes replaced by the one that every machine has."""
+    binary = shutil.which("qemu-system-x86_64")
+    if binary is None:
+        pytest.skip("no qemu-system-x86_64 (Debian's qemu-system-x86)")
+    machine = host([4 * GIB, 4 * GIB], distances=ROWS)
+    plan = place(machine, vcpus=5, memory=96 * MIB, guest_cells=2)
+    told = qemu(binary, plan.render("qemu").replace("host-nodes=1", "host-nodes=0"))
+    assert sorted(one["size"] for one in told["query-memdev"]) == [38 * MIB, 58 * MIB]
+    nodes = [cpu["props"]["node-id"] for cpu in told["query-hotpluggable-cpus"]]
+    assert sorted(nodes) == [0, 0, 0, 1, 1]
+
+
+def qemu(binary: str, options: str) -> dict[str, list[dict[str, object]]]:  # type: ignore[type-arg]
+    """What QEMU says of itself, started stopped with these options."""
+    command = [binary, "-accel", "tcg", "-S", "-display", "none", "-nodefaults", "-qmp", "stdio", *shlex.split(options)]
+    asked = ["query-memdev", "query-cpus-fast", "query-hotpluggable-cpus"]
+    lines = [json.dumps({"execute": word}) for word in ("qmp_capabilities", *asked, "quit")]
+    answer = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=False, timeout=60)
+    assert answer.returncode == 0, answer.stderr
+    replies = [json.loads(line) for line in answer.stdout.splitlines()]
+    returned = [reply["return"] for reply in replies if "return" in reply]
+    return dict(zip(asked, returned[1:], strict=False))
+
+
+def test_numactl_takes_its_options() -> None:
+    """On the machine at hand, whose node 0 has cpu 0 in it; the lab has more."""
+    numactl = shutil.which("numactl")
+    if numactl is None:
+        pytest.skip("no numactl")
+    if not os.path.isdir("/sys/devices/system/node/node0"):
+        pytest.skip("this machine has no nodes")
+    plan = place(host([4 * GIB], cpus=1, threads=1), vcpus=1, memory=64 * MIB)
+    words = shlex.split(plan.render("numactl"))
+    answer = subprocess.run(
+        [numactl, *words[1:], "cat", "/proc/self/numa_maps"], capture_output=True, text=True, check=False
+    )
+    if answer.returncode and "set_mempolicy" in answer.stderr:
+        pytest.skip(f"memory policies are not to be had here: {answer.stderr.strip()}")
+    assert answer.returncode == 0, answer.stderr
+    assert "bind:0" in answer.stdout
