@@ -1,9 +1,8 @@
 """``python -m benchmarks.xen``: what sampling and probing cost in a Xen control domain, beside the bare hypercalls.
 
 Boots a guest of the lab (``tests/lab/install``), a Xen with two nodes, and measures in its control domain. The floor is
-plain C that makes the same hypercalls from a list, which is written down while numaprobe makes them. Emulation slows
-an interpreter more than a short loop, whose few pages stay known to the emulated processor from call to call, so that
-the ratios here are upper bounds; and its clock is coarse, so that a round is many calls.
+plain C that makes the same hypercalls from a list, which is written down while numaprobe makes them. The emulated
+clock is coarse, so a round is many calls.
 """
 
 from __future__ import annotations
@@ -250,7 +249,7 @@ def main() -> int:
             f"{packages.xen(MACHINE.suite).version}",
             f"with {len(layout.nodes)} nodes and {layout.cpus} cpus, emulated by QEMU:",
             f"{result.text('machine')}.",
-            "One run, by turns; ratios are to the first row of each table. Emulation favours the small C loop.",
+            "One run, by turns; ratios are to the first row of each table.",
             "",
             result.text("tables.md"),
         ]
