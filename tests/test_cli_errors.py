@@ -248,7 +248,7 @@ def test_closed_standard_streams_give_no_traceback(plant: Plant) -> None:
 
 
 def test_an_interrupt_gives_no_traceback(tmp_path: Path) -> None:
-    code = "import signal, sys\nfrom numaprobe import cli\ncli._command = lambda name: lambda options, out: signal.raise_signal(signal.SIGINT)\nsys.exit(cli.main([]))"
+    code = "import signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nfrom numaprobe import cli\ncli._command = lambda name: lambda options, out: signal.raise_signal(signal.SIGINT)\nsys.exit(cli.main([]))"
     done = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (130, "")
     assert "Traceback" not in done.stderr

@@ -87,6 +87,9 @@ def on_a_terminal(words: list[str], *, lines: int = 24, **environment: str) -> t
     child, terminal = pty.fork()
     if child == 0:
         os.environ.update({"TERM": "xterm", "LINES": str(lines), "COLUMNS": "80", **environment})
+        # A shell starts background jobs with the signal ignored, and this may be one of their children.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.alarm(60)
         os.execv(sys.executable, [*COMMAND, *words])
     seen = b""
     interrupted = False
