@@ -6,6 +6,7 @@ import ctypes
 import glob
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -153,6 +154,30 @@ def test_libvirt_takes_its_elements(plan: Plan, tmp_path: Path) -> None:
     answer = define(plan.render("libvirt"))
     assert (answer.returncode, answer.stderr.strip()) == (0, "")
     assert define(plan.render("libvirt").replace("nodeset='", "nodeset='x")).returncode != 0
+
+
+def test_systemd_reads_its_drop_ins(tmp_path: Path) -> None:
+    """``systemd-analyze verify`` says what it cannot read, and ends well all the same."""
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("no systemd-analyze (Debian's systemd)")
+    units = []
+
+    def unit(drop_in: str) -> None:
+        units.append(tmp_path / f"guest{len(units)}.service")
+        units[-1].write_text("[Service]\nExecStart=/bin/true\n")
+        (tmp_path / f"{units[-1].name}.d").mkdir()
+        (tmp_path / f"{units[-1].name}.d" / "numa.conf").write_text(drop_in)
+
+    for plan in plans().values():
+        unit(plan.render("systemd"))
+    good = len(units)
+    unit(plan.render("systemd").replace("AllowedCPUs=", "AllowedCPUs=x"))
+    unit(plan.render("systemd").replace("AllowedMemoryNodes=", "AllowedMemoryNodes=x"))
+    command = [analyze, "--man=no", "verify", *map(str, units)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+    complained = re.findall(r"guest(\d+)\.service\.d/numa\.conf:(\d)", answer.stderr)
+    assert complained == [(str(good), "2"), (str(good + 1), "3")], answer.stderr
 
 
 QEMU_PLANS = {name: plan for name, plan in plans().items() if name != "two cells"}

@@ -48,17 +48,19 @@ def run(world: World, guests: Sequence[Guest], name: str) -> Outcome:
         while leaving and leaving[0][0] <= guest.arrives:
             world.leave(heapq.heappop(leaving)[1])
         start = perf_counter()
-        memory = None
+        memory, own_cells = None, False
         if place is None:
             # Surveying the host is part of it; gathering its facts is not.
             host, domains = world.host(), world.domains()
             start = perf_counter()
-            nodes, memory = _numaprobe(host, domains, guest, OURS[name])
+            nodes, memory, own_cells = _numaprobe(host, domains, guest, OURS[name])
         else:
             nodes = place(world, guest)
+            # libxl's own placement and xapi deal out the guest's memory and tell it nothing of where it is.
+            own_cells = name == "nova" and guest.cells > 1
         out.seconds += (perf_counter() - start) / len(guests)
         if nodes is not None:
-            one = world.accept(guest, nodes, memory)
+            one = world.accept(guest, nodes, memory, own_cells=own_cells)
             out.costs[guest.number] = world.cost(one)
             out.memory += guest.memory / asked
             out.split += len(nodes) > guest.cells
@@ -74,7 +76,7 @@ def _peer(name: str, world: World) -> Place:
 
 def _numaprobe(
     host: numaprobe.Host, domains: Sequence[numaprobe.Domain], guest: Guest, options: dict[str, int]
-) -> tuple[tuple[int, ...] | None, dict[int, int] | None]:
+) -> tuple[tuple[int, ...] | None, dict[int, int] | None, bool]:
     """Guest cells where the guest wants them; otherwise, or failing that and unless it must be whole, as it comes."""
     wishes: list[dict[str, int]] = [{"guest_cells": guest.cells}] if guest.cells > 1 else []
     if guest.cells == 1 or "max_cells" not in options:
@@ -86,5 +88,5 @@ def _numaprobe(
             )  # type: ignore[arg-type]
         except numaprobe.DoesNotFit:
             continue
-        return plan.cells, plan.memory
-    return None, None
+        return plan.cells, plan.memory, "guest_cells" in wish
+    return None, None, False

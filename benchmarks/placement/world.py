@@ -28,12 +28,13 @@ class Guest:
 
 @dataclass
 class Held:
-    """What an accepted guest holds."""
+    """What an accepted guest holds. ``own_cells``: it sees its nodes as NUMA cells, and keeps to them by itself."""
 
     guest: Guest
     nodes: tuple[int, ...]
     memory: dict[int, int]
     vcpus: dict[int, float]
+    own_cells: bool = False
 
 
 @dataclass
@@ -61,14 +62,16 @@ class World:
                 out[node] += vcpus
         return out
 
-    def accept(self, guest: Guest, nodes: Sequence[int], memory: dict[int, int] | None = None) -> Held:
+    def accept(
+        self, guest: Guest, nodes: Sequence[int], memory: dict[int, int] | None = None, *, own_cells: bool = False
+    ) -> Held:
         """Take a guest in: Xen's allocator deals memory out evenly over the nodes, and goes on where some is left."""
         memory = self.stripe(nodes, guest.memory) if memory is None else memory
         for node, size in memory.items():
             assert 0 <= size <= self.free[node], "an algorithm took what is not there"
             self.free[node] -= size
         vcpus = {node: guest.vcpus / len(nodes) for node in nodes}
-        self.held[guest.number] = one = Held(guest, tuple(nodes), memory, vcpus)
+        self.held[guest.number] = one = Held(guest, tuple(nodes), memory, vcpus, own_cells)
         return one
 
     def stripe(self, nodes: Sequence[int], size: int) -> dict[int, int]:
@@ -86,7 +89,7 @@ class World:
 
     def cost(self, one: Held) -> float:
         """Expected distance of an access: every vcpu to every byte alike, guest cells each to their own."""
-        if one.guest.cells > 1 and len(one.nodes) == one.guest.cells:
+        if one.own_cells:
             return sum(self.distances[node][node] for node in one.nodes) / len(one.nodes)
         total = sum(one.memory.values()) * one.guest.vcpus
         pairs = ((v * m, self.distances[a][b]) for a, v in one.vcpus.items() for b, m in one.memory.items())

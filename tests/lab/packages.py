@@ -66,6 +66,15 @@ def xen(suite: str) -> Xen:
     return Xen(version.read_text().strip(), root / "xen.elf", root)
 
 
+def device_model(suite: str) -> tuple[Path, Path]:
+    """The tree of libraries and the program that is the device model of an HVM guest."""
+    root = cache() / suite / "device-model"
+    programs = [*root.glob("usr/libexec/xen-qemu-system-i386")]
+    if not programs:
+        raise Missing(f"no device model of {suite} in {root}: run tests/lab/install xen")
+    return root, programs[0]
+
+
 def tool(name: str) -> str:
     """The absolute path of a program of this machine."""
     path = shutil.which(name, path=_SEARCH)

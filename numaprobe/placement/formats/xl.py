@@ -1,8 +1,9 @@
 """A plan as lines of a Xen guest's configuration (xl.cfg(5)).
 
 A list of ``cpus`` turns libxl's own placement off, which a string has not done since Xen 4.12 (commit 2347a9b639);
-Xen derives from it the nodes that memory is taken from. ``vnuma`` names the node of each virtual one, and is not for
-PV guests.
+Xen derives from it the nodes that memory is taken from. ``vnuma`` names the node of each virtual one, and is for HVM
+guests alone: PV has none, and the libxl of 4.17 and 4.20 gives up over the ACPI tables of a PVH guest with it
+(``xc_domain_getvnuma``: no buffer space).
 """
 
 from __future__ import annotations
