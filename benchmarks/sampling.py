@@ -11,10 +11,14 @@ import ctypes
 import ctypes.util
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import date
+from http.client import HTTPConnection
 from pathlib import Path
 
 from numaprobe import Sampler
@@ -26,6 +30,16 @@ from .peers import Missing, Peer, build
 RESULTS = Path(__file__).parent / "sampling.md"
 SHAPES = (trees.Shape(16, 64), trees.Shape(64, 128))
 PROCESSES = (("numactl", "-H"), ("numastat", "-m"), ("lscpu",), ("lstopo-no-graphics",), ("virsh", "freecell", "--all"))
+
+SERVERS = {
+    "a scrape of node_exporter, `meminfo_numa` alone": (
+        "prometheus-node-exporter",
+        "--collector.disable-defaults",
+        "--collector.meminfo_numa",
+        "--web.disable-exporter-metrics",
+        "--web.listen-address={address}",
+    ),
+}
 
 
 def python_pread(root: Path) -> Callable[[], object]:
@@ -74,6 +88,42 @@ def process(command: tuple[str, ...]) -> Callable[[], object]:
     if subprocess.run(command, capture_output=True, check=False).returncode:
         raise Missing(f"{' '.join(command)}: fails here")
     return lambda: subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+
+
+@contextmanager
+def endpoint(command: tuple[str, ...]) -> Iterator[Callable[[], object]]:
+    """A program that serves metrics, given an address to listen at: one scrape over a connection that stays open."""
+    path = shutil.which(command[0])
+    if path is None:
+        raise Missing(f"{command[0]}: not installed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    words = [word.format(address=address) for word in command[1:]]
+    served = subprocess.Popen([path, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        connection = HTTPConnection(address)
+        for left in reversed(range(100)):
+            try:
+                connection.connect()
+                break
+            except ConnectionRefusedError:
+                if not left or served.poll() is not None:
+                    raise Missing(f"{command[0]}: does not listen") from None
+                time.sleep(0.05)
+
+        def scrape() -> object:
+            connection.request("GET", "/metrics")
+            answer = connection.getresponse()
+            text = answer.read()
+            if answer.status != 200:
+                raise RuntimeError(f"{command[0]}: status {answer.status}")
+            return text
+
+        yield scrape
+        connection.close()
+    finally:
+        served.terminate()
+        served.wait()
 
 
 class Programs:
@@ -125,8 +175,11 @@ def contenders(programs: Programs, root: Path | None, sampler: Sampler) -> list[
     return found
 
 
-def processes(programs: Programs, sampler: Sampler) -> list[Contender]:
+def processes(programs: Programs, sampler: Sampler, until: ExitStack) -> list[Contender]:
+    """What runs outside of this process; ``until`` ends what has to be running meanwhile."""
     found = [Contender("`sampler.sample()`", timed(sampler.sample))]
+    for name, command in SERVERS.items():
+        programs.add(found, name, lambda command=command: timed(until.enter_context(endpoint(command))))
     for command in PROCESSES:
         programs.add(found, f"`{' '.join(command)}`", lambda command=command: timed(process(command)))
     return found
@@ -180,7 +233,9 @@ def main() -> None:
             title = f"This machine, {nodes} node{'s' if nodes > 1 else ''}"
             sections.append(report.section(title, by_turns(contenders(programs, None, sampler), arguments.turns, 100)))
             title = "This machine, beside whole processes"
-            sections.append(report.section(title, by_turns(processes(programs, sampler), arguments.turns, 2)))
+            with ExitStack() as until:
+                found = processes(programs, sampler, until)
+                sections.append(report.section(title, by_turns(found, arguments.turns, 2)))
         for shape in () if arguments.live_only else SHAPES:
             title = f"A tree of {shape.nodes} nodes"
             sections.append(report.section(title, tree(programs, Path(scratch), shape, arguments.turns)))
