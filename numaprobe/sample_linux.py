@@ -256,9 +256,11 @@ class LinuxCells:
                     sample, huge_pages=huge_pages, available=available, counters=counters, vmstat=vmstat
                 )
             # A file that this kernel lacks is one thing; that its node has gone meanwhile is another.
-            if complete or all(view.sweep.alive()):
+            if not complete and not all(view.sweep.alive()):
+                self._renewed(view)
+            # For what is available meminfo was read again, and memory may have come or gone since the first time.
+            elif tuple([cell.total for cell in whole.cells]) == whole.shape.totals:
                 return whole
-            self._renewed(view)
         raise self._error((), (-1, ESTALE, None))
 
 

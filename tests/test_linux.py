@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from errno import EACCES, EINVAL, EIO, ENODEV
+from collections.abc import Sequence
+from errno import EACCES, EINVAL, EIO, ENODEV, ESTALE
 
 import pytest
 from collected import column, host, texts, without
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trees import CPU, NODE, Machine, Shelf, fold, machine, mask, meminfo
 
-from numaprobe import FactError, SourceUnavailable, linux
+from numaprobe import FactError, SourceError, SourceUnavailable, linux
+from numaprobe.build import from_linux
 
 # --- a plain machine -------------------------------------------------------------------------------------------
 
@@ -323,3 +325,46 @@ def test_without_a_cpu_directory_the_cells_keep_what_their_nodes_say() -> None:
     found = host({path: text for path, text in machine({0: [0, 1]}).items() if path.startswith(NODE)})
     assert found.cells[0].cpus == (0, 1)
     assert found.cpus == ()
+
+
+# --- machines that do not stand still --------------------------------------------------------------------------
+
+
+class Changing(Shelf):
+    """Another machine from the first time that a file is read on, the next one from the second time on, and so on."""
+
+    def __init__(self, path: str, *trees: Machine) -> None:
+        super().__init__(trees[0])
+        self.path = path
+        self.next = [Shelf(tree) for tree in trees[1:]]
+
+    def read(self, paths: Sequence[str], base: str = "") -> list[bytes | int]:
+        if self.next and any(f"{base}/{path}" == self.path for path in paths):
+            shelf = self.next.pop(0)
+            self.files, self.directories = shelf.files, shelf.directories
+        return super().read(paths, base)
+
+
+TWO = machine({0: [0, 1], 1: [2, 3]}, distances={0: [10, 21], 1: [21, 10]})
+THREE = machine({0: [0, 1], 1: [2, 3], 2: []}, distances={0: [10, 21, 17], 1: [21, 10, 28], 2: [17, 28, 10]})
+
+
+@pytest.mark.parametrize(("before", "after"), [(TWO, THREE), (THREE, TWO)], ids=["comes", "goes"])
+def test_a_node_that_comes_or_goes_while_the_host_is_read_is_no_error(before: Machine, after: Machine) -> None:
+    """Its neighbours' rows of distances change their width with it; the host is read again."""
+    found = from_linux(linux.collect(Changing(f"{NODE}/node0/distance", before, after)))
+    assert found == host(after)
+
+
+def test_a_cpu_that_goes_while_the_host_is_read_is_in_no_cell() -> None:
+    after = TWO | {f"{CPU}/online": "0-2\n", f"{NODE}/node1/cpulist": "2\n"}
+    found = from_linux(linux.collect(Changing(f"{NODE}/node0/cpulist", TWO, after)))
+    assert found == host(after)
+    assert found.cpu(3).online is False
+
+
+def test_a_host_that_never_stands_still_is_an_error_that_says_so() -> None:
+    """And not a mixture of two of its states."""
+    with pytest.raises(SourceError, match="came or went") as caught:
+        linux.collect(Changing(f"{NODE}/node0/distance", *[TWO, THREE] * 10))
+    assert (caught.value.errno, caught.value.where) == (ESTALE, f"{NODE}/online")

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trees
@@ -23,6 +24,7 @@ from numaprobe import FactError, Sampler, SourceDenied, _fast
 from numaprobe.errors import NumaprobeError, SourceError
 from numaprobe.model import HugePages, Note
 from numaprobe.sample import CellSample, Counters, Origin, Sample, Shape, made
+from numaprobe.sample_files import Details
 from numaprobe.sample_linux import LinuxCells
 from numaprobe.sample_xen import XenCells
 from numaprobe.transcript import Recorder, Transcript
@@ -121,6 +123,24 @@ def test_available_is_what_a_probe_computes(plant: Plant) -> None:
     assert [cell.available for cell in cells] == [cell.memory.available for cell in host.cells]
     assert cells[0].available == (1000 - 2 * 4 + 1000 - 4 + 100 - 4) * KB
     assert cells[1].available is None, "its counters are not there"
+
+
+def test_memory_that_comes_between_the_two_reads_of_available_is_not_given_to_the_old_shape(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is available takes meminfo a second time; its total has to be that of the sample's shape."""
+    root = plant(two_cells())
+    added, grown = Details.added, meminfo(0, 9000, 2000)
+
+    def grow(self: Details, *args: Any, **options: Any) -> Any:
+        (Path(root) / NODE / "node0/meminfo").write_text(grown)
+        return added(self, *args, **options)
+
+    monkeypatch.setattr(Details, "added", grow)
+    with Sampler(root) as sampler:
+        sample = sampler.sample(available=True)
+    assert [cell.total for cell in sample.cells] == list(sample.shape.totals)
+    assert (sample.cells[0].total, sample.shape.number) == (9000 * KB, 2)
 
 
 def test_names_in_one_string_are_a_mistake(sampler: Sampler) -> None:

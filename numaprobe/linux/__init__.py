@@ -5,8 +5,10 @@ Which files are read is decided here and in the modules beside this one; what th
 
 from __future__ import annotations
 
+from errno import ESTALE
+
 from .. import text
-from ..errors import SourceUnavailable
+from ..errors import SourceError, SourceUnavailable
 from . import cpus, nodes
 from .facts import LinuxFacts, ZoneFacts
 from .source import CPU, NODE, Source
@@ -15,14 +17,40 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..ports import Reader
 
+# Changes that come faster than a host is read so many times come for ever.
+TRIES = 8
+
 
 def collect(reader: Reader, *, available: bool = True, devices: bool = False, allowed: bool = False) -> LinuxFacts:
     """Read a host.
 
     ``available`` reads ``/proc/zoneinfo`` too, whose cost grows with nodes times cpus; ``devices`` the node of every
-    PCI device; ``allowed`` what this process may use. Raises ``SourceUnavailable`` if there is neither a node nor a
-    cpu to be found, and ``FactError`` for a file that makes no sense.
+    PCI device; ``allowed`` what this process may use. A host whose nodes or cpus come or go meanwhile is read again.
+    Raises ``SourceUnavailable`` if there is neither a node nor a cpu to be found, ``FactError`` for a file that makes
+    no sense, and ``SourceError`` with ``ESTALE`` for a host that does not stand still.
     """
+    for _ in range(TRIES):
+        facts = _collected(reader, available=available, devices=devices, allowed=allowed)
+        if _same(reader, facts):
+            return facts
+    raise SourceError(f"{NODE}/online", ESTALE, "nodes or cpus came or went each time that the host was read")
+
+
+def _same(reader: Reader, facts: LinuxFacts) -> bool:
+    """Whether the nodes and cpus that are online are still those of the facts.
+
+    Each file is true at its own moment only: ``distance`` has a column for every node that is online just then
+    (node_read_distance of drivers/base/node.c), so that rows read before and after a change do not fit together.
+    """
+    contents = Source(reader).read((f"{NODE}/online", f"{CPU}/online"))
+    return all(
+        content is None or text.ids(f"{directory}/online", content) == ids
+        for directory, content, ids in zip((NODE, CPU), contents, (facts.nodes_online, facts.cpus.online), strict=True)
+        if ids is not None
+    )
+
+
+def _collected(reader: Reader, *, available: bool, devices: bool, allowed: bool) -> LinuxFacts:
     source = Source(reader)
     cpu_facts = cpus.collect(source)
     online, possible = _lists(source, "online", "possible")
