@@ -1,6 +1,7 @@
 """Builds the extension module; everything else about the package is in pyproject.toml."""
 
 import os
+from glob import glob
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -14,6 +15,7 @@ setup(
             Extension(
                 "numaprobe._fast",
                 ["numaprobe/_fast.pyx"],
+                depends=sorted(glob("numaprobe/fast/*.pxi")),
                 define_macros=[("CYTHON_TRACE_NOGIL", "1")] if trace else [],
                 extra_compile_args=["-O2", "-Wall", "-Wextra"],
             )

@@ -26,11 +26,11 @@ from datetime import date
 from pathlib import Path
 from shlex import quote
 from statistics import median
-from time import perf_counter_ns
+from time import monotonic_ns, perf_counter_ns
 from typing import TYPE_CHECKING
 
 import numaprobe
-from numaprobe.sample_xen import XenCells
+from numaprobe import sample_xen
 from numaprobe.sources import hypercalls, opened
 from numaprobe.xen.collect import collect
 from tests.lab import collect as lab_script
@@ -77,7 +77,7 @@ def asked() -> tuple[list[str], list[str]]:
         probing = Asked(port)
         facts = collect(probing, reader)
         sampling = Asked(port)
-        view = XenCells(sampling, reader, timed=True, facts=facts).view
+        view = sample_xen.XenCells(sampling, reader, timed=True, facts=facts).view
         sampling.lines.clear()
         view.free()
         return sampling.lines, probing.lines
@@ -137,6 +137,15 @@ def python_ioctl(kept: ExitStack, line: str) -> Callable[[], object]:
     return once
 
 
+def looking_always(kept: ExitStack) -> numaprobe.Sampler:
+    """A sampler that looks at physinfo for every sample, as one does that is asked now and then."""
+    usual, sample_xen.LOOK_EVERY = sample_xen.LOOK_EVERY, 0
+    try:
+        return kept.enter_context(numaprobe.Sampler(source="xen"))
+    finally:
+        sample_xen.LOOK_EVERY = usual
+
+
 def process(command: list[str]) -> Contender:
     def once() -> None:
         subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True)
@@ -158,11 +167,14 @@ def inside(arguments: argparse.Namespace) -> None:
             ExitStack() as kept,
         ):
             bare = python_ioctl(kept, sampling[-1])
+            rare = looking_always(kept)
             found = [
                 Contender("C floor: the bare numainfo", each(of_sample, SAMPLES)),
                 Contender("Python: the same by `fcntl.ioctl`, not decoded", batches(bare, SAMPLES)),
+                Contender("Python: `time.monotonic_ns()`, of which a sample has one", batches(monotonic_ns, SAMPLES)),
                 Contender("`sampler.free()`", batches(sampler.free, SAMPLES)),
                 Contender("`sampler.sample()`", batches(sampler.sample, SAMPLES)),
+                Contender("`sampler.sample()` with a look at physinfo each time", batches(rare.sample, SAMPLES)),
                 Contender("`sampler.sample().cells`", batches(lambda: sampler.sample().cells, SAMPLES)),
                 Contender("`sampler.sample(available=True)`", batches(lambda: sampler.sample(available=True), SAMPLES)),
             ]

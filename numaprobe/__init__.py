@@ -149,8 +149,8 @@ _LATE = {
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name == "pin":
-        return import_module(".pin", __name__)
+    if name in ("export", "pin"):
+        return import_module(f".{name}", __name__)
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_LATE[name]}", __name__), name)
@@ -192,6 +192,7 @@ __all__ = [
     "__version__",
     "account",
     "domains",
+    "export",
     "place",
     "place_all",
     "probe",

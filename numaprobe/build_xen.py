@@ -44,7 +44,15 @@ def from_xen(facts: XenFacts, devices: tuple[DeviceFacts, ...] | None = None) ->
         facts.version.commandline,
         None if claimed is None else claimed * PAGE,
     )
-    return Host("xen", hypervisor, cells, cpus, tuple(notes), None, None, _devices(facts, devices), None)
+    machine = _machine(facts.version.capabilities)
+    return Host("xen", hypervisor, cells, cpus, tuple(notes), None, None, _devices(facts, devices), None, machine)
+
+
+def _machine(capabilities: str | None) -> str | None:
+    """The architecture in the kinds of guests that Xen runs, ``xen-3.0-x86_64 hvm-3.0-x86_32``: the widest of them."""
+    kinds = (capabilities or "").split()
+    widest = {"x86_64": "x86_64", "aarch64": "aarch64", "ia64": "ia64", "armv7l": "armv7l", "x86_32p": "i686"}
+    return next((machine for word, machine in widest.items() if any(kind.endswith(f"-{word}") for kind in kinds)), None)
 
 
 def _memory(facts: XenFacts, node: int, memory: NodeMemory, *, only: bool) -> Memory:

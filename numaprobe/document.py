@@ -19,6 +19,7 @@ def host_document(host: Host) -> dict[str, Any]:
         "schema": SCHEMA,
         "source": host.source,
         "hypervisor": None if host.hypervisor is None else host.hypervisor._asdict(),
+        "machine": host.machine,
         "cells": [_cell(host, cell) for cell in host.cells],
         "cpus": [{**cpu._asdict(), "siblings": _list(cpu.siblings)} for cpu in host.cpus],
         "possible_cells": _list(host.possible_cells),

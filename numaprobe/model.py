@@ -191,13 +191,20 @@ class Allowed(namedtuple("Allowed", "cpus cells quota where")):
     where: tuple[str, ...]
 
 
-class Host(namedtuple("Host", "source hypervisor cells cpus notes possible_cells possible_cpus devices allowed")):
+class Host(
+    namedtuple(
+        "Host",
+        "source hypervisor cells cpus notes possible_cells possible_cpus devices allowed machine",
+        defaults=(None,),
+    )
+):
     """A host at one moment.
 
     ``source`` is ``linux`` or ``xen``. ``cells`` and ``cpus`` are in id order; ``cpus`` has all present ones, online
     or not. ``possible_cells`` and ``possible_cpus`` are ids that may come to be by hotplug, None where the source does
     not say.
-    ``devices`` and ``allowed`` are None unless they were asked for, and where the source has none.
+    ``devices`` and ``allowed`` are None unless they were asked for, and where the source has none. ``machine`` is the
+    architecture in the words of ``uname -m``, None for a recording that does not tell.
     """
 
     __slots__ = ()
@@ -210,6 +217,7 @@ class Host(namedtuple("Host", "source hypervisor cells cpus notes possible_cells
     possible_cpus: tuple[int, ...] | None
     devices: tuple[Device, ...] | None
     allowed: Allowed | None
+    machine: str | None
 
     def cell(self, cell_id: int) -> Cell:
         """The cell with this id. Raises ``KeyError`` if there is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import linux
 from .build import from_linux
+from .machine import machine
 from .sources import chosen, hypercalls, opened
 
 TYPE_CHECKING = False
@@ -39,7 +40,8 @@ def probe(
     with opened(root, recording) as reader:
         if chosen(reader, source, live=live) == "xen":
             return _xen(reader, live=live, devices=devices)
-        return from_linux(linux.collect(reader, available=available, devices=devices, allowed=allowed))
+        host = from_linux(linux.collect(reader, available=available, devices=devices, allowed=allowed))
+        return host._replace(machine=machine(reader, live=live))
 
 
 def _xen(reader: Reader, *, live: bool, devices: bool) -> Host:

@@ -10,6 +10,7 @@ from errno import ENOENT, ENOTDIR
 
 from . import linux
 from .archive import MANIFEST, MANIFEST_SCHEMA
+from .machine import machine
 from .sample_linux import LinuxCells
 from .sources import TRANSCRIPT, chosen, hypercalls, opened
 from .version import VERSION
@@ -109,8 +110,9 @@ def record(
 
             add_guests(recorder, Recorder(reader), anonymous=anonymous)
         release = recorder.read((OSRELEASE,))[0]
+        architecture = machine(reader, live=live)
     kernel = release.decode("ascii", "replace").strip() if isinstance(release, bytes) else None
-    _write(name, compression, recorder, _manifest(recorder, kernel, live=live))
+    _write(name, compression, recorder, _manifest(recorder, kernel, live=live, architecture=architecture))
 
 
 def _add_domains(
@@ -130,7 +132,7 @@ def _add_domains(
     recorder.files[NAMES] = json.dumps({str(number): name for number, name in names.items()}).encode()
 
 
-def _manifest(recorder: Recorder, kernel: str | None, *, live: bool) -> dict[str, Any]:
+def _manifest(recorder: Recorder, kernel: str | None, *, live: bool, architecture: str | None = None) -> dict[str, Any]:
     from time import time
 
     return {
@@ -139,7 +141,7 @@ def _manifest(recorder: Recorder, kernel: str | None, *, live: bool) -> dict[str
         # A tree recorded earlier is of another day, and of a machine that this process cannot ask.
         "time": int(time()) if live else None,
         "kernel": kernel,
-        "machine": os.uname().machine if live else None,
+        "machine": architecture,
         "files": len(recorder.files),
         "errors": dict(sorted(recorder.errors.items())),
     }

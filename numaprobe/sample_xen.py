@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from _thread import allocate_lock
 from errno import ESTALE
-from struct import Struct
+from functools import partial
 
 from . import _fast
 from .build_xen import available_memory, from_xen
 from .errors import RecordingError, SourceError
 from .sample import CellSample, Closed, Origin, Sample, Shape, made
 from .xen import abi
-from .xen.calls import source_error
+from .xen.calls import issue, source_error
 from .xen.collect import collect
 from .xen.sysctl import Sysctl
 
@@ -25,79 +25,78 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from ._fast import NodeRows, Numainfo
     from .ports import Reader
     from .xen.calls import Hypercalls
     from .xen.facts import PhysInfo, XenFacts
 
-NUMAINFO = "sysctl numainfo"
+NUMAINFO, PHYSINFO = "sysctl numainfo", "sysctl physinfo"
 TRIES = 8
 # Nanoseconds between two looks at physinfo, which costs as much as numainfo: it alone tells that a cpu came or went.
 LOOK_EVERY = 10_000_000
 
 
 class XenOrigin(Origin):
-    """What samples of one shape have in common, and where in numainfo's words each cell is."""
+    """What samples of one shape have in common; their figures are a span and free bytes for each cell."""
 
-    __slots__ = ("rows",)
-
-    def __init__(self, shape: Shape, rows: tuple[int, ...], total_from: str | None) -> None:
-        super().__init__("xen", shape, (total_from, "numainfo memfree", "numainfo memfree less claims"))
-        self.rows = rows
+    __slots__ = ()
 
     def cells(self, sample: Sample) -> tuple[CellSample, ...]:
-        (words,) = sample.derived
+        # CellSample's own is a function of Python's, and three times as dear.
+        shape, new = self.shape, tuple.__new__
         return tuple(
             [
-                CellSample(cell, total, words[2 * row + 1], (), None, None, None)
-                for cell, total, row in zip(self.shape.cells, self.shape.totals, self.rows, strict=True)
+                new(CellSample, (cell, total, row[1], (), None, None, None))
+                for cell, total, row in zip(shape.cells, shape.totals, sample.rows(), strict=True)
             ]
         )
 
 
-class View:
-    """One shape of the host. ``ask`` gives size and free bytes of every node in a row, or None."""
+class Answers:
+    """Does for any port what ``_fast.Numainfo`` does for the device; ``ask`` gives numainfo's rows, or None.
+
+    None is for a number of rows that is not this shape's.
+    """
 
     def __init__(
-        self,
-        origin: XenOrigin,
-        facts: XenFacts,
-        sysctl: Sysctl,
-        ask: Callable[[], tuple[int, ...] | None],
-        *,
-        timed: bool,
+        self, rows: NodeRows, ask: Callable[[], bytes | None], info: PhysInfo, sysctl: Sysctl, *, timed: bool
     ) -> None:
-        self.origin = origin
-        self.sysctl = sysctl
+        self._rows = rows
         self._ask = ask
+        self._sysctl = sysctl
+        self._machine = shape_of(info)
         self._timed = timed
-        self._machine = shape_of(facts.physinfo)
-        self._sizes = tuple([abi.ALL_ONES_32 if node is None else node.memsize for node in facts.nodes])
         self._looked = time.monotonic_ns()
 
-    def _words(self, now: int) -> tuple[int, ...] | None:
-        """None where nodes, cpus or memory came or went."""
-        if now - self._looked >= LOOK_EVERY:
-            if shape_of(self.sysctl.physinfo()) != self._machine:
-                return None
-            self._looked = now
-        words = self._ask()
-        return words if words is not None and words[::2] == self._sizes else None
-
-    def ask(self) -> Any:
+    def read(self, kind: type[Sample], origin: XenOrigin) -> Sample | tuple[int, int, None]:
         now = time.monotonic_ns()
         wall = time.time_ns()
-        words = self._words(now)
-        if words is None:
-            return -1, ESTALE, None
-        # The cells are made of the words when they are first looked at.
-        return made(self.origin, wall, now, [words]) if self._timed else made(self.origin, -1, -1, [words])
+        if now - self._looked >= LOOK_EVERY:
+            if shape_of(self._sysctl.physinfo()) != self._machine:
+                return -1, ESTALE, None
+            self._looked = now
+        if not self._timed:
+            now = wall = -1
+        content = self._ask()
+        found = None if content is None else self._rows.figures(content, kind, origin, wall, now)
+        return (-1, ESTALE, None) if found is None else found
 
     def free(self) -> dict[int, int] | tuple[int, int, None]:
-        words = self._words(time.monotonic_ns())
-        if words is None:
-            return -1, ESTALE, None
-        origin = self.origin
-        return {cell: words[2 * row + 1] for cell, row in zip(origin.shape.cells, origin.rows, strict=True)}
+        content = self._ask()
+        found = None if content is None else self._rows.free(content)
+        return (-1, ESTALE, None) if found is None else found
+
+
+class View:
+    """One shape of the host, and what asks for its samples."""
+
+    __slots__ = ("ask", "free", "origin", "sysctl")
+
+    def __init__(self, origin: XenOrigin, source: Numainfo | Answers, sysctl: Sysctl) -> None:
+        self.origin = origin
+        self.sysctl = sysctl
+        self.ask = partial(source.read, Sample, origin)
+        self.free = source.free
 
 
 class XenCells:
@@ -129,33 +128,37 @@ class XenCells:
         shape = _shape(before, ids, cpus, tuple([cell.memory.total for cell in host.cells]))
         total_from = host.cells[0].memory.total_from if host.cells else None
         sysctl = Sysctl(self._port, facts.sysctl_version)
-        ask = self._way_to_ask(sysctl, facts)
-        return View(XenOrigin(shape, ids, total_from), facts, sysctl, ask, timed=self._timed)
+        origin = XenOrigin("xen", shape, (total_from, "numainfo memfree", "numainfo memfree less claims"))
+        spans = tuple([abi.ALL_ONES_32 if node is None else node.memsize for node in facts.nodes])
+        # A cell's id is its node's number, and that is its row's.
+        return View(origin, self._source(sysctl, facts, _fast.NodeRows(ids, ids, spans)), sysctl)
 
-    def _way_to_ask(self, sysctl: Sysctl, facts: XenFacts) -> Callable[[], tuple[int, ...] | None]:
+    def _source(self, sysctl: Sysctl, facts: XenFacts, rows: NodeRows) -> Numainfo | Answers:
+        """What asks for samples: in C where the hypervisor is running, which is the same over any other port."""
+        capacity = len(facts.nodes) + 4
+        header = abi.OPERATION_HEADER.pack(abi.SYSCTL_NUMAINFO, sysctl.version) + abi.WORD.pack(capacity)
+        op = header.ljust(abi.SYSCTL_BYTES, b"\0")
+        if isinstance(self._port, _fast.Privcmd) and sysctl.version >= abi.ROWS_SINCE:
+            look = abi.OPERATION_HEADER.pack(abi.SYSCTL_PHYSINFO, sysctl.version).ljust(abi.SYSCTL_BYTES, b"\0")
+            wanted, mask = words_of_shape(facts.physinfo, sysctl.version)
+            return _fast.Numainfo(self._port, rows, op, look, wanted, mask, LOOK_EVERY)
+        ask = self._way_to_ask(sysctl, facts, op, capacity)
+        return Answers(rows, ask, facts.physinfo, sysctl, timed=self._timed)
+
+    def _way_to_ask(self, sysctl: Sysctl, facts: XenFacts, op: bytes, capacity: int) -> Callable[[], bytes | None]:
         """Without the distances, which cost Xen more than the rest; a recording may have only the answer with them."""
         count = len(facts.nodes)
-        capacity = count + 4
-        port, number, command = self._port, abi.SYSCTL, abi.SYSCTL_NUMAINFO
-        header = abi.OPERATION_HEADER.pack(command, sysctl.version) + abi.WORD.pack(capacity)
-        op = header.ljust(abi.SYSCTL_BYTES, b"\0")
         buffers = ((abi.ROWS_HANDLE_AT, b"\xff" * (capacity * abi.MEMINFO_ROW.size)),)
-        answered, words_of, word_at = abi.WORD.unpack_from, Struct(f"<{2 * count}Q").unpack_from, abi.WORD_AT
 
-        def ask() -> tuple[int, ...] | None:
-            try:
-                _, reply, (rows,) = port.call(number, command, op, buffers)
-            except SourceError:
-                raise
-            except OSError as error:
-                raise source_error(NUMAINFO, error.errno) from error
-            return words_of(rows) if answered(reply, word_at)[0] == count else None
+        def ask() -> bytes | None:
+            _, reply, (rows,) = issue(self._port, abi.SYSCTL, abi.SYSCTL_NUMAINFO, op, buffers)
+            return rows if abi.WORD.unpack_from(reply, abi.WORD_AT)[0] == count else None
 
-        def ask_whole() -> tuple[int, ...] | None:
+        def ask_whole() -> bytes | None:
             nodes, _ = sysctl.numainfo(facts.physinfo.nr_nodes)
             if len(nodes) != count:
                 return None
-            return tuple([word for node in nodes for word in node or (abi.ALL_ONES_32, 0)])
+            return b"".join([abi.MEMINFO_ROW.pack(*(node or (abi.ALL_ONES_32, 0))) for node in nodes])
 
         # Before 4.6 there were other arrays, and only the distances tell a node that is absent.
         if sysctl.version < abi.ROWS_SINCE:
@@ -177,13 +180,16 @@ class XenCells:
         for _ in range(TRIES):
             if type(found) is Sample:
                 return found
+            _refused(found)
             view = self._renewed(view)
             found = view.ask()
+        if type(found) is Sample:
+            return found
+        _refused(found)
         raise SourceError(NUMAINFO, ESTALE, "nodes, cpus or memory came or went all the while they were asked for")
 
-    def settled_free(self, view: View, _found: Any) -> dict[int, int | None]:
-        sample = self.settled(view, _found)
-        return {cell.id: cell.free for cell in sample.cells}
+    def settled_free(self, view: View, found: Any) -> dict[int, int | None]:
+        return self.settled(view, found).free_by_cell()
 
     def exact_free(self) -> dict[int, int | None]:
         """There is no other figure than numainfo's."""
@@ -207,9 +213,28 @@ class XenCells:
         return made(sample.origin, sample.wall, sample.monotonic, cells)
 
 
+def _refused(found: tuple[int, int, None]) -> None:
+    """Raises for an answer that Xen refused; one that no longer fits the view is tried again by the caller."""
+    position, errno, _ = found
+    if position >= 0:
+        raise source_error((NUMAINFO, PHYSINFO)[position], errno)
+
+
 def shape_of(info: PhysInfo) -> tuple[int, ...]:
     """What of physinfo says that something came or went."""
     return info.nr_cpus, info.max_cpu_id, info.nr_nodes, info.max_node_id, info.total_pages
+
+
+def words_of_shape(info: PhysInfo, sysctl_version: int) -> tuple[bytes, bytes]:
+    """A whole answer to physinfo with nothing in it but the same, and a mask of where that is."""
+    at = abi.physinfo_layout(sysctl_version)
+    wanted = [0] * len(at.layout.unpack(bytes(at.layout.size)))
+    mask = wanted.copy()
+    for place, word in zip((2, 3, 4, 5, at.pages), shape_of(info), strict=True):
+        wanted[place] = word
+        mask[place] = abi.ALL_ONES_64 if place == at.pages else abi.ALL_ONES_32
+    size = abi.SYSCTL_BYTES
+    return at.layout.pack(*wanted).ljust(size, b"\0"), at.layout.pack(*mask).ljust(size, b"\0")
 
 
 def _shape(

@@ -8,6 +8,9 @@
  *   SHIM_FAULTS      so many hypercalls fail with EFAULT first, after spoiling the operation
  *   SHIM_ERRNO       hypercalls fail with this
  *   SHIM_SLEEP_US    a hypercall takes this long
+ *   SHIM_NODES       so many nodes are there, of at most 4 (unset: 2)
+ *   SHIM_SPAN        the last node spans so many bytes (unset: those of the table below)
+ *   SHIM_CPUS        so many cpus are online (unset: 8)
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -132,22 +135,49 @@ static int all(const char *at, size_t count, char byte)
     return 1;
 }
 
-/* Two nodes into buffers for more, as Xen 4.17 does. */
+static const uint64_t spans[4] = { 1ull << 30, 2ull << 30, 3ull << 30, 4ull << 30 };
+static const uint64_t unused[4] = { 1ull << 29, 1ull << 28, 0, 5 };
+
+/* Nodes into buffers for more, as Xen 4.17 does; the distances may be left out. */
 static int numainfo(char *op)
 {
-    static const uint64_t sizes[4] = { 1ull << 30, 1ull << 29, 2ull << 30, 1ull << 28 };
-    static const uint32_t ways[4] = { 10, 21, 31, 10 };
     char *meminfo = handle(op + 16), *distance = handle(op + 24);
-    uint32_t nodes = word(op + 8), two = 2;
-    if (!meminfo || !distance || !all(op + 32, 104, 0))
+    uint32_t room = word(op + 8), nodes = getenv("SHIM_NODES") ? (uint32_t)setting("SHIM_NODES") : 2;
+    if (!meminfo || !all(op + 32, 104, 0))
         return complain("numainfo: a handle is missing, or the rest is not zero");
-    if (!all(meminfo, 16 * nodes, (char)0xff) || !all(distance, 4 * nodes * nodes, (char)0xff))
+    if (!all(meminfo, 16 * room, (char)0xff) || (distance && !all(distance, 4 * room * room, (char)0xff)))
         return complain("numainfo: a buffer does not hold what it was given");
-    if ((meminfo < op + 136 && meminfo + 16 * nodes > op) || (distance < op + 136 && distance + 4 * nodes * nodes > op))
-        return complain("numainfo: a buffer overlaps the operation");
-    memcpy(meminfo, sizes, sizeof sizes);
-    memcpy(distance, ways, sizeof ways);
-    memcpy(op + 8, &two, sizeof two);
+    if (meminfo < op + 136 && meminfo + 16 * room > op)
+        return complain("numainfo: the rows overlap the operation");
+    if (distance && distance < op + 136 && distance + 4 * room * room > op)
+        return complain("numainfo: the distances overlap the operation");
+    if (setting("SHIM_SLEEP_US"))
+        usleep((useconds_t)setting("SHIM_SLEEP_US"));
+    if (nodes > room)
+        nodes = room;
+    for (uint32_t i = 0; i < nodes; i++) {
+        uint64_t span = i + 1 == nodes && getenv("SHIM_SPAN") ? (uint64_t)setting("SHIM_SPAN") : spans[i];
+        memcpy(meminfo + 16 * i, &span, 8);
+        memcpy(meminfo + 16 * i + 8, &unused[i], 8);
+        for (uint32_t j = 0; distance && j < nodes; j++) {
+            uint32_t way = i == j ? 10 : i < j ? 21 : 31;
+            memcpy(distance + 4 * (nodes * i + j), &way, 4);
+        }
+    }
+    memcpy(op + 8, &nodes, sizeof nodes);
+    return 0;
+}
+
+/* Of physinfo the third payload word is how many cpus are online; some of the rest is never twice the same. */
+static int physinfo(char *op)
+{
+    static uint32_t calls;
+    uint32_t cpus = getenv("SHIM_CPUS") ? (uint32_t)setting("SHIM_CPUS") : 8;
+    if (!all(op + 8, 128, 0))
+        return complain("physinfo: the operation is not zero");
+    calls++;
+    memcpy(op + 16, &cpus, sizeof cpus);
+    memcpy(op + 56, &calls, sizeof calls);
     return 0;
 }
 
@@ -193,6 +223,8 @@ static int answer(struct hypercall *call)
         return -2147483647;  /* what a page number above 2^31 becomes on its way through an int */
     if (call->op == 35 && word(op) == 17)
         return numainfo(op);
+    if (call->op == 35 && word(op) == 3)
+        return physinfo(op);
     errno = ENOSYS;
     return -1;
 }

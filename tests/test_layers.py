@@ -24,11 +24,13 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "xen": ("xen",),
     "model": ("model", "domain_model"),
     "build": ("build", "build_xen", "build_domains"),
+    "metrics": ("metrics",),
     "document": ("document",),
     "readers": ("tree", "archive", "tarball", "transcript", "xenstore"),
     "sources": (
         "sources",
         "probe",
+        "machine",
         "recorder",
         "holdings",
         "record_domains",
@@ -57,6 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "xen": {"text", "ports", "xen facts"},
     "model": set(),
     "build": {"model", "linux facts", "xen facts"},
+    "metrics": {"model"},
     "document": {"model"},
     "readers": {"bytes", "ports", "xen"},
     "sources": {
@@ -72,10 +75,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "document",
         "readers",
     },
-    "advice": {"model", "document"},
+    "advice": {"model", "document", "metrics"},
     "public": {"model", "build", "sources", "advice", "document"},
     "changes": {"bytes", "xen"},
-    "programs": {"public", "document", "changes"},
+    "programs": {"public", "document", "changes", "metrics"},
 }
 
 # Methods of a value that are made by a layer above it, imported when they are called.

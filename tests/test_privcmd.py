@@ -70,8 +70,10 @@ def run(shim: Path, request: pytest.FixtureRequest) -> Run:
             "SHIM_BUFFERS": str(int(request.param == "buffer device")),
             **{name: str(value) for name, value in settings.items()},
         }
+        # Since 3.12 Python warns of every fork beside a thread, which some of these tests are about.
+        quiet = "ignore:This process:DeprecationWarning"
         done = subprocess.run(
-            [sys.executable, "-X", "faulthandler", "-c", PRELUDE + code],
+            [sys.executable, "-X", "faulthandler", "-W", quiet, "-c", PRELUDE + code],
             env=environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, "")

@@ -10,8 +10,10 @@ import os
 import sys
 
 from .. import __version__
+from .. import export as formats
 from ..errors import DoesNotFit, NumaprobeError, printable
 from .place_options import pin_options, place_options
+from .serve import serve_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,10 +98,25 @@ def _parser() -> Parser:
         "--allowed", action="store_true", help="also what this process may use; names of control groups are then in it"
     )
 
-    export = commands.add_parser("export", help="the host in another program's format")
-    export.add_argument("format", metavar="FORMAT", choices=("json",), help="json")
-    export.add_argument("-o", dest="output", metavar="FILE", help="write to FILE, whole or not at all")
-    _host_options(export)
+    serve = commands.add_parser("serve", help="a metrics endpoint for Prometheus, or a file for node_exporter")
+    _host_options(serve)
+    serve_options(serve)
+
+    to = commands.add_parser("export", help="the host in another program's format")
+    to.add_argument("format", metavar="FORMAT", choices=tuple(formats.FORMATS), help=", ".join(formats.FORMATS))
+    to.add_argument("-o", dest="output", metavar="FILE", help="write to FILE, whole or not at all")
+    to.add_argument(
+        "--libvirt-version",
+        type=int,
+        choices=(9, 11),
+        metavar="9|11",
+        help="libvirt: whose schema to write for (default: 9)",
+    )
+    to.add_argument(
+        "--arch", metavar="NAME", help="libvirt, hwloc: the architecture, for a recording that does not tell"
+    )
+    to.add_argument("--name", metavar="NAME", help="nrt, slurm: the node's name (default: this live host's)")
+    _host_options(to)
     return top
 
 
@@ -137,6 +154,8 @@ def _command(name: str) -> Callable[[argparse.Namespace, TextIO], None]:
         from .pin import run
     elif name == "record":
         from .record import run
+    elif name == "serve":
+        from .serve import run
     else:
         from .export import run
     return run

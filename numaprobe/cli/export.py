@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-from .. import probe
+from .. import export, probe
 from ..whole_file import replacing
 
 TYPE_CHECKING = False
@@ -12,10 +10,28 @@ if TYPE_CHECKING:
     import argparse
     from typing import TextIO
 
+# Keywords of the formats by the name of their option.
+OPTIONS = {"libvirt_version": "version", "arch": "arch", "name": "name"}
+
 
 def run(options: argparse.Namespace, out: TextIO) -> None:
-    host = probe(options.root, recording=options.recording, source=options.source, devices=True, allowed=True)
-    document = json.dumps(host.to_dict(), indent=1) + "\n"
+    form = export.FORMATS[options.format]
+    given = {word: value for name, word in OPTIONS.items() if (value := getattr(options, name)) is not None}
+    for name, word in OPTIONS.items():
+        if word in given and word not in form.options:
+            raise ValueError(f"export {options.format} takes no --{name.replace('_', '-')}")
+    everything = options.format == "json"
+    host = probe(
+        options.root, recording=options.recording, source=options.source, devices=everything, allowed=everything
+    )
+    if "name" in form.options and "name" not in given and options.root is None and options.recording is None:
+        import os
+
+        given["name"] = os.uname().nodename
+    try:
+        document = export.render(host, options.format, **given)
+    except ModuleNotFoundError as error:
+        raise ValueError(str(error)) from None
     if options.output is None:
         out.write(document)
         return

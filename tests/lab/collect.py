@@ -78,6 +78,14 @@ keep lscpu lscpu
 keep free-b free -b
 """
 
+_EXPORTS = """
+keep export-hwloc numaprobe export hwloc
+keep export-libvirt numaprobe export libvirt
+keep export-libvirt-11 numaprobe export libvirt --libvirt-version 11
+keep lstopo-machine env HWLOC_XMLFILE="$OUT/export-hwloc" lstopo-no-graphics --of xml
+keep lstopo-dom0 lstopo-no-graphics --of xml
+"""
+
 
 def script(machine: Machine) -> str:
     """What to run on the machine, as root, with ``OUT`` set."""
@@ -85,7 +93,9 @@ def script(machine: Machine) -> str:
     if machine.xen is None:
         return "\n".join([*lines, _WITNESSES, _PROBES, _QUIET])
     # The bare dom0 comes first: numaprobe needs none of the daemons that xl waits for.
-    return "\n".join([*lines, _toolstack(packages.xen(machine.suite)), _PROBES, _DAEMONS, _XEN])
+    return "\n".join(
+        [*lines, _toolstack(packages.xen(machine.suite)), _PROBES, _DAEMONS, _XEN, _EXPORTS if machine.exports else ""]
+    )
 
 
 def _numaprobe() -> str:

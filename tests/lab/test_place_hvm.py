@@ -55,6 +55,18 @@ keep keys toolstack xl debug-keys u
 sleep 1
 keep xl-dmesg toolstack xl dmesg
 keep recorded numaprobe record --domains "$OUT/host.tar.gz"
+BUSYBOX ip link set lo up
+numaprobe serve --listen 127.0.0.1:9975 2>"$OUT/serve.stderr" &
+# Emulated, Python takes its time to start.
+for _ in $(seq 60); do grep -q metrics "$OUT/serve.stderr" && break; sleep 1; done
+keep scrape-first BUSYBOX wget -q -O - http://127.0.0.1:9975/metrics
+sleep 20
+keep scrape BUSYBOX wget -q -O - http://127.0.0.1:9975/metrics
+keep free numaprobe free --json
+# The shell's child: numaprobe is a function of the shell.
+kill -TERM $(cat /proc/$!/task/$!/children)
+wait $!
+echo $? >"$OUT/serve.status"
 """
 
 
@@ -81,7 +93,7 @@ def script() -> str:
             f'{quote(str(program))} -L {quote(str(root / "usr/share/qemu"))} "$@"\nEND\nchmod +x /run/device-model',
             f"cat >/run/hvm.cfg <<'END'\n{hvm}END",
             f'cat >/run/pvh.cfg <<\'END\'\ntype = "pvh"\nkernel = "{kernel}"\nEND',
-            MADE,
+            MADE.replace("BUSYBOX", quote(packages.tool("busybox"))),
         ]
     )
 
@@ -166,3 +178,30 @@ def test_a_recording_of_it_answers_as_the_machine_did(result: Result) -> None:
             tuple(live["affinity"]["cpus"]),
         )
         assert [part.memory for part in one.guest_cells or ()] == [part["memory"] for part in live["guest_cells"] or ()]
+
+
+def metrics(text: str) -> dict[tuple[str, str], float]:
+    """Values by the name of the metric and its labels as they are written."""
+    found = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            name, labels, value = re.fullmatch(r"(\w+)(\{.*\})? (\S+)", line).groups()  # type: ignore[union-attr]
+            found[name, labels or ""] = float(value)
+    return found
+
+
+def test_serve_tells_of_the_machine_and_its_guests_in_a_control_domain(result: Result) -> None:
+    """Cells by numainfo with every scrape, guests by a thread that asks meanwhile; SIGTERM ends it well."""
+    first, later = metrics(result.printed("scrape-first")), metrics(result.printed("scrape"))
+    for cell in result.json("free")["cells"]:
+        label = f'{{node="{cell["id"]}"}}'
+        for scraped in (first, later):
+            assert scraped["numaprobe_memory_total_bytes", label] == cell["memory"]["total"]
+            assert abs(scraped["numaprobe_memory_free_bytes", label] - cell["memory"]["free"]) < 8 * MIB
+    assert later["numaprobe_up", ""] == 1
+    assert later["numaprobe_domains", ""] == 3
+    for name in ("cells", "plain"):
+        one = domain(result, name)
+        label = f'{{domain="{one["id"]}",name="{name}"}}'
+        assert later["numaprobe_domain_unplaced_memory_bytes", label] == one["memory"]
+    assert result.text("serve.status") == "0\n"

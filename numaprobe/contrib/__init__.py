@@ -1,0 +1,1 @@
+"""numaprobe inside other programs: one module for each, imported by who wants it."""

@@ -1,0 +1,96 @@
+"""A host in the formats of other programs: ``numaprobe.export.libvirt(host)`` and so on give the text.
+
+Each format is a function here, and a row of ``FORMATS`` for ``numaprobe export``. What writes it is a module of
+``formats``, with ``render(host, **options)``, imported when it is asked for: a module here would take the place of the
+function of its name.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..model import Host
+
+
+class Format(namedtuple("Format", "module help options", defaults=((),))):
+    """``module`` is below this package, ``help`` one line, ``options`` the keywords that ``render`` takes."""
+
+    __slots__ = ()
+    module: str
+    help: str
+    options: tuple[str, ...]
+
+
+FORMATS: dict[str, Format] = {
+    "json": Format("formats.json", "the document of show --json, indented"),
+    "libvirt": Format("formats.libvirt", "libvirt's capabilities XML (virsh capabilities)", ("version", "arch")),
+    "hwloc": Format("formats.hwloc", "hwloc's XML, for HWLOC_XMLFILE and lstopo -i", ("arch",)),
+    "nrt": Format("formats.nrt", "a Kubernetes NodeResourceTopology, as JSON", ("name",)),
+    "lscpu": Format("formats.lscpu", "the columns of lscpu -p"),
+    "prometheus": Format("formats.prometheus", "Prometheus's text exposition (takes numaprobe[prometheus])"),
+    "collectd": Format("formats.collectd", "PUTVAL lines, for collectd's exec plugin"),
+    "telegraf": Format("formats.telegraf", "InfluxDB's line protocol, for telegraf's exec input"),
+    "slurm": Format("formats.slurm", "a node's line of slurm.conf, as slurmd -C", ("name",)),
+}
+
+
+def render(host: Host, form: str, /, **options: Any) -> str:
+    """A host in one of ``FORMATS``, ending with a newline.
+
+    Raises ``ValueError`` for another form or an option that the format does not take, and for a host that it cannot
+    express.
+    """
+    if form not in FORMATS:
+        raise ValueError(f"a format is one of {', '.join(FORMATS)}, not {form!r}")
+    for option in options:
+        if option not in FORMATS[form].options:
+            raise ValueError(f"format {form} takes no {option}")
+    text: str = import_module(f".{FORMATS[form].module}", __name__).render(host, **options)
+    return text
+
+
+def json(host: Host) -> str:
+    """The document of ``numaprobe show --json`` (``schemas/show.json``), indented."""
+    return render(host, "json")
+
+
+def libvirt(host: Host, *, version: int = 9, arch: str | None = None) -> str:
+    """The capabilities XML of libvirt, with the host's cpu and topology.
+
+    ``version`` is 9, for a schema like that of libvirt 9.0, or 11, like that of 11.3: they differ in ``cluster_id``.
+    ``arch`` is the architecture (``uname -m``) if the host tells none: without it ``cpu``, which the schema wants, is
+    left out. Sizes are in KiB; what is unknown is left out, and a cpu whose place is not wholly known has its ``id``
+    alone.
+    """
+    return render(host, "libvirt", version=version, arch=arch)
+
+
+def hwloc(host: Host, *, arch: str | None = None) -> str:
+    """The XML 2.0 of hwloc. Raises ``ValueError`` for a host whose cpus are unknown."""
+    return render(host, "hwloc", arch=arch)
+
+
+def nrt(host: Host, *, name: str | None = None) -> str:
+    """A Kubernetes NodeResourceTopology as JSON, one zone for each cell; memory and huge pages are in bytes.
+
+    ``name`` is the Kubernetes node's, without which the object has none.
+    """
+    return render(host, "nrt", name=name)
+
+
+def lscpu(host: Host) -> str:
+    """The columns cpu, core, socket, node of ``lscpu -p``: online cpus; empty is unknown."""
+    return render(host, "lscpu")
+
+
+def slurm(host: Host, *, name: str | None = None) -> str:
+    """A node's line of slurm.conf, for ``name`` or, without one, ``DEFAULT``; ``RealMemory`` in MiB.
+
+    Raises ``ValueError`` for a name that slurm.conf cannot hold and a host whose cpus are unknown.
+    """
+    return render(host, "slurm", name=name)

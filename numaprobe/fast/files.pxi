@@ -1,0 +1,313 @@
+# ---- Files below a root, read by relative path, once or again and again ----
+
+
+cdef class Files:
+    """Files below one root directory, by relative path.
+
+    With ``contained`` no path and no link leads out of the root: ``..`` and absolute links stop at it, as openat2(2)
+    with RESOLVE_IN_ROOT does; where the kernel lacks that call (before Linux 5.6, or behind an old seccomp filter)
+    reads give ENOSYS or EPERM, and the caller has to resolve the links itself. With ``regular``, which ``contained``
+    includes, only regular files are read.
+
+    May be shared by threads; ``close`` must not run beside a read. Raises ``OSError`` if the root cannot be opened.
+    """
+
+    cdef int root
+    cdef readonly bint contained
+    cdef readonly bint regular
+    cdef dict bases
+
+    def __cinit__(self):
+        self.root = -1
+
+    def __init__(self, root not None, *, bint contained=False, bint regular=False):
+        if self.root >= 0:
+            raise RuntimeError("Files is initialised once")
+        cdef bytes path = whole(root)
+        cdef const char *raw = path
+        cdef int fd
+        with nogil:
+            fd = open_retrying(-100, raw, O_PATH | O_DIRECTORY | O_CLOEXEC, 0)
+        if fd < 0:
+            raise OSError(-fd, os.strerror(-fd), os.fsdecode(root))
+        self.root = fd
+        self.contained = contained
+        self.regular = contained or regular
+        self.bases = {}
+
+    def read(self, paths not None, str base not None=""):
+        """Contents by position: ``bytes``, or an ``int`` errno for a file that could not be read.
+
+        ``paths`` is a list or tuple of ``str`` relative to ``base``, which is relative to the root. The directory
+        ``base`` is opened once and kept, which spares the kernel the walk to it for every file.
+        """
+        cdef list names = self._names(paths)
+        cdef Py_ssize_t i, count = len(names)
+        cdef int directory = self._directory(base)
+        cdef bint regular = self.regular
+        cdef uint64_t resolve = (NP_RESOLVE_BENEATH if base else NP_RESOLVE_IN_ROOT) if self.contained else 0
+        cdef bint base_of_procfs = base.startswith("proc")
+        cdef Buffer buffer
+        cdef Piece *pieces
+        cdef const char **raw
+        if count == 0:
+            return []
+        if directory < 0:
+            return [-directory] * count
+        pieces = <Piece *>PyMem_Malloc(count * sizeof(Piece))
+        raw = <const char **>PyMem_Malloc(count * sizeof(char *))
+        buffer.used = 0
+        buffer.size = ROOM
+        buffer.data = <char *>malloc(buffer.size)
+        try:
+            if pieces == NULL or raw == NULL or buffer.data == NULL:
+                raise MemoryError()
+            for i in range(count):
+                raw[i] = PyBytes_AS_STRING(names[i])
+            with nogil:
+                for i in range(count):
+                    pieces[i].error = read_path(
+                        directory, raw[i], resolve, regular, base_of_procfs or of_procfs(raw[i]), &buffer, &pieces[i]
+                    )
+            if resolve == NP_RESOLVE_BENEATH:
+                self._read_again(paths, base, &buffer, pieces)
+            return pieces_to_list(&buffer, pieces, count)
+        finally:
+            free(buffer.data)
+            PyMem_Free(raw)
+            PyMem_Free(pieces)
+
+    cdef int _read_again(self, paths, str base, Buffer *buffer, Piece *pieces) except -1:
+        """Read what a link led out of the base from the root, out of which it may not lead."""
+        cdef Py_ssize_t i
+        cdef int root = self.root
+        cdef bint to_end = base.startswith("proc")
+        cdef bytes encoded
+        cdef const char *raw
+        for i in range(len(paths)):
+            if pieces[i].error == EXDEV:
+                encoded = whole(f"{base}/{paths[i]}")
+                raw = PyBytes_AS_STRING(encoded)
+                with nogil:
+                    pieces[i].error = read_path(root, raw, NP_RESOLVE_IN_ROOT, True, to_end, buffer, &pieces[i])
+        return 0
+
+    def listdir(self, str path not None, str prefix not None=""):
+        """Names in a directory that begin with ``prefix``, sorted, as ``str``; or an ``int`` errno."""
+        self._check_open()
+        cdef bytes encoded = whole(path or ".")
+        cdef bytes start = os.fsencode(prefix)
+        cdef const char *raw = encoded
+        cdef const char *raw_start = start
+        cdef size_t start_length = <size_t>len(start)
+        cdef size_t length
+        cdef int fd, error = 0, root = self.root
+        cdef uint64_t resolve = NP_RESOLVE_IN_ROOT if self.contained else 0
+        cdef DIR *stream
+        cdef dirent *entry
+        cdef Buffer buffer
+        buffer.used = 0
+        buffer.size = PAGE
+        buffer.data = <char *>malloc(buffer.size)
+        if buffer.data == NULL:
+            raise MemoryError()
+        try:
+            with nogil:
+                fd = open_retrying(root, raw, O_RDONLY | O_DIRECTORY | O_CLOEXEC, resolve)
+                if fd < 0:
+                    error = -fd
+                else:
+                    stream = fdopendir(fd)
+                    if stream == NULL:
+                        error = errno
+                        close_fd(fd)
+                    else:
+                        while error == 0:
+                            (&errno)[0] = 0
+                            entry = readdir(stream)
+                            if entry == NULL:
+                                error = errno
+                                break
+                            if strncmp(entry.d_name, raw_start, start_length) != 0 or entry.d_name[0] == c".":
+                                continue
+                            length = <size_t>(<char *>memchr(entry.d_name, 0, 256) - <char *>entry.d_name) + 1
+                            error = room_for(&buffer, length)
+                            if error == 0:
+                                memcpy(buffer.data + buffer.used, <char *>entry.d_name, length)
+                                buffer.used += length
+                        closedir(stream)
+            if error:
+                return error
+            if buffer.used == 0:
+                return []
+            names = PyBytes_FromStringAndSize(buffer.data, <Py_ssize_t>buffer.used - 1)
+        finally:
+            free(buffer.data)
+        found = os.fsdecode(names).split("\0")
+        found.sort()
+        return found
+
+    def readlink(self, str path not None):
+        """Target of a symbolic link as ``str``, or an ``int`` errno (EINVAL: it is no link). Follows nothing."""
+        self._check_open()
+        try:
+            return os.readlink(path, dir_fd=self.root)
+        except OSError as error:
+            return error.errno
+
+    def keep(self, paths not None):
+        """Open files once to read them many times; see ``Kept``."""
+        cdef list names = self._names(paths)
+        cdef Kept kept = Kept.__new__(Kept)
+        cdef Py_ssize_t i, count = len(names)
+        cdef const char *raw
+        cdef int fd, directory = self.root
+        cdef bint regular = self.regular
+        cdef uint64_t resolve = NP_RESOLVE_IN_ROOT if self.contained else 0
+        kept.allocate(count)
+        for i in range(count):
+            raw = PyBytes_AS_STRING(names[i])
+            with nogil:
+                fd = open_retrying(directory, raw, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, resolve)
+                if fd >= 0 and regular and not np_is_regular(fd):
+                    close_fd(fd)
+                    fd = -EINVAL
+            kept.descriptors[i] = fd
+            kept.to_end[i] = of_procfs(raw)
+        return kept
+
+    cdef list _names(self, paths):
+        """Encoded paths; they keep the C pointers into them alive."""
+        self._check_open()
+        cdef list names = []
+        for path in paths:
+            names.append(whole(path))
+        return names
+
+    cdef int _directory(self, str base) except? -1:
+        """Descriptor that paths below ``base`` are relative to, or a negated errno."""
+        if not base:
+            return self.root
+        held = self.bases.get(base)
+        if held is not None:
+            return held
+        cdef bytes encoded = whole(base)
+        cdef const char *raw = encoded
+        cdef int fd, root = self.root
+        cdef uint64_t resolve = NP_RESOLVE_IN_ROOT if self.contained else 0
+        with nogil:
+            fd = open_retrying(root, raw, O_PATH | O_DIRECTORY | O_CLOEXEC, resolve)
+        if fd < 0:
+            return fd
+        held = self.bases.setdefault(base, fd)
+        if held != fd:
+            close_fd(fd)
+        return held
+
+    cdef int _check_open(self) except -1:
+        if self.root < 0:
+            raise ValueError("the files are closed")
+        return 0
+
+    def close(self):
+        """Close the root and what was kept for it; harmless when done twice."""
+        cdef int fd = self.root
+        self.root = -1
+        if fd >= 0:
+            close_fd(fd)
+        if self.bases is not None:
+            for held in self.bases.values():
+                close_fd(held)
+            self.bases = {}
+
+    def __dealloc__(self):
+        if self.root >= 0:
+            close_fd(self.root)
+            if self.bases is not None:
+                for held in self.bases.values():
+                    close_fd(held)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+
+cdef class Kept:
+    """Files held open, each read from its beginning at every ``read``; made by ``Files.keep``.
+
+    A file that could not be opened keeps giving its errno. Not to be closed beside a read.
+    """
+
+    cdef Py_ssize_t count
+    cdef int *descriptors
+    cdef bint *to_end
+
+    def __cinit__(self):
+        self.count = 0
+        self.descriptors = NULL
+        self.to_end = NULL
+
+    cdef int allocate(self, Py_ssize_t count) except -1:
+        cdef Py_ssize_t i
+        self.descriptors = <int *>PyMem_Malloc((count or 1) * sizeof(int))
+        self.to_end = <bint *>PyMem_Malloc((count or 1) * sizeof(bint))
+        if self.descriptors == NULL or self.to_end == NULL:
+            raise MemoryError()
+        for i in range(count):
+            self.descriptors[i] = -EBADF
+            self.to_end[i] = False
+        self.count = count
+        return 0
+
+    def __len__(self):
+        return self.count
+
+    def read(self):
+        """Contents by position: ``bytes``, or an ``int`` errno."""
+        cdef Py_ssize_t i, count = self.count
+        cdef Buffer buffer
+        cdef Piece *pieces
+        if count == 0:
+            return []
+        pieces = <Piece *>PyMem_Malloc(count * sizeof(Piece))
+        buffer.used = 0
+        buffer.size = ROOM
+        buffer.data = <char *>malloc(buffer.size)
+        try:
+            if pieces == NULL or buffer.data == NULL:
+                raise MemoryError()
+            with nogil:
+                for i in range(count):
+                    if self.descriptors[i] < 0:
+                        pieces[i].error = -self.descriptors[i]
+                    else:
+                        pieces[i].error = drain(self.descriptors[i], True, self.to_end[i], &buffer, &pieces[i])
+            return pieces_to_list(&buffer, pieces, count)
+        finally:
+            free(buffer.data)
+            PyMem_Free(pieces)
+
+    def close(self):
+        """Close every descriptor; reads give EBADF from then on."""
+        cdef Py_ssize_t i
+        for i in range(self.count):
+            if self.descriptors[i] >= 0:
+                close_fd(self.descriptors[i])
+                self.descriptors[i] = -EBADF
+
+    def __dealloc__(self):
+        cdef Py_ssize_t i
+        if self.descriptors != NULL:
+            for i in range(self.count):
+                if self.descriptors[i] >= 0:
+                    close_fd(self.descriptors[i])
+        PyMem_Free(self.descriptors)
+        PyMem_Free(self.to_end)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()

@@ -1,0 +1,315 @@
+# ---- Scanners of kernel text: they raise ValueError with the reason; whoever knows the file's name adds it ----
+
+cdef extern from *:
+    void *memmem(const void *text, size_t length, const void *wanted, size_t wanted_length) nogil
+
+
+# Larger than any kernel's NR_CPUS or MAX_NUMNODES, small enough that a hostile file cannot ask for much memory.
+cdef enum:
+    LARGEST_ID = (1 << 16) - 1
+
+
+cdef struct Text:
+    const char *at
+    const char *end
+
+
+cdef inline bint is_blank(char c) noexcept nogil:
+    return c == c" " or c == c"\t" or c == c"\n" or c == c"\r" or c == 0
+
+
+cdef Text trimmed(bytes content) noexcept:
+    """The content without white space around it, and without the NUL bytes that some recordings end in."""
+    cdef Text text
+    text.at = PyBytes_AS_STRING(content)
+    text.end = text.at + PyBytes_GET_SIZE(content)
+    while text.end > text.at and is_blank((text.end - 1)[0]):
+        text.end -= 1
+    while text.at < text.end and is_blank(text.at[0]):
+        text.at += 1
+    return text
+
+
+cdef bint scan_decimal(Text *text, uint64_t *value) noexcept nogil:
+    """Take decimal digits; False if there are none or they exceed 64 bits."""
+    cdef const char *start = text.at
+    cdef uint64_t total = 0
+    cdef unsigned int digit
+    while text.at < text.end:
+        digit = <unsigned int>(<unsigned char>text.at[0]) - c"0"
+        if digit > 9:
+            break
+        if total > (<uint64_t>-1 - digit) // 10:
+            return False
+        total = total * 10 + digit
+        text.at += 1
+    value[0] = total
+    return text.at > start
+
+
+def ids(bytes content not None):
+    """Scan the kernel's list format (``0-3,8,10-11``) into an ascending tuple of ``int``; nothing is ``()``."""
+    cdef Text text = trimmed(content)
+    cdef uint64_t first, last, i
+    cdef list out = []
+    cdef bint ascending = True
+    cdef object previous = -1
+    if text.at == text.end:
+        return ()
+    while True:
+        if not scan_decimal(&text, &first):
+            raise ValueError("not a list of ids")
+        last = first
+        if text.at < text.end and text.at[0] == c"-":
+            text.at += 1
+            if not scan_decimal(&text, &last):
+                raise ValueError("a range without an end")
+        if last < first:
+            raise ValueError("a range that ends before it begins")
+        if last > LARGEST_ID:
+            raise ValueError(f"an id above {LARGEST_ID}")
+        if len(out) + <Py_ssize_t>(last - first) > LARGEST_ID:
+            raise ValueError("more ids than can be")
+        if first <= previous:
+            ascending = False
+        for i in range(first, last + 1):
+            out.append(i)
+        previous = last
+        while text.at < text.end and is_blank(text.at[0]):
+            text.at += 1
+        if text.at == text.end:
+            break
+        if text.at[0] != c",":
+            raise ValueError("not a list of ids")
+        text.at += 1
+        while text.at < text.end and is_blank(text.at[0]):
+            text.at += 1
+    return tuple(out) if ascending else tuple(sorted(set(out)))
+
+
+cdef int hex_value(char c) noexcept nogil:
+    if c"0" <= c <= c"9":
+        return c - c"0"
+    if c"a" <= c <= c"f":
+        return c - c"a" + 10
+    if c"A" <= c <= c"F":
+        return c - c"A" + 10
+    return -1
+
+
+def mask(bytes content not None):
+    """Scan the kernel's mask format (hexadecimal words of 32 bits, the highest first) into ascending ids."""
+    cdef Text text = trimmed(content)
+    cdef const char *at
+    cdef uint64_t position = 0
+    cdef int digits = 0, nibble, bit
+    cdef bint words = False
+    cdef list out = []
+    if text.end - text.at >= 2 and text.at[0] == c"0" and (text.at[1] == c"x" or text.at[1] == c"X"):
+        text.at += 2
+    if text.at == text.end:
+        raise ValueError("not a mask")
+    at = text.end
+    while at > text.at:
+        at -= 1
+        if at[0] == c",":
+            if digits == 0 or digits > 8:
+                raise ValueError("not a mask of 32-bit words")
+            # A word counts 32 bits however many digits it is written with.
+            position += 4 * (8 - digits)
+            digits = 0
+            words = True
+            continue
+        nibble = hex_value(at[0])
+        if nibble < 0:
+            raise ValueError("not a mask")
+        digits += 1
+        for bit in range(4):
+            if nibble >> bit & 1:
+                if position + bit > LARGEST_ID:
+                    raise ValueError(f"an id above {LARGEST_ID}")
+                out.append(position + bit)
+        position += 4
+    if digits == 0 or (words and digits > 8):
+        raise ValueError("not a mask of 32-bit words")
+    return tuple(out)
+
+
+def integers(bytes content not None):
+    """Scan decimal numbers, each with an optional sign, between white space, into a tuple of ``int``."""
+    cdef Text text = trimmed(content)
+    cdef uint64_t value
+    cdef bint negative
+    cdef list out = []
+    while text.at < text.end:
+        negative = text.at[0] == c"-"
+        if negative:
+            text.at += 1
+        if not scan_decimal(&text, &value) or (text.at < text.end and not is_blank(text.at[0])):
+            raise ValueError("not a number")
+        out.append(-(<object>value) if negative else value)
+        while text.at < text.end and is_blank(text.at[0]):
+            text.at += 1
+    return tuple(out)
+
+
+def integer(bytes content not None):
+    """Scan one decimal number, with an optional sign."""
+    cdef Text text = trimmed(content)
+    cdef uint64_t value
+    cdef bint negative = text.at < text.end and text.at[0] == c"-"
+    if negative:
+        text.at += 1
+    if not scan_decimal(&text, &value) or text.at != text.end:
+        raise ValueError("not a number")
+    return -(<object>value) if negative else value
+
+
+def blank(bytes content not None):
+    """Whether there is nothing but white space and NUL bytes."""
+    cdef Text text = trimmed(content)
+    return text.at == text.end
+
+
+cdef inline const char *line_end(const char *at, const char *end) noexcept nogil:
+    cdef const char *found = <const char *>memchr(at, c"\n", <size_t>(end - at))
+    return end if found == NULL else found
+
+
+def fields(bytes content not None, tuple names not None):
+    """Values of ``Name: number`` lines, by the position of the name; None for a name that is not there.
+
+    ``names`` are ``bytes``. A leading ``Node N`` is passed over, a unit behind the number is the caller's to know.
+    """
+    cdef const char *at = PyBytes_AS_STRING(content)
+    cdef const char *end = at + PyBytes_GET_SIZE(content)
+    cdef const char *stop
+    cdef const char *colon
+    cdef Py_ssize_t count = len(names), i, tried, expected = 0
+    cdef list out = [None] * count
+    cdef bytes name
+    cdef uint64_t value
+    cdef Text text
+    for item in names:
+        if not isinstance(item, bytes):
+            raise TypeError("names are bytes")
+    if count == 0:
+        return ()
+    while at < end:
+        stop = line_end(at, end)
+        text.at = at
+        text.end = stop
+        at = stop + 1
+        while text.at < text.end and is_blank(text.at[0]):
+            text.at += 1
+        if text.end - text.at > 5 and memcmp(text.at, b"Node ", 5) == 0:
+            text.at += 5
+            if not scan_decimal(&text, &value):
+                continue
+            while text.at < text.end and is_blank(text.at[0]):
+                text.at += 1
+        colon = <const char *>memchr(text.at, c":", <size_t>(text.end - text.at)) if text.at < text.end else NULL
+        if colon == NULL:
+            continue
+        # Names are asked for in the file's own order, so the next one is nearly always the one expected.
+        for tried in range(count):
+            i = (expected + tried) % count
+            name = names[i]
+            if PyBytes_GET_SIZE(name) == colon - text.at and memcmp(
+                PyBytes_AS_STRING(name), text.at, <size_t>(colon - text.at)
+            ) == 0:
+                text.at = colon + 1
+                while text.at < text.end and is_blank(text.at[0]):
+                    text.at += 1
+                if not scan_decimal(&text, &value) or (text.at < text.end and not is_blank(text.at[0])):
+                    raise ValueError(f"{name.decode('ascii', 'replace')} without a number")
+                if out[i] is None:
+                    out[i] = value
+                expected = i + 1
+                break
+    return tuple(out)
+
+
+cdef inline bint word_is(Text *text, const char *word, size_t length) noexcept nogil:
+    """Whether the text goes on with this word and white space; it is then taken, with the white space behind it."""
+    if <size_t>(text.end - text.at) <= length or memcmp(text.at, word, length) != 0:
+        return False
+    if not is_blank(text.at[length]):
+        return False
+    text.at += length
+    while text.at < text.end and is_blank(text.at[0]):
+        text.at += 1
+    return True
+
+
+cdef inline const char *next_zone(const char *at, const char *end) noexcept nogil:
+    """The next line that begins with ``Node``, or the end."""
+    cdef const char *found = NULL
+    if at < end:
+        found = <const char *>memmem(at - 1, <size_t>(end - at + 1), b"\nNode ", 6)
+    return end if found == NULL else found + 1
+
+
+def zones(bytes content not None):
+    """Zones of ``/proc/zoneinfo``: tuples (node, name, low, high, managed, protection), sizes in pages.
+
+    ``low``, ``high`` and ``managed`` are None where the zone does not say (an unpopulated one stops early);
+    ``protection`` is a tuple with a value for each zone of the node.
+    """
+    cdef const char *at = PyBytes_AS_STRING(content)
+    cdef const char *end = at + PyBytes_GET_SIZE(content)
+    cdef const char *stop
+    cdef Text text
+    cdef uint64_t value
+    cdef list out = []
+    cdef object node = None, name = None, low = None, high = None, managed = None, protection = ()
+    while at < end:
+        stop = line_end(at, end)
+        text.at = at
+        text.end = stop
+        at = stop + 1
+        if text.end - text.at > 5 and memcmp(text.at, b"Node ", 5) == 0:
+            if node is not None:
+                out.append((node, name, low, high, managed, protection))
+            text.at += 5
+            if not scan_decimal(&text, &value):
+                raise ValueError("a zone without a node")
+            node = value
+            low = high = managed = None
+            protection = ()
+            while text.at < text.end and (text.at[0] == c"," or is_blank(text.at[0])):
+                text.at += 1
+            if not word_is(&text, b"zone", 4):
+                raise ValueError("a node without a zone")
+            name = (<bytes>text.at[:text.end - text.at]).decode("ascii", "replace")
+            continue
+        if node is None:
+            continue
+        while text.at < text.end and is_blank(text.at[0]):
+            text.at += 1
+        if text.at == text.end:
+            continue
+        # Per-cpu lines ("high:  12") have a colon behind the word and so are not taken for a watermark.
+        if text.at[0] == c"l" and word_is(&text, b"low", 3):
+            if scan_decimal(&text, &value) and low is None:
+                low = value
+        elif text.at[0] == c"h" and word_is(&text, b"high", 4):
+            if scan_decimal(&text, &value) and high is None:
+                high = value
+        elif text.at[0] == c"m" and word_is(&text, b"managed", 7):
+            if scan_decimal(&text, &value) and managed is None:
+                managed = value
+        elif text.at[0] == c"p" and word_is(&text, b"protection:", 11):
+            values = []
+            while text.at < text.end:
+                if scan_decimal(&text, &value):
+                    values.append(value)
+                else:
+                    text.at += 1
+            protection = tuple(values)
+            # What follows, a paragraph for each cpu among it, is nearly all of the file on a large machine.
+            if managed is not None:
+                at = next_zone(at, end)
+    if node is not None:
+        out.append((node, name, low, high, managed, protection))
+    return out

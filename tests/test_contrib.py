@@ -1,0 +1,457 @@
+"""numaprobe inside an agent: what a collector and OpenTelemetry's instruments give, cost, and survive."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Plant, two_cells
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from trees import NODE, machine, meminfo, plant
+
+from numaprobe.contrib.observer import Observer
+from numaprobe.contrib.prometheus import NumaCollector
+from numaprobe.metrics import METRICS
+
+Found = dict[tuple[str, ...], float]
+
+
+@contextmanager
+def observed(*words: Any, **options: Any) -> Iterator[Observer]:
+    observer = Observer(*words, **{"patience": 30, **options})
+    try:
+        yield observer
+    finally:
+        observer.close()
+
+
+@contextmanager
+def registered(*words: Any, **options: Any) -> Iterator[CollectorRegistry]:
+    collector = NumaCollector(*words, **{"patience": 30, **options})
+    registry = CollectorRegistry(auto_describe=True)
+    registry.register(collector)
+    try:
+        yield registry
+    finally:
+        collector.close()
+
+
+def figures(registry: CollectorRegistry) -> Found:
+    """Values by name and the values of their labels in alphabetical order."""
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(generate_latest(registry).decode("utf-8"))
+        for sample in family.samples
+    }
+
+
+def until(wanted: Callable[[], object], seconds: float = 20) -> None:
+    """Wait for what a thread does."""
+    end = time.monotonic() + seconds
+    while not wanted():
+        assert time.monotonic() < end, "not in time"
+        time.sleep(0.01)
+
+
+# --- the collector ---
+
+
+def test_registering_reads_nothing_and_starts_nothing() -> None:
+    """Even where there is nothing to read."""
+    before = threading.active_count()
+    collector = NumaCollector("/nonexistent")
+    CollectorRegistry(auto_describe=True).register(collector)
+    assert collector.describe() == []
+    assert threading.active_count() == before
+    assert collector.error is None
+
+
+def test_a_scrape_has_the_figures_of_the_host(plant: Plant) -> None:
+    tree = two_cells()
+    tree[f"{NODE}/node0/meminfo"] = meminfo(0, 4 << 20, 2 << 20).replace("HugePages_Total:     0", "HugePages_Total: 3")
+    with registered(plant(tree)) as registry:
+        found = figures(registry)
+    assert found["numaprobe_up",] == 1
+    assert found["numaprobe_memory_total_bytes", "1"] == 4 << 30
+    assert found["numaprobe_memory_used_bytes", "1"] == 2 << 30
+    assert found["numaprobe_distance", "1", "0"] == 31
+    assert found["numaprobe_cpus", "0"] == 4
+    assert found["numaprobe_huge_pages_total_bytes", "0", "2097152"] == 3 * (2 << 20)
+    assert found["numaprobe_scrape_errors_total", "memory"] == 0
+    assert 0 < found["numaprobe_scrape_duration_seconds",] < 30
+    assert {key[1] for key in found if key[0] == "numaprobe_refresh_age_seconds"} >= {"details", "host"}
+
+
+def test_a_scrape_sees_what_has_changed_since_the_last_one(plant: Plant) -> None:
+    root = plant(two_cells())
+    with registered(root) as registry:
+        assert figures(registry)["numaprobe_memory_free_bytes", "0"] == 2 << 30
+        (root / NODE / "node0" / "meminfo").write_text(meminfo(0, 4 << 20, 1 << 20))
+        assert figures(registry)["numaprobe_memory_free_bytes", "0"] == 1 << 30
+
+
+def test_counters_are_read_with_every_scrape_unless_they_are_not_wanted(plant: Plant) -> None:
+    tree = two_cells() | {f"{NODE}/node1/numastat": "numa_hit 5\nnuma_miss 1\nnuma_foreign 0\n"}
+    root = plant(tree)
+    with registered(root) as registry:
+        found = figures(registry)
+        assert found["numaprobe_numa_hit_pages_total", "1"] == 5
+        assert ("numaprobe_numa_hit_pages_total", "0") not in found
+        assert ("numaprobe_numa_local_pages_total", "1") not in found
+    with registered(root, counters=False) as registry:
+        assert not [key for key in figures(registry) if key[0].startswith("numaprobe_numa_")]
+
+
+def test_a_metric_for_each_cpu_only_if_it_is_asked_for(plant: Plant) -> None:
+    root = plant(two_cells())
+    with registered(root, cpu_info=True, distances=False) as registry:
+        found = figures(registry)
+        assert ("numaprobe_cpu_info", "0", "2", "", "0", "0") not in found
+        assert len([key for key in found if key[0] == "numaprobe_cpu_info"]) == 8
+        assert not [key for key in found if key[0] == "numaprobe_distance"]
+
+
+def test_a_recording_without_its_processes_does_not_say_that_there_are_no_domains(plant: Plant) -> None:
+    with observed(plant(two_cells())) as observer:
+        observer.reading()
+        until(lambda: "domains" in observer._here._refresher.answers)
+        assert "numaprobe_domains" not in observer.reading().rows
+
+
+def test_this_host_is_asked_for_its_domains() -> None:
+    with observed(source="linux") as observer:
+        observer.reading()
+        until(lambda: "domains" in observer._here._refresher.answers)
+        assert observer.reading().rows["numaprobe_omitted_domains"] == [((), 0)]
+    with observed(source="linux", domains=False) as observer:
+        reading = observer.reading()
+        assert "numaprobe_domains" not in reading.rows
+        assert [labels for labels, _ in reading.rows["numaprobe_scrape_errors_total"]] == [
+            ("memory",),
+            ("details",),
+            ("host",),
+        ]
+
+
+# --- what goes wrong ---
+
+
+def test_a_host_that_cannot_be_read_is_a_figure_and_no_error(tmp_path: Path) -> None:
+    collector = NumaCollector(tmp_path / "nothing", patience=30)
+    registry = CollectorRegistry()
+    registry.register(collector)
+    found = figures(registry)
+    assert found["numaprobe_up",] == 0
+    assert found["numaprobe_scrape_errors_total", "memory"] == 1
+    assert not [key for key in found if key[0].startswith(("numaprobe_memory", "numaprobe_node"))]
+    assert "No such file" in str(collector.error)
+    assert figures(registry)["numaprobe_scrape_errors_total", "memory"] == 2
+    # It is there after all: the next scrape has it.
+    plant(tmp_path / "nothing", two_cells())
+    found = figures(registry)
+    assert found["numaprobe_up",] == 1
+    assert found["numaprobe_memory_total_bytes", "0"] == 4 << 30
+    assert collector.error is None
+    collector.close()
+
+
+def test_a_file_that_makes_no_sense_is_a_failure_until_it_does(plant: Plant) -> None:
+    root = plant(two_cells())
+    path = root / NODE / "node1" / "meminfo"
+    sense = path.read_text()
+    with registered(root) as registry:
+        assert figures(registry)["numaprobe_up",] == 1
+        path.write_text("Node 1 MemTotal: lots kB\n")
+        found = figures(registry)
+        assert found["numaprobe_up",] == 0
+        assert found["numaprobe_scrape_errors_total", "memory"] == 1
+        path.write_text(sense)
+        assert figures(registry)["numaprobe_up",] == 1
+
+
+def test_a_closed_collector_says_so(plant: Plant) -> None:
+    collector = NumaCollector(plant(two_cells()), patience=30)
+    collector.collect()
+    collector.close()
+    collector.close()
+    rows = {family.name: family.samples for family in collector.collect()}
+    assert rows["numaprobe_up"][0].value == 0
+    assert str(collector.error) == "the observer is closed"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"interval": 0}, "interval"),
+        ({"interval": float("nan")}, "interval"),
+        ({"domains_limit": -1}, "limit of domains"),
+        ({"source": "windows"}, "'windows'"),
+        ({"patience": -1}, "patience"),
+        ({"moment": float("nan")}, "moment"),
+        ({"recording": "b"}, "not both"),
+    ],
+)
+def test_a_bad_argument_is_refused_at_once(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        NumaCollector("a", **options)
+
+
+@pytest.mark.parametrize("module", ["prometheus", "opentelemetry"])
+def test_what_is_missing_is_named_with_how_to_get_it(module: str) -> None:
+    library = {"prometheus": "prometheus_client", "opentelemetry": "opentelemetry"}[module]
+    program = f"import sys; sys.modules[{library!r}] = None; import numaprobe.contrib.{module}"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert f"pip install 'numaprobe[{module}]'" in run.stderr.splitlines()[-1]
+
+
+# --- change ---
+
+
+def test_a_cell_that_comes_is_there_at_once_and_the_host_is_probed_anew(plant: Plant) -> None:
+    """Until then there is no topology rather than the old one."""
+    root = plant(two_cells())
+    with registered(root, interval=3600) as registry:
+        assert figures(registry)["numaprobe_shape_changes_total",] == 0
+        more = machine(
+            {0: [0, 1, 2, 3], 1: [4, 5, 6, 7], 5: []}, distances={0: [10, 21, 40], 1: [31, 10, 40], 5: [40, 40, 10]}
+        )
+        for path, text in more.items():
+            if "/node5/" in path or path.endswith(("/online", "/distance")):
+                (root / path).parent.mkdir(exist_ok=True)
+                (root / path).write_text(str(text))
+        until(lambda: ("numaprobe_memory_free_bytes", "5") in figures(registry))
+        until(lambda: figures(registry).get(("numaprobe_distance", "5", "1")) == 40)
+        found = figures(registry)
+        assert found["numaprobe_cpus", "5"] == 0
+        assert found["numaprobe_shape_changes_total",] >= 1
+
+
+def test_answers_of_another_shape_are_not_given(plant: Plant) -> None:
+    root = plant(two_cells())
+    with observed(root, interval=3600) as observer:
+        assert "numaprobe_distance" in observer.reading().topology
+        refresher = observer._here._refresher
+        host = refresher.answers["host"]
+        refresher.answers["host"] = host._replace(key=((0,), host.key[1]))
+        assert observer.reading().topology == {}
+
+
+def test_answers_that_are_too_old_are_not_given_but_their_age_is(plant: Plant) -> None:
+    with observed(plant(two_cells()), interval=3600) as observer:
+        observer.reading()
+        refresher = observer._here._refresher
+        old = time.monotonic() - 5 * 3600 - 60
+        refresher.answers["host"] = refresher.answers["host"]._replace(at=old)
+        reading = observer.reading()
+        assert reading.topology == {}
+        ages = {labels[0]: age for labels, age in reading.rows["numaprobe_refresh_age_seconds"]}
+        assert ages["host"] > 5 * 3600
+
+
+def test_the_topology_is_made_once_for_each_shape(plant: Plant) -> None:
+    collector = NumaCollector(plant(two_cells()), patience=30, interval=0.05)
+    first = {family.name: family for family in collector.collect()}
+    until(lambda: collector._observer.reading().rows["numaprobe_refresh_age_seconds"])
+    time.sleep(0.3)
+    second = {family.name: family for family in collector.collect()}
+    collector.close()
+    assert first["numaprobe_distance"] is second["numaprobe_distance"]
+    assert first["numaprobe_memory_free_bytes"] is not second["numaprobe_memory_free_bytes"]
+
+
+# --- threads, forks, cost ---
+
+
+def test_a_scrape_does_not_wait_for_what_is_read_in_the_background(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hypervisor that takes long costs the agent nothing, once the first wait is over."""
+    import numaprobe
+
+    held, begun = threading.Event(), threading.Event()
+
+    def slow(*_words: Any, **_options: Any) -> tuple[()]:
+        begun.set()
+        held.wait(30)
+        return ()
+
+    monkeypatch.setattr(numaprobe, "domains", slow)
+    with observed(plant(two_cells()), interval=0.01) as observer:
+        observer.reading()
+        assert begun.wait(20)
+        start = time.monotonic()
+        for _ in range(5):
+            assert observer.reading().error is None
+        assert time.monotonic() - start < 2
+        held.set()
+
+
+def test_the_first_scrape_waits_no_longer_than_it_is_patient(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numaprobe
+
+    held = threading.Event()
+    probe = numaprobe.probe
+
+    def slow(*words: Any, **options: Any) -> Any:
+        held.wait(30)
+        return probe(*words, **options)
+
+    monkeypatch.setattr(numaprobe, "probe", slow)
+    with observed(plant(two_cells()), patience=0.05) as observer:
+        reading = observer.reading()
+        assert reading.topology == {}
+        assert len(reading.rows["numaprobe_memory_free_bytes"]) == 2
+        held.set()
+        until(lambda: observer.reading().topology)
+
+
+def test_those_who_ask_at_once_share_a_reading(plant: Plant) -> None:
+    with observed(plant(two_cells()), moment=60) as observer:
+        assert observer.reading() is observer.reading()
+    with observed(plant(two_cells())) as observer:
+        assert observer.reading() is not observer.reading()
+        found: list[Any] = []
+        threads = [threading.Thread(target=lambda: found.append(observer.reading())) for _ in range(50)]
+        with observer._here.lock:
+            for thread in threads:
+                thread.start()
+            time.sleep(0.2)
+        for thread in threads:
+            thread.join()
+        assert len({id(reading) for reading in found}) == 1
+
+
+def test_a_child_that_was_forked_begins_anew(plant: Plant) -> None:
+    """Even if the parent was in the middle of a reading, whose lock nobody in the child would ever give back."""
+    collector = NumaCollector(plant(two_cells()), patience=30)
+    collector.collect()
+    with collector._observer._here.lock:
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                found = {family.name: family.samples for family in collector.collect()}
+                fine = found["numaprobe_up"][0].value == 1 and "numaprobe_distance" in found
+                status = 0 if fine and threading.active_count() == 2 else 2
+            finally:
+                os._exit(status)
+        end = time.monotonic() + 30
+        while (done := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < end:
+            time.sleep(0.01)
+    assert done == (child, 0)
+    collector.close()
+
+
+def test_nothing_is_left_of_a_collector_that_nobody_has_any_more(plant: Plant) -> None:
+    root = plant(two_cells())
+
+    def threads() -> int:
+        return len([thread for thread in threading.enumerate() if thread.name == "numaprobe"])
+
+    until(lambda: threads() == 0)
+    descriptors = len(os.listdir("/proc/self/fd"))
+    collector = NumaCollector(root, patience=30, interval=3600)
+    collector.collect()
+    until(lambda: threads() == 1)
+    del collector
+    gc.collect()
+    until(lambda: threads() == 0)
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+def test_many_scrapes_do_not_grow(plant: Plant) -> None:
+    """Descriptors, threads and memory after the first thousand are those after the next two."""
+    with registered(plant(two_cells()), interval=0.2) as registry:
+        for _ in range(1000):
+            generate_latest(registry)
+        before = (len(os.listdir("/proc/self/fd")), threading.active_count())
+        memory = resident()
+        for _ in range(2000):
+            generate_latest(registry)
+        assert threading.active_count() == before[1]
+        assert resident() - memory < 4 << 20
+        until(lambda: len(os.listdir("/proc/self/fd")) <= before[0])
+
+
+def resident() -> int:
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_scrape_of_64_cells_costs_milliseconds(plant: Plant) -> None:
+    """The best of many is under 3 ms with all distances, as a busy machine shows it: without rendering."""
+    cells = {number: list(range(number * 4, number * 4 + 4)) for number in range(64)}
+    tree = machine(cells) | {f"{NODE}/node{number}/numastat": "numa_hit 5\nnuma_miss 1\n" for number in cells}
+    collector = NumaCollector(plant(tree), patience=30, interval=3600)
+    assert sum(len(family.samples) for family in collector.collect()) > 64 * 64
+    taken = []
+    for _ in range(50):
+        start = time.perf_counter()
+        collector.collect()
+        taken.append(time.perf_counter() - start)
+    collector.close()
+    assert min(taken) < 0.003
+
+
+# --- OpenTelemetry ---
+
+
+def collected(reader: Any) -> dict[str, Any]:
+    data = reader.get_metrics_data()
+    return {
+        metric.name: metric
+        for resource in data.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
+
+
+def test_opentelemetry_gets_the_same_figures(plant: Plant) -> None:
+    sdk = pytest.importorskip("opentelemetry.sdk.metrics", reason="no opentelemetry-sdk here (PyPI)")
+    from opentelemetry.sdk.metrics.export import Gauge, InMemoryMetricReader, Sum
+
+    from numaprobe.contrib.opentelemetry import instrument
+
+    root = plant(two_cells() | {f"{NODE}/node1/numastat": "numa_hit 5\n"})
+    reader = InMemoryMetricReader()
+    provider = sdk.MeterProvider([reader], shutdown_on_exit=False)
+    observer = instrument(provider.get_meter("test"), root, patience=30)
+    found = collected(reader)
+    table = {metric.dotted: metric for metric in METRICS}
+    assert found.keys() <= table.keys()
+    for name, metric in found.items():
+        assert metric.unit == table[name].ucum
+        assert metric.description == table[name].help
+        assert isinstance(metric.data, Sum if table[name].kind == "counter" else Gauge)
+    points = {point.attributes["node"]: point.value for point in found["numaprobe.memory.free"].data.data_points}
+    assert points == {"0": 2 << 30, "1": 2 << 30}
+    (hits,) = found["numaprobe.numa.hit_pages"].data.data_points
+    assert (dict(hits.attributes), hits.value) == ({"node": "1"}, 5)
+    assert found["numaprobe.numa.hit_pages"].data.is_monotonic
+    (host,) = found["numaprobe.host_info"].data.data_points
+    assert "hypervisor" not in host.attributes
+    assert host.attributes["source"] == "linux"
+    # The next collection reads anew, and one collection only once.
+    (root / NODE / "node0" / "meminfo").write_text(meminfo(0, 4 << 20, 1 << 20))
+    readings = []
+    read = observer.reading
+    observer.reading = lambda: readings.append(None) or read()  # type: ignore[method-assign,func-returns-value]
+    again = collected(reader)
+    points = {point.attributes["node"]: point.value for point in again["numaprobe.memory.free"].data.data_points}
+    assert points == {"0": 1 << 30, "1": 2 << 30}
+    assert len(readings) == 1
+    observer.close()
+    (up,) = collected(reader)["numaprobe.up"].data.data_points
+    assert up.value == 0
+    provider.shutdown()
