@@ -32,8 +32,7 @@ def machine(reader: Reader, *, live: bool) -> str | None:
 def of_cpuinfo(text: str) -> str | None:
     """The architecture whose kernel writes a ``/proc/cpuinfo`` like this; None for what more than one writes.
 
-    That of ppc64le does not differ from ppc64's in form: up to POWER7 it is taken for ppc64, of later ones nothing is
-    known.
+    That of ppc64le does not differ from ppc64's in form; only processors before POWER7 tell, which had no such kernel.
     """
     fields: dict[str, str] = {}
     for line in text[:65536].splitlines():
@@ -61,6 +60,6 @@ def of_cpuinfo(text: str) -> str | None:
         return f"riscv{fields['isa'][2:4]}"
     if "loongarch64" in fields.get("isa", ""):
         return "loongarch64"
-    if fields.get("cpu", "").startswith(("POWER4", "POWER5", "POWER6", "POWER7", "PPC970", "Cell")):
+    if fields.get("cpu", "").startswith(("POWER4", "POWER5", "POWER6", "PPC970", "Cell")):
         return "ppc64"
     return None
