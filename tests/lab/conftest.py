@@ -49,7 +49,9 @@ def booted(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[Result]]]:
     """The machines of the selected tests, in their order, each a result to come."""
-    machines = {found.name: found for item in request.session.items if (found := _machine(item))}
+    # Other modules boot machines of their own, with other scripts.
+    items = [item for item in request.session.items if "booted" in getattr(item, "fixturenames", ())]
+    machines = {found.name: found for item in items if (found := _machine(item))}
     suites = {machine.suite for machine in machines.values()}
     lines = packages.missing(suites, {machine.suite for machine in machines.values() if machine.xen is not None})
     if lines:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -16,14 +18,22 @@ from .guests_xen import GUESTS, HOSTS, script
 PAGE, MIB = 4096, 1 << 20
 
 
-@pytest.fixture(scope="module", params=HOSTS, ids=lambda host: host.name)
-def result(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Result:
-    """A control domain with two paused guests beside it; one at a time is booted."""
-    host = request.param
-    lines = packages.missing({host.suite}, {host.suite})
+@pytest.fixture(scope="module")
+def booting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Result]]]:
+    """Every control domain with two paused guests beside it, two at a time, as a machine of two cpus can."""
+    suites = {host.suite for host in HOSTS}
+    lines = packages.missing(suites, suites)
     if lines:
         pytest.fail("the lab is not whole:\n" + "\n".join(lines), pytrace=False)
-    return Lab(tmp_path_factory.mktemp("lab")).boot(host, script(host))
+    lab = Lab(tmp_path_factory.mktemp("lab"))
+    with ThreadPoolExecutor(2) as pool:
+        yield {host.name: pool.submit(lab.boot, host, script(host)) for host in HOSTS}
+
+
+@pytest.fixture(scope="module", params=HOSTS, ids=lambda host: host.name)
+def result(request: pytest.FixtureRequest, booting: dict[str, Future[Result]]) -> Result:
+    """What one of them left."""
+    return booting[request.param.name].result()
 
 
 def domains(result: Result, name: str = "domains") -> dict[int, dict[str, Any]]:
