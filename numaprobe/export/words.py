@@ -16,17 +16,6 @@ BASE_PAGE = {
 }
 
 
-def fold(ids: Iterable[int]) -> str:
-    """Ids in list format: ``0-3,8``."""
-    runs: list[list[int]] = []
-    for number in sorted(ids):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
-
-
 def online(host: Host) -> tuple[Cpu, ...]:
     """Cpus in use: all but those known to be offline."""
     return tuple(cpu for cpu in host.cpus if cpu.online is not False)

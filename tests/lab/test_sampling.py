@@ -1,8 +1,8 @@
 """A sampler in a Linux guest whose cpus, memory, nodes and huge pages change, as often as NUMAPROBE_LAB_HOTPLUG says.
 
 Twelve rounds make every kind of change once; 0 leaves it all out. Cpus are plugged and then go offline and online, and
-are not unplugged: QEMU 7.2 aborts when it emulates all cpus in one thread, which it then waits for in itself
-(cpu_remove_sync of softmmu/cpus.c), and with a thread for each it was seen to free memory twice.
+are not unplugged: QEMU 7.2 was seen to end over it, with all cpus emulated in one thread (qemu_thread_join: Resource
+deadlock avoided) and with a thread for each (double free or corruption).
 """
 
 from __future__ import annotations

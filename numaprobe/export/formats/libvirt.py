@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from ..words import BASE_PAGE, fold
+from ...placement.words import ids
+from ..words import BASE_PAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _where(cpu: Cpu | None, version: int) -> str:
     cluster = f" cluster_id='{cpu.cluster or 0}'" if version >= 11 else ""
     return (
         f" socket_id='{cpu.package}' die_id='{cpu.die or 0}'{cluster} core_id='{cpu.core}'"
-        f" siblings='{fold(cpu.siblings)}'"
+        f" siblings='{ids(cpu.siblings)}'"
     )
 
 
