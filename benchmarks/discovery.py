@@ -17,8 +17,8 @@ from time import perf_counter_ns
 from typing import NamedTuple
 
 import numaprobe
-from numaprobe import linux
-from numaprobe.sources import opened
+from numaprobe.linux import collect as linux
+from numaprobe.sources.opening import opened
 
 from . import imports, report, trees
 from .peers import Missing, Peer, build

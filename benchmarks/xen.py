@@ -30,8 +30,8 @@ from time import monotonic_ns, perf_counter_ns
 from typing import TYPE_CHECKING
 
 import numaprobe
-from numaprobe import sample_xen
-from numaprobe.sources import hypercalls, opened
+from numaprobe.sampling import xen as sample_xen
+from numaprobe.sources.opening import hypercalls, opened
 from numaprobe.xen.collect import collect
 from tests.lab import collect as lab_script
 from tests.lab import packages

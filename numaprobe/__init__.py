@@ -12,20 +12,8 @@ from .errors import (
     SourceError,
     SourceUnavailable,
 )
-from .model import (
-    Access,
-    Allowed,
-    Cell,
-    Cpu,
-    Device,
-    Host,
-    HugePages,
-    Hypervisor,
-    Memory,
-    Note,
-    SideCache,
-)
-from .probe import probe
+from .model.host import Access, Allowed, Cell, Cpu, Device, Host, HugePages, Hypervisor, Memory, Note, SideCache
+from .probing.host import probe
 from .version import VERSION as __version__
 
 TYPE_CHECKING = False
@@ -34,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from .domain_model import Affinity, CellUse, Domain, GuestCell, Vcpu
+    from .model.domains import Affinity, CellUse, Domain, GuestCell, Vcpu
     from .placement import Plan, PlannedCell, PlannedVcpu, Rejected, Request, place, place_all
     from .placement.batch import Batch
-    from .sample import Sample
-    from .sampler import Sampler
+    from .sampling.sample import Sample
+    from .sampling.sampler import Sampler
 
 
 def record(
@@ -60,7 +48,7 @@ def record(
     if ``anonymous``, under others. Raises what ``probe`` raises, ``OSError`` if the file cannot be written, and
     ``ValueError`` for another ending.
     """
-    from .recorder import record as write
+    from .recording.writing import record as write
 
     write(
         path,
@@ -101,7 +89,7 @@ def domains(
 
     Linux: ``/proc``, control groups v2. Xen: sysctl getdomaininfolist, domctl, and xenstored's socket for names.
     """
-    from .holdings import ask
+    from .probing.domains import ask
 
     return ask(
         host,
@@ -121,26 +109,26 @@ def account(host: Host, domains: Sequence[Domain], *, complete: bool = True) -> 
     ``domains`` should be of the same moment as the host: a rest that would be less than nothing is None. ``complete``
     says that they are all of them, so that the rest is the host's own.
     """
-    from .build_domains import account as sum_up
+    from .normalise.domains import account as sum_up
 
     return sum_up(host, domains, complete=complete)
 
 
 # What is seldom wanted is imported when it is asked for, so that ``import numaprobe`` stays cheap.
 _LATE = {
-    "Affinity": "domain_model",
+    "Affinity": "model.domains",
     "Batch": "placement.batch",
-    "CellUse": "domain_model",
-    "Domain": "domain_model",
-    "GuestCell": "domain_model",
+    "CellUse": "model.domains",
+    "Domain": "model.domains",
+    "GuestCell": "model.domains",
     "Plan": "placement",
     "PlannedCell": "placement",
     "PlannedVcpu": "placement",
     "Rejected": "placement",
     "Request": "placement",
-    "Sample": "sample",
-    "Sampler": "sampler",
-    "Vcpu": "domain_model",
+    "Sample": "sampling.sample",
+    "Sampler": "sampling.sampler",
+    "Vcpu": "model.domains",
     "place": "placement",
     "place_all": "placement",
 }

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from trees import Content, Machine, Shelf
 
-from numaprobe import Host, linux
-from numaprobe.build import from_linux
+from numaprobe import Host
+from numaprobe.linux import collect as linux
+from numaprobe.normalise.linux import from_linux
 
 
 def host(tree: Mapping[str, Content], errors: Mapping[str, int] | None = None, **asked: bool) -> Host:

@@ -13,7 +13,7 @@ import fake_xen
 import trees
 
 import numaprobe
-from numaprobe.transcript import Recorder
+from numaprobe.sources.transcript import Recorder
 from numaprobe.xen.collect import collect
 
 FIXTURES = Path(__file__).parent / "fixtures"

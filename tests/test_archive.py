@@ -12,9 +12,9 @@ from archives import COMPRESSIONS, Plant, archive, entry, small, two_cells
 from trees import NODE, Link, Machine, Shelf, meminfo, pack
 
 import numaprobe
-from numaprobe import linux
-from numaprobe.archive import MANIFEST, Archive
-from numaprobe.recorder import Recorder
+from numaprobe.linux import collect as linux
+from numaprobe.recording.writing import Recorder
+from numaprobe.sources.archive import MANIFEST, Archive
 
 pytestmark = pytest.mark.usefixtures("nothing_written")
 
@@ -67,8 +67,8 @@ def test_the_manifest_says_where_a_recording_is_from(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("errno", [EACCES, EIO, EINVAL, ELOOP])
 def test_what_could_not_be_read_is_recorded_with_its_errno(tmp_path: Path, errno: int) -> None:
-    from numaprobe.build import from_linux
-    from numaprobe.recorder import _manifest, _write
+    from numaprobe.normalise.linux import from_linux
+    from numaprobe.recording.writing import _manifest, _write
 
     shelf = Shelf(two_cells(), {f"{NODE}/node2/meminfo": errno, "sys/bus/pci/devices": EACCES})
     recorder = Recorder(shelf)

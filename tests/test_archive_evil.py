@@ -23,7 +23,7 @@ from trees import CPU, NODE, Machine, machine, pack
 
 import numaprobe
 from numaprobe import RecordingError
-from numaprobe.archive import MANIFEST, Archive
+from numaprobe.sources.archive import MANIFEST, Archive
 
 pytestmark = pytest.mark.usefixtures("nothing_written")
 

@@ -9,16 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numaprobe import FactError, Host
-from numaprobe.build import from_linux
-from numaprobe.linux.facts import (
-    AllowedFacts,
-    CpuFacts,
-    HugePageFacts,
-    LinuxFacts,
-    MeminfoFacts,
-    NodeFacts,
-    ZoneFacts,
-)
+from numaprobe.linux.facts import AllowedFacts, CpuFacts, HugePageFacts, LinuxFacts, MeminfoFacts, NodeFacts, ZoneFacts
+from numaprobe.normalise.linux import from_linux
 
 
 def cpus(*online: int, present: Sequence[int] = ()) -> CpuFacts:

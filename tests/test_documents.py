@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numaprobe
-from numaprobe import model
+from numaprobe.model import host as model
 
 ROOT = Path(__file__).parent.parent
 

@@ -21,20 +21,20 @@ from test_domains_linux import machine, process
 from trees import Shelf
 
 import numaprobe
-from numaprobe import domain_model
-from numaprobe.build import from_linux
-from numaprobe.build_domains import account, from_domains, from_guests
-from numaprobe.build_xen import from_xen
 from numaprobe.cli import main
 from numaprobe.cli.domains import lines, short
-from numaprobe.document import domains_document
-from numaprobe.domain_model import CellUse, Domain
-from numaprobe.holdings import ask_xen
-from numaprobe.linux import collect as collect_host
-from numaprobe.linux.guests import collect
-from numaprobe.model import Host
+from numaprobe.linux.collect import collect as collect_host
+from numaprobe.linux.guests.collect import collect
+from numaprobe.model import domains as domain_model
+from numaprobe.model.documents import domains_document
+from numaprobe.model.domains import CellUse, Domain
+from numaprobe.model.host import Host
+from numaprobe.normalise.domains import account, from_domains, from_guests
+from numaprobe.normalise.linux import from_linux
+from numaprobe.normalise.xen import from_xen
+from numaprobe.probing.domains import ask_xen
+from numaprobe.sources.xenstore import names
 from numaprobe.xen.collect import collect as collect_xen
-from numaprobe.xenstore import names
 
 MIB = 1 << 20
 

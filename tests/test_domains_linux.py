@@ -15,14 +15,14 @@ import trees
 from trees import Machine, Shelf
 
 import numaprobe
-from numaprobe.build import from_linux
-from numaprobe.build_domains import account, from_guests
-from numaprobe.domain_model import Affinity, Domain, GuestCell
 from numaprobe.errors import FactError
-from numaprobe.linux import collect as collect_host
-from numaprobe.linux import command_line, numa_maps, threads
-from numaprobe.linux.guests import collect
-from numaprobe.text import numa_maps as scan
+from numaprobe.linux.collect import collect as collect_host
+from numaprobe.linux.guests import command_line, numa_maps, threads
+from numaprobe.linux.guests.collect import collect
+from numaprobe.linux.text import numa_maps as scan
+from numaprobe.model.domains import Affinity, Domain, GuestCell
+from numaprobe.normalise.domains import account, from_guests
+from numaprobe.normalise.linux import from_linux
 
 MIB = 1 << 20
 GROUP = "sys/fs/cgroup/machine.slice/vm1.scope"

@@ -17,11 +17,11 @@ from test_domains_linux import QEMU, group, machine, process
 from trees import Machine
 
 import numaprobe
-from numaprobe.domain_model import Domain
-from numaprobe.holdings import NAMES, ask_xen
-from numaprobe.linux import command_line
 from numaprobe.linux.facts import CommandLine, GuestNode
-from numaprobe.transcript import Recorder
+from numaprobe.linux.guests import command_line
+from numaprobe.model.domains import Domain
+from numaprobe.probing.domains import NAMES, ask_xen
+from numaprobe.sources.transcript import Recorder
 from numaprobe.xen.collect import collect
 
 SECRET = "fortknox"
@@ -183,7 +183,7 @@ def test_a_hypervisors_domains_are_recorded_too(release: str, anonymous: bool, t
     second = tmp_path / "second.tar"
     live = replayed(first)
     assert [(domain.id, domain.name) for domain in live] == [(0, "Domain-0"), (1, SECRET), (7, None)]
-    from numaprobe.recorder import record
+    from numaprobe.recording.writing import record
 
     record(second, recording=first, domains=True, anonymous=anonymous)
     found = replayed(second)

@@ -11,15 +11,15 @@ from fake_xen import DOMCTL, GIB, MEMORY, MIB, SRAT, SYSCTL, VERSIONS, FakeNode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numaprobe.build_domains import PAGE, account, deduce, from_domains
-from numaprobe.build_xen import from_xen
-from numaprobe.domain_model import Affinity, Domain, GuestCell, Vcpu
 from numaprobe.errors import FactError, SourceDenied, SourceUnavailable
-from numaprobe.holdings import ask_xen
-from numaprobe.model import Cell, Host, Memory
-from numaprobe.transcript import Recorder, Transcript
-from numaprobe.xen import debugkey
+from numaprobe.model.domains import Affinity, Domain, GuestCell, Vcpu
+from numaprobe.model.host import Cell, Host, Memory
+from numaprobe.normalise.domains import PAGE, account, deduce, from_domains
+from numaprobe.normalise.xen import from_xen
+from numaprobe.probing.domains import ask_xen
+from numaprobe.sources.transcript import Recorder, Transcript
 from numaprobe.xen.collect import collect
+from numaprobe.xen.domains import debug_key as debugkey
 
 
 def host_of(xen: FakeDomains) -> Host:

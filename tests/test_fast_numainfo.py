@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from test_privcmd import Run, run, shim  # noqa: F401  (fixtures)
 
 from numaprobe._fast import Figures, NodeRows
-from numaprobe.sample_xen import words_of_shape
+from numaprobe.sampling.xen import words_of_shape
 from numaprobe.xen.sysctl import Sysctl
 
 ABSENT = 0xFFFFFFFF

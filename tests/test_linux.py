@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trees import CPU, NODE, Machine, Shelf, fold, machine, mask, meminfo
 
-from numaprobe import FactError, SourceError, SourceUnavailable, linux
-from numaprobe.build import from_linux
+from numaprobe import FactError, SourceError, SourceUnavailable
+from numaprobe.linux import collect as linux
+from numaprobe.normalise.linux import from_linux
 
 # --- a plain machine -------------------------------------------------------------------------------------------
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from numaprobe import Affinity, Domain, HugePages, Hypervisor, export
 from numaprobe.metrics import BY_NAME, METRICS
-from numaprobe.metrics.figures import counter_rows, domain_rows, host_rows, huge_page_rows, memory_rows
-from numaprobe.sample import Counters
+from numaprobe.metrics.rows import counter_rows, domain_rows, host_rows, huge_page_rows, memory_rows
+from numaprobe.sampling.sample import Counters
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "numaprobe" / "contrib" / "data"
@@ -229,7 +229,7 @@ def test_a_name_of_a_guest_cannot_break_a_format(name: str) -> None:
     from prometheus_client.openmetrics.exposition import generate_latest as open_latest
     from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-    from numaprobe.metrics.client import Figures, families
+    from numaprobe.metrics.prometheus import Figures, families
 
     rows = domain_rows([domain(1, name, vcpus=1)])
     ((labels, _),) = rows["numaprobe_domain_vcpus"]

@@ -28,8 +28,8 @@ import numaprobe
 from numaprobe import export
 from numaprobe.contrib.prometheus import NumaCollector
 from numaprobe.metrics import BY_NAME, METRICS
-from numaprobe.metrics.client import Figures, families
-from numaprobe.metrics.figures import domain_rows
+from numaprobe.metrics.prometheus import Figures, families
+from numaprobe.metrics.rows import domain_rows
 
 FIXTURES = ROOT / "tests" / "fixtures"
 # Of a machine with more cpus than anybody would want a metric for each, there is none.

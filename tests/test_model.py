@@ -15,10 +15,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import numaprobe
-from numaprobe import errors, model
-from numaprobe.document import free_document, total
+from numaprobe import errors
 from numaprobe.linux import facts
-from numaprobe.model import Access, Allowed, Cell, Cpu, Device, Host, HugePages, Hypervisor, Memory, Note, SideCache
+from numaprobe.model import host as model
+from numaprobe.model.documents import free_document, total
+from numaprobe.model.host import (
+    Access,
+    Allowed,
+    Cell,
+    Cpu,
+    Device,
+    Host,
+    HugePages,
+    Hypervisor,
+    Memory,
+    Note,
+    SideCache,
+)
 
 
 def named_tuples(module: ModuleType) -> list[type[Any]]:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from hosts import GIB, MIB, domain, host
 
-from numaprobe import Plan, _fast, apply, pin, place
+from numaprobe import Plan, _fast, pin, place
 from numaprobe.cli import main
 from numaprobe.errors import SourceDenied, SourceError
+from numaprobe.pin import changes as apply
 
 HERE = tuple(sorted(os.sched_getaffinity(0)))
 

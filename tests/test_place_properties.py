@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import numaprobe
 from numaprobe import DoesNotFit, Host, Plan, place, place_all
-from numaprobe.placement.resources import default_reserve
+from numaprobe.placement.capacity import default_reserve
 
 
 @st.composite

@@ -18,7 +18,7 @@ import pytest
 import schemas
 
 import numaprobe
-from numaprobe.document import free_document
+from numaprobe.model.documents import free_document
 
 Truth = dict[str, Any]
 Row = tuple[str, object, object]

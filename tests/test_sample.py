@@ -22,12 +22,12 @@ from trees import CPU, NODE, Shelf
 import numaprobe
 from numaprobe import FactError, Sampler, SourceDenied, _fast
 from numaprobe.errors import NumaprobeError, SourceError
-from numaprobe.model import HugePages, Note
-from numaprobe.sample import CellSample, Counters, Origin, Sample, Shape, made
-from numaprobe.sample_files import Details
-from numaprobe.sample_linux import LinuxCells
-from numaprobe.sample_xen import XenCells
-from numaprobe.transcript import Recorder, Transcript
+from numaprobe.model.host import HugePages, Note
+from numaprobe.sampling.linux import LinuxCells
+from numaprobe.sampling.linux_files import Details
+from numaprobe.sampling.sample import CellSample, Counters, Origin, Sample, Shape, made
+from numaprobe.sampling.xen import XenCells
+from numaprobe.sources.transcript import Recorder, Transcript
 
 Plant = Callable[[Mapping[str, trees.Content]], Path]
 

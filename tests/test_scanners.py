@@ -11,7 +11,8 @@ import trees
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from numaprobe import FactError, text
+from numaprobe import FactError
+from numaprobe.linux import text
 
 WHERE = "sys/some/file"
 

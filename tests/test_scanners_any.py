@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numaprobe import FactError, _fast, text
+from numaprobe import FactError, _fast
+from numaprobe.linux import text
 
 WHERE = "sys/some/file"
 

@@ -23,8 +23,8 @@ from commands import Plant, complaint, run, two_cells, unprivileged
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from test_metrics_judges import free_port, serving
 
-from numaprobe.contrib import endpoint
-from numaprobe.contrib.endpoint import Endpoint, listening, name_of, parsed
+from numaprobe.cli import endpoint
+from numaprobe.cli.endpoint import Endpoint, listening, name_of, parsed
 
 FIXTURE = Path(__file__).parent / "fixtures" / "two-nodes-threads" / "host.tar.gz"
 

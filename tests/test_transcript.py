@@ -11,9 +11,9 @@ from fake_xen import SRAT, VERSIONS, FakeXen, two_node_pc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numaprobe import transcript
 from numaprobe.errors import NumaprobeError, RecordingError
-from numaprobe.transcript import Recorder, Transcript
+from numaprobe.sources import transcript
+from numaprobe.sources.transcript import Recorder, Transcript
 from numaprobe.xen.collect import collect
 
 PCI = ["0000:00:01.0"]

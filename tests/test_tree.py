@@ -18,8 +18,8 @@ from trees import CPU, NODE, Link, Machine, machine
 from trees import plant as plant_at
 
 import numaprobe
-from numaprobe.links import MOST_LINKS, resolve
-from numaprobe.tree import Tree
+from numaprobe.sources.symlinks import MOST_LINKS, resolve
+from numaprobe.sources.tree import Tree
 
 Plant = Callable[[Machine], Path]
 

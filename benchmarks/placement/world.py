@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numaprobe
-from numaprobe.model import Cell, Cpu, Host, Hypervisor, Memory
+from numaprobe.model.host import Cell, Cpu, Host, Hypervisor, Memory
 
 T = TypeVar("T")
 GIB = 1 << 30

@@ -6,7 +6,7 @@ from .layout import fold, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..model import Host
+    from ..model.host import Host
 
     Costs = dict[int, dict[int, int | None]]
 

@@ -6,9 +6,9 @@ from collections import namedtuple
 from time import time
 
 from .. import account, domains, probe
-from ..document import domains_document
-from ..document import total as sum_of
 from ..errors import printable
+from ..model.documents import domains_document
+from ..model.documents import total as sum_of
 from .layout import UNITS, UNKNOWN, columns, count, fold, size, table
 from .sizes import parse
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import export, probe
-from ..whole_file import replacing
+from ..atomic_file import replacing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

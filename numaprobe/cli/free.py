@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import time
 
 from .. import probe
-from ..document import free_document, total
+from ..model.documents import free_document, total
 from .layout import page_count, page_size, size, table
 
 TYPE_CHECKING = False
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from typing import TextIO
 
-    from ..model import Host
+    from ..model.host import Host
 
 FIGURES = ("total", "free", "available", "allocated")
 

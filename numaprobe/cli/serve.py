@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import suppress
 
-from ..whole_file import replacing
+from ..atomic_file import replacing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _checked(collector: NumaCollector) -> None:
 def _listen(address: str, collector: NumaCollector) -> None:
     import asyncio
 
-    from ..contrib.endpoint import Endpoint, listening, name_of
+    from .endpoint import Endpoint, listening, name_of
 
     _more_descriptors()
     found = listening(address)
@@ -146,7 +146,7 @@ def rendered(collector: NumaCollector, accept: str) -> tuple[bytes, str]:
     """The metrics in the format that a client accepts, and its content type."""
     from prometheus_client.exposition import choose_encoder, generate_latest
 
-    from ..metrics.client import Figures
+    from ..metrics.prometheus import Figures
 
     found = Figures(collector.collect())
     try:

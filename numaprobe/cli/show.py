@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from .. import probe
-from ..document import total
 from ..errors import printable
+from ..model.documents import total
 from .distances import distances
 from .layout import columns, count, fold, page_count, page_size, size, table
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from typing import TextIO
 
-    from ..model import Cell, Host
+    from ..model.host import Cell, Host
 
 
 def run(options: argparse.Namespace, out: TextIO) -> None:

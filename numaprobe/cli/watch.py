@@ -7,7 +7,7 @@ import shutil
 import time
 
 from .. import Cell, Host, Memory, Sampler
-from ..document import free_document
+from ..model.documents import free_document
 from . import free
 from .layout import size
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from .. import Sample
-    from ..sample import CellSample
+    from ..sampling.sample import CellSample
 
 # To the first column of the first line; clear to the end of the line, and of the screen (ECMA-48 CUP, EL, ED).
 HOME, CLEAR_LINE, CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"

@@ -13,7 +13,7 @@ from time import monotonic, perf_counter
 
 import numaprobe
 
-from ..metrics.figures import DOMAINS_LIMIT, counter_rows, huge_page_rows, memory_rows
+from ..metrics.rows import DOMAINS_LIMIT, counter_rows, huge_page_rows, memory_rows
 from .refresher import OLDEST, PART, Asked, Refresher, key_of
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..metrics import Rows
-    from ..sample import Sample, Shape
+    from ..sampling.sample import Sample, Shape
     from .refresher import Answer, Key, Path
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric as Family
 
     from ..metrics import Rows
-    from ..metrics.client import Labels
+    from ..metrics.prometheus import Labels
 
 try:
     from prometheus_client.registry import Collector
@@ -49,7 +49,7 @@ class NumaCollector(Collector):
 
     def collect(self) -> list[Family]:
         """The families that there are figures for, in the order of the table."""
-        from ..metrics.client import families
+        from ..metrics.prometheus import families
 
         reading = self._observer.reading()
         self.error = reading.error

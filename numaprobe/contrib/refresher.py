@@ -9,7 +9,7 @@ from time import monotonic
 
 import numaprobe
 
-from ..metrics.figures import available_rows, claimed_rows, domain_rows, huge_page_rows, topology_rows
+from ..metrics.rows import available_rows, claimed_rows, domain_rows, huge_page_rows, topology_rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..metrics import Rows
-    from ..sample import Shape
+    from ..sampling.sample import Shape
 
     Path = str | os.PathLike[str]
     Key = tuple[tuple[int, ...], tuple[int, ...] | None]

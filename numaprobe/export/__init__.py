@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..model import Host
+    from ..model.host import Host
 
 
 class Format(namedtuple("Format", "module help options", defaults=((),))):

@@ -5,13 +5,13 @@ A set of cpus is a whole number, bit N for cpu N.
 
 from __future__ import annotations
 
-from .words import cores
+from .cores import cores
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..model import Cell, Cpu, Host
+    from ..model.host import Cell, Cpu, Host
 
 
 class Thing:

@@ -8,9 +8,9 @@ Documentation/scheduler/sched-bwc.rst.
 
 from __future__ import annotations
 
-from .. import text
 from ..errors import FactError
-from . import groups
+from . import cgroups as groups
+from . import text
 from .facts import AllowedFacts
 
 TYPE_CHECKING = False

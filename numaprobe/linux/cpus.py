@@ -5,7 +5,7 @@ Sources: Documentation/admin-guide/cputopology.rst, Documentation/ABI/testing/sy
 
 from __future__ import annotations
 
-from .. import text
+from . import text
 from .facts import CpuFacts
 from .source import CPU
 from .topology import BOOK, CORE, DIE, DRAWER, Topology

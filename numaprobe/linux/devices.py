@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .. import text
 from ..errors import FactError
+from . import text
 from .facts import DeviceFacts
 
 TYPE_CHECKING = False

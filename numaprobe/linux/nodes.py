@@ -5,8 +5,8 @@ Sources: Documentation/ABI/stable/sysfs-devices-node and Documentation/admin-gui
 
 from __future__ import annotations
 
-from .. import text
 from ..errors import FactError
+from . import text
 from .facts import AccessFacts, HugePageFacts, MeminfoFacts, NodeFacts, SideCacheFacts
 from .source import NODE
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import namedtuple
 from itertools import islice
 
-from .. import text
+from . import text
 from .source import CPU
 
 TYPE_CHECKING = False

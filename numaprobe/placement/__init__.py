@@ -5,20 +5,20 @@ The rules, in the order in which they decide, are in ``docs/placement.md``.
 
 from __future__ import annotations
 
-from .assign import cpus_of, split, take
+from .allocate import cpus_of, split, take
+from .capacity import Stock, survey
 from .plan import Plan, PlannedCell, PlannedVcpu, Rejected
 from .reasons import miss, rejected, why
 from .request import Request
-from .resources import Stock, survey
 from .search import Field, best
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..domain_model import Domain
-    from ..model import Host
-    from .assign import Part
+    from ..model.domains import Domain
+    from ..model.host import Host
+    from .allocate import Part
     from .batch import Batch
 
 # Sets of cells that were not chosen are told of up to this many; there may be thousands.

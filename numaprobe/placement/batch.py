@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 
 from ..errors import DoesNotFit
-from .assign import split, take
+from .allocate import split, take
 from .plan import Plan
 from .reasons import miss
 from .search import Field, best, mean_cost
@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .capacity import Stock
     from .request import Request
-    from .resources import Stock
 
 # How many placements of single guests a batch may try; a few dozen microseconds each.
 WORK = 900

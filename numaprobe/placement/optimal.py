@@ -15,8 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from .capacity import Stock
     from .request import Request
-    from .resources import Stock
 
 # Yes-or-no variables that are still solved in seconds; with more, only smaller sets are offered and nothing is proven.
 MOST_SETS = 20000
@@ -178,7 +178,7 @@ def _order(fields: Sequence[Field], sets: dict[int, tuple[int, ...] | None]) -> 
 
 def _holds(stock: Stock, requests: Sequence[Request], outcome: Outcome) -> bool:
     """Whether the sets can be filled one after another: threads of half-used cores may spoil it."""
-    from .assign import split, take
+    from .allocate import split, take
 
     left = stock.copy()
     for guest in outcome.order:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from ..document import SCHEMA
+from ..model.documents import SCHEMA
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from itertools import islice
 
 from ..errors import DoesNotFit
+from ..wording import cells, count, size
 from .plan import Rejected
 from .search import EXACT, mean_cost, ranker, smaller_sets
-from .words import cells, count, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .assign import Part
+    from .allocate import Part
     from .search import Field
 
 

@@ -8,8 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from .capacity import Room, Stock
     from .request import Request
-    from .resources import Room, Stock
 
 EXACT = 16
 # Beyond that many cells, sets of more than two are grown, from so many cells.

@@ -11,11 +11,11 @@ import re
 import socket
 
 from ...metrics import BY_NAME
-from ...metrics.figures import host_rows
+from ...metrics.rows import host_rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ...model import Host
+    from ...model.host import Host
 
 INTERVAL = "10"
 # Kinds of metrics as types of collectd's types.db; what only names things has no value there.

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from xml.sax.saxutils import quoteattr
 
+from ..cores import BASE_PAGE, online
 from ..hwloc_tree import Thing, bits, tree
-from ..words import BASE_PAGE, online
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ...model import Cell, Cpu, Host, SideCache
+    from ...model.host import Cell, Cpu, Host, SideCache
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE topology SYSTEM "hwloc2.dtd">'
 # kind and subkind of groups (hwloc's include/private/private.h); those of cells are memory's.

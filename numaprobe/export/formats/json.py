@@ -6,7 +6,7 @@ import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ...model import Host
+    from ...model.host import Host
 
 
 def render(host: Host) -> str:

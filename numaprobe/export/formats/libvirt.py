@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from ...placement.words import ids
-from ..words import BASE_PAGE
+from ...wording import ids
+from ..cores import BASE_PAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ...model import Cell, Cpu, Host, SideCache
+    from ...model.host import Cell, Cpu, Host, SideCache
 
 VERSIONS = (9, 11)
 # The most pages that libvirt's schema takes: 16 TiB of base ones.

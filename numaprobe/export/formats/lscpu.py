@@ -6,13 +6,13 @@ it leaves empty.
 
 from __future__ import annotations
 
-from ..words import online
+from ..cores import online
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from ...model import Host
+    from ...model.host import Host
 
 
 def render(host: Host) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from ...model import Cell, Host
+    from ...model.host import Cell, Host
 
 
 def render(host: Host, *, name: str | None = None) -> str:

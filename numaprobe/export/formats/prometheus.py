@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ...metrics.figures import host_rows
+from ...metrics.rows import host_rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ...model import Host
+    from ...model.host import Host
 
 
 def render(host: Host) -> str:
@@ -14,7 +14,7 @@ def render(host: Host) -> str:
     try:
         from prometheus_client.exposition import generate_latest
 
-        from ...metrics.client import Figures, families
+        from ...metrics.prometheus import Figures, families
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "export prometheus needs prometheus-client: pip install 'numaprobe[prometheus]'"

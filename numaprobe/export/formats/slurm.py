@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 
-from ..words import cores, online
+from ..cores import cores, online
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ...model import Host
+    from ...model.host import Host
 
 # NodeName=DEFAULT gives what is in the line to every node named after it (slurm.conf(5)).
 DEFAULT = "DEFAULT"

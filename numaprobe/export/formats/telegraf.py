@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 
 from ...metrics import BY_NAME
-from ...metrics.figures import host_rows
+from ...metrics.rows import host_rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ...model import Host
+    from ...model.host import Host
 
 
 def render(host: Host) -> str:

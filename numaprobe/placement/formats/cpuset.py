@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..words import ids
+from ...wording import ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

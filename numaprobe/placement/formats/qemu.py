@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 
-from ..words import ids
+from ...wording import ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

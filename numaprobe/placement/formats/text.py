@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..words import cells, count, ids, size
+from ...wording import cells, count, ids, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ guests alone: PV has none, and the libxl of 4.17 and 4.20 gives up over the ACPI
 
 from __future__ import annotations
 
-from ..words import cells, ids
+from ...wording import cells, ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

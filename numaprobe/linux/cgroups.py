@@ -1,0 +1,240 @@
+"""Control groups: where they are mounted, which one a process is in, and how much memory a group has on each node.
+
+Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/cgroups.rst of Linux; cgroups(7), proc(5).
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from ..errors import FactError
+from . import nodes, text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .source import Source
+
+# What a group's memory is made of that only swapping or killing gives back. Its page cache is not, nor is slab.
+HELD = (b"anon ", b"shmem ")
+# Deeper than any hierarchy that somebody made on purpose.
+DEEPEST = 16
+MEMBERS = ("cgroup.procs", "cgroup.stat")
+
+
+class Mount(namedtuple("Mount", "root point kind options")):
+    """A mounted file system: which part of it, where, its type, and the options of the file system itself."""
+
+    __slots__ = ()
+    root: str
+    point: str
+    kind: str
+    options: frozenset[str]
+
+
+def unescaped(field: str) -> str:
+    """A path of mountinfo, in which blanks are written as octal numbers (proc(5))."""
+    field = field.replace("\0", "")
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        field = field.replace(code, character)
+    return field
+
+
+def mounts(source: Source, kinds: Sequence[str]) -> list[Mount]:
+    """Mounted file systems of some types, as this process sees them."""
+    found = []
+    content = source.one("proc/self/mountinfo")
+    if content is not None:
+        for line in content.decode("utf-8", "replace").splitlines():
+            before, dash, after = line.partition(" - ")
+            left, right = before.split(), after.split()
+            if dash and len(left) >= 5 and len(right) >= 3 and right[0] in kinds:
+                options = frozenset(right[2].split(","))
+                found.append(Mount(unescaped(left[3]), unescaped(left[4]), right[0], options))
+        return found
+    content = source.one("proc/self/mounts") or source.one("proc/mounts")
+    for line in (content or b"").decode("utf-8", "replace").splitlines():
+        parts = line.split()
+        if len(parts) >= 4 and parts[2] in kinds:
+            found.append(Mount("/", unescaped(parts[1]), parts[2], frozenset(parts[3].split(","))))
+    return found
+
+
+def paths(content: bytes | None) -> dict[str, str]:
+    """Path by controller, from ``/proc/PID/cgroup``; the unified hierarchy (v2) has the empty name."""
+    found: dict[str, str] = {}
+    for line in (content or b"").decode("utf-8", "replace").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, colon, path = rest.partition(":")
+        if colon:
+            for controller in controllers.split(","):
+                found[controller] = path.replace("\0", "")
+    return found
+
+
+def directories(mounted: Sequence[Mount], own: dict[str, str], controller: str) -> list[str]:
+    """Directories from a process's group up to the mount point, relative to the root of the tree."""
+    unified = own.get("")
+    for root, point, kind, options in mounted:
+        if kind == "cgroup2":
+            path = unified if unified is not None and controller not in own else None
+        elif controller in options or kind == controller:
+            path = own.get(controller)
+        else:
+            path = None
+        if path is None:
+            continue
+        # A container sees its own group as the mount's root; a path outside of it begins with "..".
+        if root != "/" and (path == root or path.startswith(root + "/")):
+            path = path[len(root) :]
+        parts = [part for part in path.split("/") if part not in ("", ".", "..")]
+        base = point.strip("/")
+        return ["/".join([base, *parts[:depth]]) for depth in range(len(parts), -1, -1)]
+    return []
+
+
+class Held(namedtuple("Held", "anonymous shared huge")):
+    """Bytes by node that a group is charged for: anonymous memory, shared memory (shmem), huge pages."""
+
+    __slots__ = ()
+    anonymous: dict[int, int]
+    shared: dict[int, int]
+    huge: dict[int, int]
+
+    def by_node(self) -> dict[int, int]:
+        """The sum of all three, by node."""
+        found = dict(self.anonymous)
+        for part in (self.shared, self.huge):
+            for node, size in part.items():
+                found[node] = found.get(node, 0) + size
+        return found
+
+
+class Groups:
+    """The unified hierarchy (v2), the only one whose groups tell of the nodes in bytes and of huge pages."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.mounted = [mount for mount in mounts(source, ("cgroup2",)) if mount.point]
+        sizes = nodes.huge_page_sizes(source, nodes.HUGE_PAGES)
+        # hugetlb_cgroup_file_init of Linux's mm/hugetlb_cgroup.c
+        self._stats = ("memory.numa_stat", *(f"hugetlb.{_size_name(size)}.numa_stat" for size in sizes))
+
+    def of_process(self, cgroup: bytes | None) -> list[str]:
+        """Directories from the group that ``/proc/PID/cgroup`` names up to the mount point; none without a group."""
+        own = paths(cgroup)
+        return directories(self.mounted, {"": own[""]}, "memory") if "" in own else []
+
+    def named(self, name: str) -> str | None:
+        """The directory of a group that is named by its path below the mount point, or by its whole path."""
+        for mount in self.mounted:
+            point = mount.point.strip("/")
+            path = name.strip("/")
+            if path == point or path.startswith(point + "/"):
+                return path
+            if not any(part in ("", ".", "..") for part in path.split("/")):
+                return f"{point}/{path}"
+        return None
+
+    def held(self, directory: str, *, huge: bool) -> Held | None:
+        """What a group and those below it are charged for; None where the kernel does not say.
+
+        ``memory.numa_stat`` (Linux 5.11 for v2), ``hugetlb.*.numa_stat`` (Linux 5.17). With ``huge`` the second has
+        to be there: it is the only one that has them.
+        """
+        return self._held(directory, self._source.read([f"{directory}/{name}" for name in self._stats]), huge=huge)
+
+    def held_alone(self, directory: str, pid: int, *, huge: bool) -> tuple[Held | None, bool]:
+        """The same, and whether this process is the only one in the group and the groups below it."""
+        names = (*self._stats, *MEMBERS)
+        *stats, procs, stat = self._source.read([f"{directory}/{name}" for name in names])
+        held = self._held(directory, stats, huge=huge)
+        if held is None:
+            return None, False
+        found, groups = self._members(directory, 0, procs, stat)
+        return held, found == {pid} and groups is not None
+
+    def _held(self, directory: str, contents: Sequence[bytes | None], *, huge: bool) -> Held | None:
+        content, *hugetlb = contents
+        if content is None:
+            return None
+        parts = []
+        for kind in HELD:
+            start = 0 if content.startswith(kind) else content.find(b"\n" + kind) + 1
+            line = content[start:].partition(b"\n")[0] if start or content.startswith(kind) else b""
+            parts.append(_by_node(f"{directory}/memory.numa_stat", line))
+        pages: dict[int, int] = {}
+        for name, stat in zip(self._stats[1:], hugetlb, strict=True):
+            if stat is None:
+                if huge:
+                    return None
+                continue
+            for node, size in _by_node(f"{directory}/{name}", stat).items():
+                pages[node] = pages.get(node, 0) + size
+        return Held(parts[0], parts[1], pages)
+
+    def processes(self, directory: str) -> set[int] | None:
+        """Processes in a group and those below it; None where that cannot be told."""
+        found, groups = self._look(directory, 0)
+        return None if groups is None else found
+
+    def _look(self, directory: str, depth: int) -> tuple[set[int], int | None]:
+        procs, stat = self._source.reader.read([f"{directory}/{name}" for name in MEMBERS])
+        return self._members(
+            directory, depth, procs if isinstance(procs, bytes) else None, stat if isinstance(stat, bytes) else None
+        )
+
+    def _members(
+        self, directory: str, depth: int, procs: bytes | None, stat: bytes | None
+    ) -> tuple[set[int], int | None]:
+        """Processes of a group and below, and how many groups are below it, None if not all could be looked into."""
+        # The processes of a threaded group are listed in the nearest one above that is not (EOPNOTSUPP).
+        found = set() if procs is None else set(text.numbers(f"{directory}/cgroup.procs", procs))
+        if stat is None:
+            return found, None
+        below = _count_below(stat)
+        if not below:
+            return found, below
+        if depth >= DEEPEST:
+            return found, None
+        seen = 0
+        for name in self._source.names(directory) or ():
+            # Directories cannot be told from files by their names, but most files begin with their controller's.
+            if name.startswith(("cgroup.", "memory.", "cpu.", "cpuset.", "io.", "hugetlb.", "pids.", "misc.", "rdma.")):
+                continue
+            more, groups = self._look(f"{directory}/{name}", depth + 1)
+            if groups is None:
+                continue
+            found |= more
+            seen += 1 + groups
+        return found, below if seen == below else None
+
+
+def _count_below(stat: bytes) -> int | None:
+    for line in stat.split(b"\n"):
+        name, _, number = line.partition(b" ")
+        if name == b"nr_descendants" and number.isdigit():
+            return int(number)
+    return None
+
+
+def _size_name(size_kb: int) -> str:
+    for unit, name in ((1 << 20, "GB"), (1 << 10, "MB")):
+        if size_kb >= unit:
+            return f"{size_kb // unit}{name}"
+    return f"{size_kb}KB"
+
+
+def _by_node(where: str, words: bytes) -> dict[int, int]:
+    """``N0=4096 N1=0``: bytes by node."""
+    found = {}
+    for word in words.split():
+        name, equal, value = word.partition(b"=")
+        if name[:1] != b"N" or not equal:
+            continue
+        if not (name[1:].isdigit() and value.isdigit()):
+            raise FactError(where, word, "not a node and bytes")
+        if size := int(value):
+            found[int(name[1:])] = size
+    return found

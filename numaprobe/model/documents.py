@@ -1,0 +1,149 @@
+"""The JSON documents of numaprobe, as built-in types; ``schemas/`` holds the JSON Schema of each."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from .domains import CellUse, Domain
+    from .host import Cell, Host, HugePages, Memory
+
+SCHEMA = "numaprobe/1"
+
+
+def host_document(host: Host) -> dict[str, Any]:
+    """The document of ``numaprobe show --json`` and ``numaprobe export json`` (``schemas/show.json``)."""
+    return {
+        "schema": SCHEMA,
+        "source": host.source,
+        "hypervisor": None if host.hypervisor is None else host.hypervisor._asdict(),
+        "machine": host.machine,
+        "cells": [_cell(host, cell) for cell in host.cells],
+        "cpus": [{**cpu._asdict(), "siblings": _list(cpu.siblings)} for cpu in host.cpus],
+        "possible_cells": _list(host.possible_cells),
+        "possible_cpus": _list(host.possible_cpus),
+        "devices": None if host.devices is None else [device._asdict() for device in host.devices],
+        "allowed": None
+        if host.allowed is None
+        else {
+            "cpus": _list(host.allowed.cpus),
+            "cells": _list(host.allowed.cells),
+            "quota": host.allowed.quota,
+            "where": list(host.allowed.where),
+        },
+        "notes": [note._asdict() for note in host.notes],
+    }
+
+
+def _list(ids: tuple[int, ...] | None) -> list[int] | None:
+    return None if ids is None else list(ids)
+
+
+def _cell(host: Host, cell: Cell) -> dict[str, Any]:
+    return {
+        "id": cell.id,
+        "cpus": _list(cell.cpus),
+        "memory": _memory(host, cell.memory),
+        "huge_pages": [pages._asdict() for pages in cell.huge_pages],
+        "distances": None if cell.distances is None else {str(other): cost for other, cost in cell.distances},
+        "accesses": [{**access._asdict(), "initiators": list(access.initiators)} for access in cell.accesses],
+        "side_caches": [cache._asdict() for cache in cell.side_caches],
+        "tier": cell.tier,
+        "kind": cell.kind,
+    }
+
+
+def _memory(host: Host, memory: Memory) -> dict[str, Any]:
+    """Span and the part below 4 GiB are figures of a hypervisor; a Linux host has neither, known or unknown."""
+    document = memory._asdict()
+    if host.hypervisor is None:
+        del document["span"], document["free_below_4g"]
+    return document
+
+
+def free_document(host: Host, time: float | None, only: int | None = None) -> dict[str, Any]:
+    """The document of ``numaprobe free --json`` (``schemas/free.json``).
+
+    ``time`` is in seconds since 1970, None for a recorded host; ``only`` keeps one cell. A total is
+    None as soon as one of its parts is unknown.
+    """
+    cells = [cell for cell in host.cells if only is None or cell.id == only]
+    return {
+        "schema": SCHEMA,
+        "source": host.source,
+        "time": time,
+        "cells": [
+            {
+                "id": cell.id,
+                "memory": {**_memory(host, cell.memory), "allocated": cell.memory.allocated},
+                "huge_pages": [pages._asdict() for pages in cell.huge_pages],
+            }
+            for cell in cells
+        ],
+        "total": {
+            "memory": {
+                name: total(getattr(cell.memory, name) for cell in cells)
+                for name in ("total", "free", "available", "allocated")
+            },
+            "huge_pages": _huge_page_totals(cells),
+        },
+    }
+
+
+def domains_document(
+    host: Host, domains: Iterable[Domain], uses: Iterable[CellUse], time: float | None
+) -> dict[str, Any]:
+    """The document of ``numaprobe domains --json`` (``schemas/domains.json``); ``time`` as in ``free_document``."""
+    return {
+        "schema": SCHEMA,
+        "source": host.source,
+        "time": time,
+        "domains": [_domain(domain) for domain in domains],
+        "cells": [
+            {
+                "id": use.id,
+                "total": use.total,
+                "free": use.free,
+                "allocated": use.allocated,
+                "pooled": use.pooled,
+                "domains": [{"id": domain, "memory": size} for domain, size in use.domains],
+                "host": use.host,
+                "unattributed": use.unattributed,
+            }
+            for use in uses
+        ],
+    }
+
+
+def _domain(domain: Domain) -> dict[str, Any]:
+    return {
+        **domain._asdict(),
+        "each_vcpu": None
+        if domain.each_vcpu is None
+        else [{**v._asdict(), "cpus": _list(v.cpus), "soft_cpus": _list(v.soft_cpus)} for v in domain.each_vcpu],
+        "cells": None if domain.cells is None else {str(cell): size for cell, size in domain.cells},
+        "affinity": {"cpus": _list(domain.affinity.cpus), "cells": _list(domain.affinity.cells)},
+        "guest_cells": None
+        if domain.guest_cells is None
+        else [{**c._asdict(), "vcpus": _list(c.vcpus), "cells": _list(c.cells)} for c in domain.guest_cells],
+    }
+
+
+def total(values: Iterable[int | None]) -> int | None:
+    """Sum of figures, None if one of them is unknown or there are none."""
+    figures = list(values)
+    known = [value for value in figures if value is not None]
+    return sum(known) if known and len(known) == len(figures) else None
+
+
+def _huge_page_totals(cells: list[Cell]) -> list[dict[str, Any]]:
+    by_size: dict[int, list[HugePages]] = {}
+    for cell in cells:
+        for pages in cell.huge_pages:
+            by_size.setdefault(pages.size, []).append(pages)
+    return [
+        {"size": size, **{name: total(getattr(p, name) for p in pages) for name in ("total", "free", "surplus")}}
+        for size, pages in sorted(by_size.items())
+    ]

@@ -1,0 +1,250 @@
+"""One model of a host for both sources: cells, cpus, memory. Values only: compare, hash, pickle, diff them.
+
+A *cell* is one locality of processors and memory. Sizes are in bytes, None is unknown, 0 is a fact, ids are the
+source's own and only labels: sparse, in any number, absent for what is offline. The types are named tuples; use the
+names, because fields may be added.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import namedtuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Note(namedtuple("Note", "where text")):
+    """Something odd about the host that did not make the answer wrong.
+
+    ``where`` is the file (short of its ``sys/devices/system/node/`` or ``.../cpu/``) or the hypercall.
+    """
+
+    __slots__ = ()
+    where: str
+    text: str
+
+
+class Memory(namedtuple("Memory", "total free available span free_below_4g total_from free_from available_from")):
+    """Memory of one cell, in bytes.
+
+    ``total`` is usable memory: what the kernel or hypervisor manages, holes and firmware left out. ``free`` is what
+    its allocator has now. ``available`` is what could be had without swapping: free plus what can be reclaimed, less
+    the kernel's reserves and what is claimed. Two figures are told by Xen alone: ``span``, the extent of the cell's
+    addresses, holes included, and ``free_below_4g``, the part of ``free`` that PV guests and old devices need.
+    The three ``_from`` say how each figure is known, None beside a None.
+    """
+
+    __slots__ = ()
+    total: int | None
+    free: int | None
+    available: int | None
+    span: int | None
+    free_below_4g: int | None
+    total_from: str | None
+    free_from: str | None
+    available_from: str | None
+
+    @property
+    def allocated(self) -> int | None:
+        """Bytes in use: total less free; None if either is unknown."""
+        return None if self.total is None or self.free is None else self.total - self.free
+
+
+class HugePages(namedtuple("HugePages", "size total free surplus")):
+    """Huge pages of one size in one cell. ``size`` in bytes, the rest counts of pages, None where not told."""
+
+    __slots__ = ()
+    size: int
+    total: int | None
+    free: int | None
+    surplus: int | None
+
+
+class Access(namedtuple("Access", "level initiators read_latency write_latency read_bandwidth write_bandwidth")):
+    """How the nearest initiators reach a cell's memory, as firmware (ACPI HMAT) tells.
+
+    ``level`` 0 counts initiators of any kind, 1 only cells with cpus. ``initiators`` are cell ids. Latencies in
+    nanoseconds, bandwidths in bytes per second, None where firmware does not say.
+    """
+
+    __slots__ = ()
+    level: int
+    initiators: tuple[int, ...]
+    read_latency: int | None
+    write_latency: int | None
+    read_bandwidth: int | None
+    write_bandwidth: int | None
+
+
+class SideCache(namedtuple("SideCache", "level size line_size indexing write_policy")):
+    """A memory-side cache before a cell's memory: sizes in bytes.
+
+    ``indexing`` is ``direct``, ``indexed`` or ``custom``; ``write_policy`` is ``write-back``, ``write-through`` or
+    ``other``; None where not told.
+    """
+
+    __slots__ = ()
+    level: int
+    size: int | None
+    line_size: int | None
+    indexing: str | None
+    write_policy: str | None
+
+
+class Device(namedtuple("Device", "address cell class_code vendor device")):
+    """A PCI device: address ``dddd:bb:dd.f``, the cell it is near or None, and its PCI codes or None."""
+
+    __slots__ = ()
+    address: str
+    cell: int | None
+    class_code: int | None
+    vendor: int | None
+    device: int | None
+
+
+class Cell(namedtuple("Cell", "id cpus memory huge_pages distances accesses side_caches tier kind")):
+    """One locality of processors and memory.
+
+    ``cpus`` are the ids of its online cpus, ascending: ``()`` if it has none, None if the source does not say.
+    ``huge_pages`` has one entry per size, smallest first. ``distances`` are pairs (cell id, cost), in id order, or
+    None: SLIT costs without a unit, 10 is local, and the way back may cost another. ``tier`` is the kernel's memory
+    tier (lower is faster). ``kind`` of memory is ``gpu``, ``cxl``, ``dax`` or, where nothing marks it, None.
+    """
+
+    __slots__ = ()
+    id: int
+    cpus: tuple[int, ...] | None
+    memory: Memory
+    huge_pages: tuple[HugePages, ...]
+    distances: tuple[tuple[int, int | None], ...] | None
+    accesses: tuple[Access, ...]
+    side_caches: tuple[SideCache, ...]
+    tier: int | None
+    kind: str | None
+
+
+class Cpu(
+    namedtuple(
+        "Cpu",
+        "id online cell package die cluster core siblings kind isolated nohz_full book drawer capacity pool",
+    )
+):
+    """One hardware thread.
+
+    ``online`` is None where a hypervisor's answers contradict each other, as while cpus come and go.
+    ``cell`` is None for a cpu that is in none, or in more than one by its firmware's error. ``package``, ``die``,
+    ``cluster``, ``core``, ``book`` and ``drawer`` (s390) are the source's own ids, None where it gives none or -1; a
+    core's id is unique only within its package and die, so tell cores apart by ``siblings``: the online threads of
+    its core, itself included, None where unknown. ``kind`` tells the cpus of a hybrid machine apart: ``core``,
+    ``atom``, ``lowpower``, or ``capacity-N``; None where all are alike. ``capacity`` is the kernel's relative one (at
+    most 1024). ``isolated`` and ``nohz_full`` are None where the kernel does not say. ``pool`` is the cpupool that Xen
+    has the cpu in, None for one that is in none, and on Linux.
+    """
+
+    __slots__ = ()
+    id: int
+    online: bool | None
+    cell: int | None
+    package: int | None
+    die: int | None
+    cluster: int | None
+    core: int | None
+    siblings: tuple[int, ...] | None
+    kind: str | None
+    isolated: bool | None
+    nohz_full: bool | None
+    book: int | None
+    drawer: int | None
+    capacity: int | None
+    pool: int | None
+
+
+class Hypervisor(namedtuple("Hypervisor", "name version scheduler commandline claimed")):
+    """The hypervisor that was asked.
+
+    ``name`` is ``xen``, ``version`` as in ``4.17.7``. ``scheduler`` is the default pool's, ``commandline`` what Xen
+    was booted with; None where it does not tell. ``claimed`` is memory promised to domains and not yet taken, in
+    bytes for the whole host, because Xen does not say of which cell; None before Xen 4.3.
+    """
+
+    __slots__ = ()
+    name: str
+    version: str
+    scheduler: str | None
+    commandline: str | None
+    claimed: int | None
+
+
+class Allowed(namedtuple("Allowed", "cpus cells quota where")):
+    """What the asking process may use, by affinity, cpuset and control group; not what the host has.
+
+    ``cpus`` and ``cells`` are None where nothing says. ``quota`` is cpu time in cpus (1.5 is one and a half), None
+    without a limit. ``where`` names the files that said so.
+    """
+
+    __slots__ = ()
+    cpus: tuple[int, ...] | None
+    cells: tuple[int, ...] | None
+    quota: float | None
+    where: tuple[str, ...]
+
+
+class Host(
+    namedtuple(
+        "Host",
+        "source hypervisor cells cpus notes possible_cells possible_cpus devices allowed machine",
+        defaults=(None,),
+    )
+):
+    """A host at one moment.
+
+    ``source`` is ``linux`` or ``xen``. ``cells`` and ``cpus`` are in id order; ``cpus`` has all present ones, online
+    or not. ``possible_cells`` and ``possible_cpus`` are ids that may come to be by hotplug, None where the source does
+    not say.
+    ``devices`` and ``allowed`` are None unless they were asked for, and where the source has none. ``machine`` is the
+    architecture in the words of ``uname -m``, None for a recording that does not tell.
+    """
+
+    __slots__ = ()
+    source: str
+    hypervisor: Hypervisor | None
+    cells: tuple[Cell, ...]
+    cpus: tuple[Cpu, ...]
+    notes: tuple[Note, ...]
+    possible_cells: tuple[int, ...] | None
+    possible_cpus: tuple[int, ...] | None
+    devices: tuple[Device, ...] | None
+    allowed: Allowed | None
+    machine: str | None
+
+    def cell(self, cell_id: int) -> Cell:
+        """The cell with this id. Raises ``KeyError`` if there is none."""
+        return self.cells[_position(self.cells, cell_id, "cell")]
+
+    def cpu(self, cpu_id: int) -> Cpu:
+        """The cpu with this id. Raises ``KeyError`` if there is none."""
+        return self.cpus[_position(self.cpus, cpu_id, "cpu")]
+
+    def distance(self, start: int, end: int) -> int | None:
+        """Cost for the cpus of cell ``start`` to reach the memory of cell ``end``; None if the source gives none.
+
+        Raises ``KeyError`` for a cell that is not there.
+        """
+        row = self.cell(start).distances
+        self.cell(end)
+        return None if row is None else dict(row).get(end)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The host as the JSON document ``numaprobe/1``: built-in types only."""
+        from .documents import host_document
+
+        return host_document(self)
+
+
+def _position(values: tuple[Cell, ...] | tuple[Cpu, ...], wanted: int, what: str) -> int:
+    position = bisect_left(values, wanted, key=lambda value: value.id)
+    if position == len(values) or values[position].id != wanted:
+        raise KeyError(f"no {what} {wanted}")
+    return position

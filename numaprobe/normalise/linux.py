@@ -1,0 +1,256 @@
+"""Facts to ``Host``: the only place that interprets what a source said."""
+
+from __future__ import annotations
+
+from ..errors import FactError
+from ..model.host import Access, Allowed, Cell, Cpu, Device, Host, HugePages, Memory, Note, SideCache
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..linux.facts import AllowedFacts, CpuFacts, HugePageFacts, LinuxFacts, MeminfoFacts, NodeFacts, ZoneFacts
+
+# enum cache_indexing and enum cache_write_policy of Linux's include/linux/node.h.
+INDEXING = {0: "direct", 1: "indexed", 2: "custom"}
+WRITE_POLICY = {0: "write-back", 1: "write-through", 2: "other"}
+NODE = "sys/devices/system/node"
+
+
+def from_linux(facts: LinuxFacts) -> Host:
+    """Normalise a Linux host. Raises ``FactError`` for facts that contradict each other beyond a note."""
+    notes = [Note(where, text) for where, text in facts.notes]
+    online = frozenset(facts.cpus.online)
+    if facts.numa:
+        cells = tuple(_cell(node, facts, online, notes) for node in facts.nodes)
+        cell_of = _cell_of_cpus(facts.nodes, notes)
+    else:
+        notes.append(Note(NODE, "not there: one cell stands for the whole machine"))
+        cells = (_whole_machine(facts),)
+        cell_of = dict.fromkeys(facts.cpus.present, 0)
+    # Snapshots without a cpu directory still tell of cpus through the nodes; nothing says whether they are online.
+    return Host(
+        "linux",
+        None,
+        cells,
+        tuple(_cpus(facts.cpus, cell_of, online)),
+        tuple(notes),
+        facts.nodes_possible,
+        facts.cpus.possible,
+        None if facts.devices is None else tuple(Device._make(device) for device in facts.devices),
+        None if facts.allowed is None else _allowed(facts.allowed, online, cells),
+    )
+
+
+def _allowed(facts: AllowedFacts, online: frozenset[int], cells: tuple[Cell, ...]) -> Allowed:
+    """Cut with what there is: where nothing limits a process, its masks name every id that may ever come to be."""
+    return Allowed(
+        None if facts.cpus is None else tuple(cpu for cpu in facts.cpus if cpu in online),
+        None if facts.nodes is None else tuple(cell.id for cell in cells if cell.id in facts.nodes),
+        facts.quota,
+        facts.where,
+    )
+
+
+def _cell(node: NodeFacts, facts: LinuxFacts, online: frozenset[int], notes: list[Note]) -> Cell:
+    cpus = node.cpus
+    if cpus is not None and facts.cpus.present and not online.issuperset(cpus):
+        # The masks of old kernels, and of ppc64, name offline cpus too.
+        cpus = tuple([cpu for cpu in cpus if cpu in online])
+    if cpus is None and facts.has_cpu is not None and node.id not in facts.has_cpu:
+        cpus = ()
+    if cpus is None:
+        notes.append(Note(f"node{node.id}/cpulist", "not there: the cell's cpus are unknown"))
+    return Cell(
+        node.id,
+        cpus,
+        _memory(node, facts, notes),
+        _huge_pages(node.huge_pages),
+        None if node.distance is None else _distances(node, facts),
+        tuple(
+            Access(
+                access.level,
+                access.initiators,
+                _told(access.read_latency),
+                _told(access.write_latency),
+                _mib(access.read_bandwidth),
+                _mib(access.write_bandwidth),
+            )
+            for access in node.accesses
+        ),
+        tuple(
+            SideCache(
+                c.level,
+                c.size,
+                c.line_size,
+                None if c.indexing is None else INDEXING.get(c.indexing),
+                None if c.write_policy is None else WRITE_POLICY.get(c.write_policy),
+            )
+            for c in node.side_caches
+        ),
+        facts.tiers.get(node.id),
+        facts.kinds.get(node.id),
+    )
+
+
+def _told(value: int | None) -> int | None:
+    """An HMAT figure; 0 is what hmat_normalize of Linux's drivers/acpi/numa/hmat.c makes of one that is not valid."""
+    return value or None
+
+
+def _mib(value: int | None) -> int | None:
+    return value << 20 if value else None
+
+
+def _huge_pages(facts: Iterable[HugePageFacts]) -> tuple[HugePages, ...]:
+    return tuple(HugePages(h.size_kb << 10, h.total, h.free, h.surplus) for h in facts)
+
+
+def _distances(node: NodeFacts, facts: LinuxFacts) -> tuple[tuple[int, int], ...]:
+    """Pair the columns with ids: there is one per online node, in order (drivers/base/node.c, node_read_distance)."""
+    row = node.distance or ()
+    columns = tuple(n.id for n in facts.nodes)
+    if len(row) != len(columns):
+        columns = facts.nodes_online or columns
+    if len(row) != len(columns):
+        raise FactError(
+            f"{NODE}/node{node.id}/distance",
+            " ".join(map(str, row)),
+            f"has {len(row)} columns for {len(columns)} nodes",
+        )
+    if min(row) < 0:
+        raise FactError(f"{NODE}/node{node.id}/distance", " ".join(map(str, row)), "has a negative cost")
+    return tuple(zip(columns, row, strict=True))
+
+
+def _memory(node: NodeFacts, facts: LinuxFacts, notes: list[Note]) -> Memory:
+    info, zones = node.meminfo, facts.zones
+    if info is None and facts.has_memory is not None and node.id not in facts.has_memory:
+        return Memory(0, 0, 0, None, None, "node/has_memory", "node/has_memory", "node/has_memory")
+    if info is None:
+        notes.append(Note(f"node{node.id}/meminfo", "not there: the cell's memory is unknown"))
+        return Memory(None, None, None, None, None, None, None, None)
+    total = None if info.total_kb is None else info.total_kb << 10
+    free = None if info.free_kb is None else info.free_kb << 10
+    available = None if zones is None else available_memory(info, [zone for zone in zones if zone.node == node.id])
+    return Memory(
+        total,
+        free,
+        available,
+        None,
+        None,
+        None if total is None else "meminfo MemTotal",
+        None if free is None else "meminfo MemFree",
+        None if available is None else "meminfo and zoneinfo",
+    )
+
+
+def available_memory(info: MeminfoFacts, zones: list[ZoneFacts]) -> int | None:
+    """Memory that could be had without swapping: si_mem_available of Linux's mm/show_mem.c on one node's counters.
+
+    Free pages, less what every zone keeps back, plus the file pages and reclaimable slab less the part that the
+    system needs to keep working (half of each, at most the low watermarks). None if a counter is missing.
+    """
+    total, free = info.total_kb, info.free_kb
+    active, inactive, reclaimable = info.active_file_kb, info.inactive_file_kb, info.reclaimable_kb
+    if total == 0:
+        return 0
+    if total is None or free is None or active is None or inactive is None or reclaimable is None:
+        return None
+    managed = low = reserve = 0
+    for zone in zones:
+        if zone.managed_pages is None or zone.low_pages is None or zone.high_pages is None:
+            continue
+        managed += zone.managed_pages
+        low += zone.low_pages
+        # calculate_totalreserve_pages of mm/page_alloc.c: what is kept from lower allocations, and the high mark.
+        reserve += min(zone.managed_pages, zone.high_pages + max(zone.protection_pages, default=0))
+    size_kb = page_kb(total, managed)
+    if size_kb is None:
+        return None
+    low *= size_kb
+    cache = active + inactive
+    available_kb = free - reserve * size_kb
+    available_kb += cache - min(cache // 2, low)
+    available_kb += reclaimable - min(reclaimable // 2, low)
+    return max(0, available_kb) << 10
+
+
+def page_kb(total_kb: int, managed_pages: int) -> int | None:
+    """Size of a base page in kB, from MemTotal being the sum of the zones' managed pages.
+
+    The figures are read at two moments, so the nearest power of two is taken, and None if none is near.
+    """
+    if managed_pages <= 0:
+        return None
+    for size_kb in (4, 8, 16, 32, 64, 128, 256):
+        if abs(managed_pages * size_kb - total_kb) * 4 <= total_kb:
+            return size_kb
+    return None
+
+
+def _cell_of_cpus(nodes: tuple[NodeFacts, ...], notes: list[Note]) -> dict[int, int | None]:
+    """The one cell of each cpu; None for a cpu that more than one node claims."""
+    found: dict[int, int | None] = {}
+    contested = []
+    for node in nodes:
+        for cpu in node.cpus or ():
+            if cpu in found:
+                contested.append(cpu)
+            found[cpu] = node.id
+    if contested:
+        for cpu in contested:
+            found[cpu] = None
+        text = f"{len(set(contested))} cpus are claimed by more than one node; their cell is unknown"
+        notes.append(Note("node*/cpulist", text))
+    return found
+
+
+def _whole_machine(facts: LinuxFacts) -> Cell:
+    info = facts.meminfo
+    total = None if info is None or info.total_kb is None else info.total_kb << 10
+    free = None if info is None or info.free_kb is None else info.free_kb << 10
+    available = None if info is None or info.available_kb is None else info.available_kb << 10
+    memory = Memory(
+        total,
+        free,
+        available,
+        None,
+        None,
+        None if total is None else "/proc/meminfo MemTotal",
+        None if free is None else "/proc/meminfo MemFree",
+        None if available is None else "/proc/meminfo MemAvailable",
+    )
+    return Cell(0, facts.cpus.online, memory, _huge_pages(facts.huge_pages), None, (), (), None, None)
+
+
+def _cpus(facts: CpuFacts, cell_of: dict[int, int | None], online: frozenset[int]) -> Iterable[Cpu]:
+    kind_of = {cpu: kind for kind, cpus in facts.kinds for cpu in cpus}
+    if not kind_of and len(set(facts.capacity.values())) > 1:
+        kind_of = {cpu: f"capacity-{capacity}" for cpu, capacity in facts.capacity.items() if capacity is not None}
+    isolated = None if facts.isolated is None else frozenset(facts.isolated)
+    nohz_full = None if facts.nohz_full is None else frozenset(facts.nohz_full)
+    present = facts.present
+    unknown = [None] * len(present)
+    # One pass per column and one named tuple per cpu: a machine may have thousands.
+    return map(
+        Cpu._make,
+        zip(
+            present,
+            [cpu in online for cpu in present],
+            map(cell_of.get, present),
+            map(facts.package.get, present),
+            map(facts.die.get, present),
+            map(facts.cluster.get, present),
+            map(facts.core.get, present),
+            map(facts.siblings.get, present),
+            map(kind_of.get, present) if kind_of else unknown,
+            unknown if isolated is None else [cpu in isolated for cpu in present],
+            unknown if nohz_full is None else [cpu in nohz_full for cpu in present],
+            map(facts.book.get, present),
+            map(facts.drawer.get, present),
+            map(facts.capacity.get, present),
+            unknown,
+            strict=True,
+        ),
+    )

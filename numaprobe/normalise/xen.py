@@ -1,0 +1,170 @@
+"""Xen's facts to ``Host``: the machine itself, with Xen's own numbers for nodes and cpus."""
+
+from __future__ import annotations
+
+from ..model.host import Cell, Cpu, Device, Host, Hypervisor, Memory, Note
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..linux.facts import DeviceFacts
+    from ..xen.facts import CpuInfo, CpuTopology, NodeMemory, XenFacts
+
+# Xen counts pages of this size on every architecture that it runs on (XEN_PAGE_SIZE of its public headers).
+PAGE = 4096
+
+
+def from_xen(facts: XenFacts, devices: tuple[DeviceFacts, ...] | None = None) -> Host:
+    """Normalise a Xen host. ``devices`` are those of the control domain's Linux; their node is taken from Xen."""
+    notes = [Note(where, text) for where, text in facts.notes]
+    cpus = _cpus(facts, notes)
+    members: dict[int, list[int]] = {}
+    for cpu in cpus:
+        if cpu.online and cpu.cell is not None:
+            members.setdefault(cpu.cell, []).append(cpu.id)
+    nodes = [(node, memory) for node, memory in enumerate(facts.nodes) if memory is not None]
+    claimed = facts.physinfo.outstanding_pages
+    cells = tuple(
+        Cell(
+            node,
+            None if facts.online_cpus is None else tuple(members.get(node, ())),
+            _memory(facts, node, memory, only=len(nodes) == 1),
+            (),
+            _distances(facts, node, [other for other, _ in nodes]),
+            (),
+            (),
+            None,
+            None,
+        )
+        for node, memory in nodes
+    )
+    hypervisor = Hypervisor(
+        "xen",
+        str(facts.version),
+        facts.scheduler,
+        facts.version.commandline,
+        None if claimed is None else claimed * PAGE,
+    )
+    machine = _machine(facts.version.capabilities)
+    return Host("xen", hypervisor, cells, cpus, tuple(notes), None, None, _devices(facts, devices), None, machine)
+
+
+def _machine(capabilities: str | None) -> str | None:
+    """The architecture in the kinds of guests that Xen runs, ``xen-3.0-x86_64 hvm-3.0-x86_32``: the widest of them."""
+    kinds = (capabilities or "").split()
+    widest = {"x86_64": "x86_64", "aarch64": "aarch64", "ia64": "ia64", "armv7l": "armv7l", "x86_32p": "i686"}
+    return next((machine for word, machine in widest.items() if any(kind.endswith(f"-{word}") for kind in kinds)), None)
+
+
+def _memory(facts: XenFacts, node: int, memory: NodeMemory, *, only: bool) -> Memory:
+    present = None if facts.present_pages is None else facts.present_pages[node]
+    heap = None if facts.heap is None else facts.heap[node]
+    available, how = available_memory(memory.memfree, facts.physinfo.outstanding_pages, only=only)
+    return Memory(
+        None if present is None else present * PAGE,
+        memory.memfree,
+        available,
+        memory.memsize,
+        None if heap is None else heap.free_below_4g,
+        None if present is None else "physinfo total_pages" if only else "ACPI SRAT and machine memory map",
+        "numainfo memfree",
+        how,
+    )
+
+
+def available_memory(free: int, claimed_pages: int | None, *, only: bool) -> tuple[int | None, str | None]:
+    """Xen has nothing to reclaim, so all that is free can be had, less the claims.
+
+    Claims are known for the whole host only; with more than one cell and any claim the figure is unknown.
+    """
+    if claimed_pages is None or claimed_pages == 0:
+        return free, "numainfo memfree"
+    if only:
+        return max(0, free - claimed_pages * PAGE), "numainfo memfree less physinfo outstanding_pages"
+    return None, None
+
+
+def _distances(facts: XenFacts, node: int, nodes: list[int]) -> tuple[tuple[int, int | None], ...] | None:
+    if node >= len(facts.distances):
+        return None
+    row = facts.distances[node]
+    return tuple((other, row[other] if other < len(row) else None) for other in nodes)
+
+
+def _cpus(facts: XenFacts, notes: list[Note]) -> tuple[Cpu, ...]:
+    rows = {cpu: row for cpu, row in enumerate(facts.cpus) if row.socket is not None}
+    present = set(rows)
+    # Before 4.12 an offline cpu has no row, and only get_cpuinfo tells that it is there (Xen commit 780e2d3098).
+    present.update(cpu for cpu, info in enumerate(facts.cpuinfo or ()) if info is not None)
+    online = facts.online_cpus
+    siblings = {} if online is None else _siblings(rows, online, facts.cpuinfo, notes)
+    for cpu in sorted(cpu for cpu, row in rows.items() if row.node is not None and not _is_node(facts, row.node)):
+        notes.append(Note("sysctl cputopoinfo", f"cpu {cpu} is on node {rows[cpu].node}, which numainfo does not have"))
+    pool_of = {cpu: pool.id for pool in facts.cpupools or () for cpu in pool.cpus}
+    return tuple(
+        Cpu(
+            cpu,
+            None if online is None else cpu in online,
+            _cell_of(facts, rows.get(cpu)),
+            rows[cpu].socket if cpu in rows else None,
+            None,
+            None,
+            rows[cpu].core if cpu in rows else None,
+            siblings.get(cpu),
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+            pool_of.get(cpu),
+        )
+        for cpu in sorted(present)
+    )
+
+
+def _is_node(facts: XenFacts, node: int) -> bool:
+    return node < len(facts.nodes) and facts.nodes[node] is not None
+
+
+def _cell_of(facts: XenFacts, row: CpuTopology | None) -> int | None:
+    return row.node if row is not None and row.node is not None and _is_node(facts, row.node) else None
+
+
+def _siblings(
+    rows: dict[int, CpuTopology],
+    online: frozenset[int],
+    cpuinfo: tuple[CpuInfo | None, ...] | None,
+    notes: list[Note],
+) -> dict[int, tuple[int, ...]]:
+    """The online threads of each online cpu's core: those with the same socket and core.
+
+    Threads of one core differ in the low bits of their APIC ids and in nothing else (Intel SDM volume 3, 9.9), so a
+    core whose members do not fill such a block is not one, and its cpus' siblings are left out.
+    """
+    cores: dict[tuple[int | None, int | None], list[int]] = {}
+    for cpu, row in rows.items():
+        cores.setdefault((row.socket, row.core), []).append(cpu)
+    found: dict[int, tuple[int, ...]] = {}
+    for (socket, core), members in cores.items():
+        apic_ids = [info.apic_id for cpu in members if cpuinfo and (info := cpuinfo[cpu]) and info.apic_id is not None]
+        threads = len(members)
+        if len(apic_ids) == threads and len({apic_id // _power_of_two(threads) for apic_id in apic_ids}) > 1:
+            notes.append(Note("sysctl cputopoinfo", f"core {core} of socket {socket} has cpus of different APIC cores"))
+            continue
+        group = tuple(cpu for cpu in members if cpu in online)
+        found.update(dict.fromkeys(group, group))
+    return found
+
+
+def _power_of_two(number: int) -> int:
+    return 1 << (number - 1).bit_length()
+
+
+def _devices(facts: XenFacts, devices: tuple[DeviceFacts, ...] | None) -> tuple[Device, ...] | None:
+    if devices is None:
+        return None
+    nodes = {device.address: device.node for device in facts.pci_devices or ()}
+    return tuple(
+        Device(device.address, nodes.get(device.address), device.class_code, device.vendor, device.device)
+        for device in devices
+    )

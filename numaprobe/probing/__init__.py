@@ -1,0 +1,1 @@
+"""One call from a source to the model."""

@@ -1,0 +1,105 @@
+"""Who holds the memory of a host: from the source to ``Domain`` values."""
+
+from __future__ import annotations
+
+from ..errors import FactError, SourceError, SourceUnavailable
+from ..normalise import domains as build_domains
+from ..sources.opening import hypercalls, opened
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..model.domains import Domain
+    from ..model.host import Host
+    from ..ports import Reader
+    from ..sources.opening import Path
+    from ..xen.calls import Hypercalls
+    from ..xen.facts import DomainFacts
+
+# Where recordings keep what xenstored said: JSON, names by number.
+NAMES = "xen/names.json"
+# Xen's debug key takes up to 100 ns a page without a pause, so under a second for a domain of this size.
+DEBUG_KEY_LIMIT = 32 << 30
+
+
+def ask(
+    host: Host,
+    *,
+    root: Path | None,
+    recording: Path | None,
+    processes: Sequence[int],
+    groups: Sequence[str],
+    each_vcpu: bool,
+    debug_key: bool,
+    debug_key_limit: int,
+) -> tuple[Domain, ...]:
+    """The domains of a host; see ``numaprobe.domains``."""
+    live = root is None and recording is None
+    if host.source == "linux" and debug_key:
+        raise ValueError("the debug key is Xen's: the host was probed with another source")
+    if host.source == "xen" and (processes or groups):
+        raise ValueError("processes and control groups are Linux's: the host was probed with another source")
+    with opened(root, recording) as reader:
+        if host.source == "linux":
+            from ..linux.guests.collect import collect
+
+            chosen = tuple(processes) if processes or groups else None
+            facts = collect(reader, processes=chosen, groups=groups, each_vcpu=each_vcpu)
+            return build_domains.from_guests(facts, host)
+        with hypercalls(reader, live=live, debug_key=debug_key) as port:
+            found, located = ask_xen(port, each_vcpu=each_vcpu, debug_key=debug_key, debug_key_limit=debug_key_limit)
+        return build_domains.from_domains(found, host, names_of(reader, found, live=live), located)
+
+
+def ask_xen(
+    port: Hypercalls, *, each_vcpu: bool = True, debug_key: bool = False, debug_key_limit: int = DEBUG_KEY_LIMIT
+) -> tuple[tuple[DomainFacts, ...], dict[int, dict[int, int]] | None]:
+    """What the hypervisor says of its domains, and pages by node of each if the debug key is pressed."""
+    from ..xen import calls, versions
+    from ..xen.domains.collect import Domains
+
+    version = calls.version(port)
+    sysctl, info, _ = versions.negotiate(port, version)
+    domctl, _ = versions.negotiate_domctl(port, version)
+    arm = version.capabilities is not None and "x86" not in version.capabilities
+    asked = Domains(sysctl, domctl, info, arm=arm)
+    if not debug_key:
+        return asked.collect(each_vcpu=each_vcpu), None
+    from ..xen.domains import debug_key as debugkey
+
+    before = {row.id: row.tot_pages * build_domains.PAGE for row in asked.rows()}
+    largest = max(before.values(), default=0)
+    if largest > debug_key_limit:
+        reason = f"not pressed: a domain has {largest >> 20} MiB, and {debug_key_limit >> 20} MiB is the limit"
+        raise SourceUnavailable(debugkey.WHERE, None, reason)
+    try:
+        located = debugkey.parse(debugkey.press(sysctl))
+    except SourceError as error:
+        raise SourceUnavailable(debugkey.WHERE, error.errno, error.reason) from error
+    found = asked.collect(each_vcpu=each_vcpu)
+    for row in found:
+        # There before the key was pressed and after it: it was there when Xen printed.
+        if row.id in before and row.id not in located:
+            raise FactError(debugkey.WHERE, f"domain {row.id}", "the answer is not whole")
+    return found, {number: here.pages for number, here in located.items()}
+
+
+def names_of(reader: Reader, found: Sequence[DomainFacts], *, live: bool) -> Mapping[int, str]:
+    """Names by domain: what xenstored says at once, or what a recording has of that."""
+    if live:
+        from ..sources.xenstore import names
+
+        return names([domain.id for domain in found])
+    content = reader.read((NAMES,))[0]
+    if not isinstance(content, bytes):
+        return {}
+    from json import loads
+
+    try:
+        told = loads(content)
+        return {int(number): str(name) for number, name in told.items()}
+    except (ValueError, AttributeError, RecursionError):
+        from ..errors import RecordingError
+
+        raise RecordingError(f"{NAMES} in the recording is damaged") from None

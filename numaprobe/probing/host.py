@@ -1,0 +1,56 @@
+"""``probe()``: one call from the source to the ``Host``."""
+
+from __future__ import annotations
+
+from ..linux import collect as linux
+from ..normalise.linux import from_linux
+from ..sources.architecture import machine
+from ..sources.opening import chosen, hypercalls, opened
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..model.host import Host
+    from ..ports import Reader
+    from ..sources.opening import Path
+
+
+def probe(
+    root: Path | None = None,
+    *,
+    recording: Path | None = None,
+    source: str = "auto",
+    available: bool = True,
+    devices: bool = False,
+    allowed: bool = False,
+) -> Host:
+    """The host: this one, or a recorded one.
+
+    ``root`` is a directory with a recorded ``sys/`` and ``proc/``; ``recording`` a file that ``record`` wrote, or a
+    tar archive of such a directory from another tool. ``source`` is ``linux`` (the kernel's own view), ``xen`` (the
+    hypervisor's) or ``auto``: the hypervisor's in a Xen control domain, else the kernel's.
+
+    ``available`` reads what available memory is computed from, which costs the kernel most on large machines;
+    ``devices`` adds PCI devices, ``allowed`` what this process may use (a view of Linux alone).
+
+    Raises ``SourceUnavailable`` (nothing there), ``SourceDenied`` (not privileged), ``InterfaceMismatch`` (an unknown
+    Xen), ``FactError`` (an answer that makes no sense), ``RecordingError`` (a bad recording) and ``ValueError`` (a bad
+    argument).
+    """
+    live = root is None and recording is None
+    with opened(root, recording) as reader:
+        if chosen(reader, source, live=live) == "xen":
+            return _xen(reader, live=live, devices=devices)
+        host = from_linux(linux.collect(reader, available=available, devices=devices, allowed=allowed))
+        return host._replace(machine=machine(reader, live=live))
+
+
+def _xen(reader: Reader, *, live: bool, devices: bool) -> Host:
+    from ..linux.devices import collect as collect_devices
+    from ..linux.source import Source
+    from ..normalise.xen import from_xen
+    from ..xen.collect import collect
+
+    found = collect_devices(Source(reader)) if devices else None
+    with hypercalls(reader, live=live) as port:
+        facts = collect(port, reader, [device.address for device in found or ()])
+    return from_xen(facts, found)

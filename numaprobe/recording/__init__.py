@@ -1,0 +1,1 @@
+"""Writing recordings: probing through ports that keep what they saw."""

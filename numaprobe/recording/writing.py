@@ -1,0 +1,189 @@
+"""Writing recordings: probing through a reader that keeps what it saw.
+
+There is no second list of files, so what is probed and what is recorded cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import os
+from errno import ENOENT, ENOTDIR
+
+from ..atomic_file import replacing
+from ..linux import collect as linux
+from ..sampling.linux import LinuxCells
+from ..sources.architecture import machine
+from ..sources.archive import MANIFEST, MANIFEST_SCHEMA
+from ..sources.opening import TRANSCRIPT, chosen, hypercalls, opened
+from ..version import VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import IO, Any
+
+    from ..ports import Reader
+    from ..sources.transcript import Recorder as TranscriptRecorder
+    from ..xen.calls import Hypercalls
+
+OSRELEASE = "proc/sys/kernel/osrelease"
+COMPRESSION = {".tar.gz": "gz", ".tgz": "gz", ".tar.xz": "xz", ".tar.bz2": "bz2", ".tar": ""}
+
+
+class Recorder:
+    """``Reader`` that passes on to another one and keeps what came back."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.files: dict[str, bytes] = {}
+        self.directories: set[str] = set()
+        self.errors: dict[str, int] = {}
+
+    def read(self, paths: Sequence[str], base: str = "") -> list[bytes | int]:
+        contents = self.reader.read(paths, base)
+        for path, content in zip(paths, contents, strict=True):
+            self._keep(f"{base}/{path}" if base else path, content)
+        return contents
+
+    def _keep(self, path: str, content: bytes | int) -> None:
+        if isinstance(content, bytes):
+            self.files[path] = content
+        elif content not in (ENOENT, ENOTDIR):
+            self.errors[path] = content
+
+    def listdir(self, path: str, prefix: str = "") -> list[str] | int:
+        names = self.reader.listdir(path, prefix)
+        if isinstance(names, int):
+            if names not in (ENOENT, ENOTDIR):
+                self.errors[path] = names
+        else:
+            self.directories.add(path)
+            self.directories.update(f"{path}/{name}" for name in names)
+        return names
+
+    def empty_directories(self) -> list[str]:
+        """Listed names below which nothing was read: without them a replayed listing would lack them."""
+        parents = set()
+        for path in self.files:
+            while (path := path.rpartition("/")[0]) and path not in parents:
+                parents.add(path)
+        return sorted(d for d in self.directories if d not in parents and d not in self.files)
+
+
+def record(
+    path: str | os.PathLike[str],
+    *,
+    root: str | os.PathLike[str] | None = None,
+    recording: str | os.PathLike[str] | None = None,
+    source: str = "auto",
+    allowed: bool = False,
+    domains: bool = False,
+    anonymous: bool = False,
+) -> None:
+    """Probe a host and write down what was read; see ``numaprobe.record``."""
+    if allowed and anonymous:
+        raise ValueError("what a process may use names its control groups: not in an anonymous recording")
+    name = os.fspath(path)
+    compression = next((kind for ending, kind in COMPRESSION.items() if name.endswith(ending)), None)
+    if compression is None:
+        raise ValueError(f"a recording's name ends in {', '.join(COMPRESSION)}, not {name!r}")
+    live = root is None and recording is None
+    with opened(root, recording) as reader:
+        recorder = Recorder(reader)
+        # Linux's view is kept under Xen too: it is another host, which a replay can be asked for.
+        asks_xen = chosen(recorder, source, live=live) == "xen"
+        facts = linux.collect(recorder, available=True, devices=True, allowed=allowed)
+        LinuxCells(recorder, None, live=False, timed=False).take_all()
+        if asks_xen:
+            from ..sampling.xen import XenCells
+            from ..sources.transcript import Recorder as TranscriptRecorder
+            from ..xen.collect import collect
+
+            with hypercalls(reader, live=live) as port:
+                calls = TranscriptRecorder(port)
+                xen_facts = collect(calls, recorder, [device.address for device in facts.devices or ()])
+                XenCells(calls, recorder, timed=False, facts=xen_facts).exact_free()
+                if domains:
+                    _add_domains(recorder, calls, port, live=live, anonymous=anonymous)
+            recorder.files[TRANSCRIPT] = calls.text().encode()
+        if domains:
+            from .domains import add_guests
+
+            add_guests(recorder, Recorder(reader), anonymous=anonymous)
+        release = recorder.read((OSRELEASE,))[0]
+        architecture = machine(reader, live=live)
+    kernel = release.decode("ascii", "replace").strip() if isinstance(release, bytes) else None
+    _write(name, compression, recorder, _manifest(recorder, kernel, live=live, architecture=architecture))
+
+
+def _add_domains(
+    recorder: Recorder, calls: TranscriptRecorder, port: Hypercalls, *, live: bool, anonymous: bool
+) -> None:
+    """Ask for the domains through the transcript, and keep their names beside it."""
+    import json
+
+    from ..probing.domains import NAMES, ask_xen, names_of
+    from .domains import Nameless
+
+    calls.port = Nameless(port) if anonymous else port
+    found, _ = ask_xen(calls)
+    names = names_of(recorder.reader, found, live=live)
+    if anonymous:
+        names = {number: f"domain-{number}" for number in names}
+    recorder.files[NAMES] = json.dumps({str(number): name for number, name in names.items()}).encode()
+
+
+def _manifest(recorder: Recorder, kernel: str | None, *, live: bool, architecture: str | None = None) -> dict[str, Any]:
+    from time import time
+
+    return {
+        "schema": MANIFEST_SCHEMA,
+        "tool": f"numaprobe {VERSION}",
+        # A tree recorded earlier is of another day, and of a machine that this process cannot ask.
+        "time": int(time()) if live else None,
+        "kernel": kernel,
+        "machine": architecture,
+        "files": len(recorder.files),
+        "errors": dict(sorted(recorder.errors.items())),
+    }
+
+
+def _write(name: str, compression: str, recorder: Recorder, manifest: dict[str, Any]) -> None:
+    import io
+    import json
+    import tarfile
+
+    moment = manifest["time"] or 0
+    text = json.dumps(manifest, indent=1).encode() + b"\n"
+    with (
+        replacing(name) as path,
+        open(path, "wb") as file,
+        _packed(file, compression, moment) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
+        for member_name, content in [(MANIFEST, text), *sorted(recorder.files.items())]:
+            member = tarfile.TarInfo(member_name)
+            member.size = len(content)
+            member.mtime = moment
+            tar.addfile(member, io.BytesIO(content))
+        for directory in recorder.empty_directories():
+            member = tarfile.TarInfo(directory)
+            member.type = tarfile.DIRTYPE
+            member.mode = 0o755
+            member.mtime = moment
+            tar.addfile(member)
+
+
+def _packed(file: IO[bytes], compression: str, moment: int) -> IO[bytes]:
+    """The compressed stream into a file; the same machine gives the same bytes, whenever and wherever it is written."""
+    import bz2
+    import gzip
+    import lzma
+
+    packed: Any = file
+    if compression == "gz":
+        packed = gzip.GzipFile("", "wb", fileobj=file, mtime=moment)
+    elif compression == "bz2":
+        packed = bz2.BZ2File(file, "wb")
+    elif compression == "xz":
+        packed = lzma.LZMAFile(file, "wb")  # noqa: SIM115 (the caller closes whichever it is)
+    return packed  # type: ignore[no-any-return]

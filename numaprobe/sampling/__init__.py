@@ -1,0 +1,1 @@
+"""Memory of every cell, many times a second."""

@@ -1,0 +1,139 @@
+"""What changed between two samples of one sampler."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from ..model.host import Note
+from .sample import CellSample, Counters, Sample
+
+# vmstat_text of Linux's mm/vmstat.c: what begins with nr_ or workingset_nodes is a level that rises and falls, but for
+# these, which count.
+COUNTING = frozenset(
+    (
+        "nr_vmscan_write",
+        "nr_vmscan_immediate_reclaim",
+        "nr_dirtied",
+        "nr_written",
+        "nr_throttled_written",
+        "nr_foll_pin_acquired",
+        "nr_foll_pin_released",
+    )
+)
+LEVELS = frozenset(("workingset_nodes",))
+
+# Counters have 64 bits. One that is smaller has passed their end if it then moved less than this; otherwise it began
+# anew: writing to vm.numa_stat clears them all, and a node that is made again starts at 0.
+WORD = 1 << 64
+MOST_CHANGE = 1 << 48
+
+
+class CellRates(namedtuple("CellRates", "id total free used counters vmstat")):
+    """Change of one cell between two samples.
+
+    ``total``, ``free`` and ``used`` are differences in bytes. ``counters`` are ``Counters`` per second, None if not
+    in both samples; ``vmstat`` are pairs of name and change per second, for a level that falls below 0. A counter
+    that began anew in between is None.
+    """
+
+    __slots__ = ()
+    id: int
+    total: int | None
+    free: int | None
+    used: int | None
+    counters: Counters | None
+    vmstat: tuple[tuple[str, float | None], ...] | None
+
+
+class Rates(namedtuple("Rates", "seconds cells notes")):
+    """Change between two samples that lie ``seconds`` apart by the monotonic clock.
+
+    ``cells`` are those that were there all the while; the others, and counters that began anew, are in ``notes``.
+    """
+
+    __slots__ = ()
+    seconds: float
+    cells: tuple[CellRates, ...]
+    notes: tuple[Note, ...]
+
+    def cell(self, cell_id: int) -> CellRates:
+        """The cell with this id. Raises ``KeyError`` if it was not there all the while."""
+        for cell in self.cells:
+            if cell.id == cell_id:
+                return cell
+        raise KeyError(f"no cell {cell_id} in both samples")
+
+
+def between(earlier: Sample, later: Sample) -> Rates:
+    """``later - earlier``. ``ValueError`` for two sources, a wrong order, and recordings, which have no time."""
+    if earlier.source != later.source:
+        raise ValueError(f"samples of two sources: {earlier.source} and {later.source}")
+    if earlier.monotonic < 0 or later.monotonic < 0:
+        raise ValueError("a sample of a recording has no time, so there is no rate")
+    seconds = (later.monotonic - earlier.monotonic) / 1e9
+    if seconds <= 0:
+        raise ValueError("the earlier sample is to be taken from the later one")
+    before = {cell.id: (cell, since) for cell, since in zip(earlier.cells, earlier.shape.since, strict=True)}
+    notes: list[Note] = []
+    cells = []
+    for cell, since in zip(later.cells, later.shape.since, strict=True):
+        old, old_since = before.pop(cell.id, (None, 0))
+        if old is None:
+            notes.append(Note(f"cell {cell.id}", "came in between"))
+        elif since != old_since:
+            notes.append(Note(f"cell {cell.id}", "went and came back in between"))
+        else:
+            cells.append(_cell(old, cell, seconds, notes))
+    notes += [Note(f"cell {cell_id}", "went in between") for cell_id in before]
+    return Rates(seconds, tuple(cells), tuple(notes))
+
+
+def _cell(old: CellSample, new: CellSample, seconds: float, notes: list[Note]) -> CellRates:
+    counters = vmstat = None
+    if old.counters is not None and new.counters is not None:
+        counters = Counters._make(
+            _rate(new.id, name, before, after, seconds, notes)
+            for name, before, after in zip(Counters._fields, old.counters, new.counters, strict=True)
+        )
+    if old.vmstat is not None and new.vmstat is not None:
+        known = dict(old.vmstat)
+        vmstat = tuple(
+            (name, _vmstat_rate(new.id, name, known[name], after, seconds, notes))
+            for name, after in new.vmstat
+            if name in known
+        )
+    return CellRates(
+        new.id,
+        _difference(old.total, new.total),
+        _difference(old.free, new.free),
+        _difference(old.used, new.used),
+        counters,
+        vmstat,
+    )
+
+
+def _difference(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else after - before
+
+
+def _vmstat_rate(
+    cell_id: int, name: str, before: int | None, after: int | None, seconds: float, notes: list[Note]
+) -> float | None:
+    if name in LEVELS or (name.startswith("nr_") and name not in COUNTING):
+        change = _difference(before, after)
+        return None if change is None else change / seconds
+    return _rate(cell_id, name, before, after, seconds, notes)
+
+
+def _rate(
+    cell_id: int, name: str, before: int | None, after: int | None, seconds: float, notes: list[Note]
+) -> float | None:
+    if before is None or after is None:
+        return None
+    change = after - before
+    if change < 0:
+        change += WORD
+        if change >= MOST_CHANGE:
+            notes.append(Note(f"cell {cell_id}", f"{name} began anew: {after} after {before}"))
+            return None
+    return change / seconds

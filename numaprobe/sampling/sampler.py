@@ -1,0 +1,125 @@
+"""``Sampler``: the memory of every cell, many times a second."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from ..sources.opening import chosen, hypercalls, opened
+from .sample import Sample
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+    from typing import Any, Protocol
+
+    from ..ports import Reader
+    from ..sources.opening import Path
+    from .sample import Shape
+
+    class Engine(Protocol):
+        """What samples one kind of source.
+
+        ``view`` is of one shape of the host: ``ask()`` and ``free()`` make a sample, or free memory by cell, at once,
+        and give a tuple instead where the host may have changed; ``settled`` and ``settled_free`` go on from there.
+        """
+
+        view: Any
+
+        def settled(self, view: Any, found: Any) -> Sample: ...
+        def settled_free(self, view: Any, found: Any) -> dict[int, int | None]: ...
+        def exact_free(self) -> dict[int, int | None]: ...
+        def detailed(self, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str]) -> Sample: ...
+        def close(self, close: Callable[[], None]) -> None: ...
+
+
+class Sampler:
+    """Reads the memory of every cell again and again, over files that stay open (Linux) or one hypercall (Xen).
+
+    ``root``, ``recording`` and ``source`` are as for ``probe``, and so are the errors raised. A context manager. One
+    sampler may be shared by threads, and used in a child that was forked, which opens files of its own; ``close``
+    may be called beside a running read. See ``docs/sampling.md`` for every figure's source and cost.
+    """
+
+    def __init__(self, root: Path | None = None, *, recording: Path | None = None, source: str = "auto") -> None:
+        live = root is None and recording is None
+        with ExitStack() as stack:
+            reader = stack.enter_context(opened(root, recording))
+            timed = recording is None
+            if chosen(reader, source, live=live) == "xen":
+                from .xen import XenCells
+
+                port = stack.enter_context(hypercalls(reader, live=live))
+                self._engine: Engine = XenCells(port, reader, timed=timed and live)
+            else:
+                self._engine = _linux(reader, live=live, timed=timed)
+            self._stack = stack.pop_all()
+
+    # Names that may only be given as keywords would cost a look-up each, a fiftieth of a sample.
+    def sample(
+        self,
+        huge_pages: bool = False,
+        available: bool = False,
+        counters: bool = False,
+        vmstat: Sequence[str] = (),
+    ) -> Sample:
+        """Total and free memory of every cell, and its huge pages of the default size: one ``meminfo`` a node.
+
+        The rest costs more, and much more on large machines: ``huge_pages`` of all sizes (three small files for each
+        size and node), ``available`` memory (``/proc/zoneinfo``), ``counters`` (``nodeN/numastat``) and the named
+        fields of ``nodeN/vmstat``, for which the kernel adds up every zone of every cpu. Under Xen only ``available``
+        exists. Raises ``SourceError`` or one of its kinds, ``FactError``, and ``ValueError`` once closed.
+        """
+        if huge_pages or available or counters or vmstat:
+            if isinstance(vmstat, str):
+                raise TypeError("vmstat is a sequence of names")
+            return self._engine.detailed(
+                huge_pages=huge_pages, available=available, counters=counters, vmstat=tuple(vmstat)
+            )
+        view = self._engine.view
+        found = view.ask()
+        if type(found) is Sample:
+            return found
+        return self._engine.settled(view, found)
+
+    def free(self, exact: bool = False) -> dict[int, int | None]:
+        """Free bytes by cell id, the cheapest way there is; None where a cell's source does not say.
+
+        On Linux sysinfo(2) for a single node and one read of ``/proc/buddyinfo`` for several, where they agree with
+        ``meminfo`` when the files are opened; ``exact`` takes ``meminfo`` in any case. Under Xen one numainfo. Raises
+        as ``sample``.
+        """
+        if exact:
+            return self._engine.exact_free()
+        view = self._engine.view
+        found = view.free()
+        if type(found) is dict:
+            return found
+        return self._engine.settled_free(view, found)
+
+    @property
+    def shape(self) -> Shape:
+        """Which cells and cpus there were when last looked at."""
+        shape: Shape = self._engine.view.origin.shape
+        return shape
+
+    def close(self) -> None:
+        """Close the source; harmless when done twice. Files held open go with the last read that is under way."""
+        self._engine.close(self._stack.close)
+
+    def __enter__(self) -> Sampler:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _linux(reader: Reader, *, live: bool, timed: bool) -> Engine:
+    from .._fast import Files
+    from ..sources.tree import Tree
+    from .linux import LinuxCells
+
+    files = reader if isinstance(reader, Files) else reader.files if isinstance(reader, Tree) else None
+    return LinuxCells(reader, files, live=live, timed=timed)

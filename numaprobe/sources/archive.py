@@ -1,0 +1,247 @@
+"""A recorded machine in a tar archive, held in memory: numaprobe's own, or another tool's tree of sys/ and proc/.
+
+Archives come from strangers. Nothing is written to disk, no path or link leads out of the archive, and counts and
+sizes are bounded while it is read, so that neither a bomb nor a loop can be one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from errno import EFBIG, EISDIR, ENOENT, ENOTDIR
+
+from ..errors import RecordingError
+from .symlinks import resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from tarfile import TarFile, TarInfo
+    from typing import IO, Any
+
+
+MANIFEST = "numaprobe.json"
+MANIFEST_SCHEMA = "numaprobe-recording/1"
+
+# A machine of 4096 cpus has some 200,000 files in a full copy of sys/devices/system, few of them above a page.
+MOST_MEMBERS = 1_000_000
+LARGEST_FILE = 64 << 20
+MOST_KEPT = 512 << 20
+MOST_UNPACKED = 4 << 30
+# PATH_MAX; and three times the depth of the deepest PCI device behind bridges.
+LONGEST_PATH = 4096
+DEEPEST_PATH = 64
+
+
+class Archive:
+    """``Reader`` over a tar archive, plain or compressed with gzip, bzip2 or xz.
+
+    ``manifest`` is the recording's own account of itself, None for an archive of another tool. Raises
+    ``RecordingError`` for what is no archive, is cut short, is too large, or holds no machine or several.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.name = os.fspath(path)
+        self._files: dict[str, bytes | int] = {}
+        self._links: dict[str, str] = {}
+        self._children: dict[str, set[str]] = {"": set()}
+        self._known: dict[str, str] = {}
+        self._kept = 0
+        self._load()
+        self._root = self._find_root()
+        self.manifest = self._manifest()
+        self._errors: dict[str, int] = self.manifest["errors"] if self.manifest else {}
+
+    def _load(self) -> None:
+        import lzma
+        import tarfile
+        import zlib
+
+        from .tar_headers import CheckedHeader, unpacked
+
+        try:
+            # Not blocking: a FIFO in place of a file is refused here instead of being waited for.
+            descriptor = os.open(self.name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise RecordingError(f"{self.name}: {error.strerror}") from None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise RecordingError(f"{self.name}: not a file")
+        with open(descriptor, "rb") as file:
+            try:
+                with unpacked(file) as stream:
+                    # A stream never seeks, so an archive cannot make the reader go round in circles.
+                    with tarfile.open(fileobj=stream, mode="r|", tarinfo=CheckedHeader) as tar:
+                        self._take_members(tar)
+                    self._take_the_rest(stream)
+            except (
+                tarfile.TarError,
+                EOFError,
+                zlib.error,
+                lzma.LZMAError,
+                ValueError,
+                OverflowError,
+                OSError,
+            ) as error:
+                raise RecordingError(f"{self.name}: not a tar archive, or a damaged one: {error}") from None
+
+    def _take_the_rest(self, stream: IO[bytes]) -> None:
+        """Read on to the end, where compression keeps its check sum."""
+        left = MOST_UNPACKED
+        while piece := stream.read(1 << 20):
+            left -= len(piece)
+            if left < 0:
+                raise RecordingError(f"{self.name}: too large to be the recording of a machine")
+
+    def _take_members(self, tar: TarFile) -> None:
+        members = unpacked = 0
+        for member in tar:
+            # tarfile would keep every one of them.
+            tar.members.clear()  # type: ignore[attr-defined]
+            members += 1
+            unpacked += member.size
+            if members > MOST_MEMBERS or unpacked > MOST_UNPACKED:
+                raise RecordingError(f"{self.name}: too large to be the recording of a machine")
+            self._take(tar, member)
+        if members == 0:
+            raise RecordingError(f"{self.name}: an empty archive")
+
+    def _take(self, tar: TarFile, member: TarInfo) -> None:
+        if len(member.name) > LONGEST_PATH or len(member.linkname) > LONGEST_PATH:
+            raise RecordingError(f"{self.name}: a path longer than any")
+        parts = [part for part in member.name.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            raise RecordingError(f"{self.name}: a path that leads out of the archive: {member.name!r}")
+        if len(parts) > DEEPEST_PATH or member.linkname.count("/") > DEEPEST_PATH:
+            raise RecordingError(f"{self.name}: a path deeper than any")
+        path = "/".join(parts)
+        if not path:
+            return
+        if member.isreg():
+            if member.size <= LARGEST_FILE:
+                self._keep(member.size)
+                self._files[path] = self._content(tar, member)
+            else:
+                self._files[path] = EFBIG
+        elif member.issym():
+            self._links[path] = member.linkname
+        elif member.islnk():
+            # A hard link names another member from the archive's own root, as an absolute link would.
+            self._links[path] = "//" + member.linkname
+        elif member.isdir():
+            self._children.setdefault(path, set())
+        else:
+            return
+        self._add_to_directory(path)
+
+    def _content(self, tar: TarFile, member: TarInfo) -> bytes:
+        stream = tar.extractfile(member)
+        content = b"" if stream is None else stream.read()
+        if len(content) != member.size:
+            raise RecordingError(f"{self.name}: cut short in {member.name!r}")
+        return content
+
+    def _keep(self, size: int) -> None:
+        self._kept += size
+        if self._kept > MOST_KEPT:
+            raise RecordingError(f"{self.name}: too large to be the recording of a machine")
+
+    def _add_to_directory(self, path: str) -> None:
+        while path:
+            directory, _, name = path.rpartition("/")
+            if directory not in self._children:
+                self._keep(len(directory))
+            names = self._children.setdefault(directory, set())
+            if name in names:
+                return
+            names.add(name)
+            path = directory
+
+    def _find_root(self) -> str:
+        """The shallowest directory that has the kernel's cpu or node directory below it."""
+        found: dict[str, None] = {}
+        for tail in ("sys/devices/system/node", "sys/devices/system/cpu", "sys/devices/system"):
+            for directory in self._children:
+                if directory == tail or directory.endswith("/" + tail):
+                    found[directory[: len(directory) - len(tail)].strip("/")] = None
+            if found:
+                break
+        if not found:
+            raise RecordingError(f"{self.name}: holds no sys/devices/system, so no machine")
+        depth = min(root.count("/") + bool(root) for root in found)
+        shallowest = [root for root in found if root.count("/") + bool(root) == depth]
+        if len(shallowest) > 1:
+            names = ", ".join(repr(root) for root in sorted(shallowest)[:4])
+            raise RecordingError(f"{self.name}: holds {len(shallowest)} machines: {names}")
+        return shallowest[0]
+
+    def _manifest(self) -> dict[str, Any] | None:
+        content = self.read((MANIFEST,))[0]
+        if isinstance(content, int):
+            return None
+        import json
+
+        try:
+            manifest = json.loads(content)
+            errors = manifest["errors"]
+            known = manifest["schema"] == MANIFEST_SCHEMA
+            # 4095 is Linux's MAX_ERRNO.
+            well_formed = type(manifest["files"]) is int and all(
+                isinstance(path, str) and type(errno) is int and 0 < errno < 4096 for path, errno in errors.items()
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise RecordingError(f"{self.name}: {MANIFEST} in it is damaged") from None
+        if not known:
+            raise RecordingError(f"{self.name}: a recording of the unknown form {str(manifest['schema'])[:40]!r}")
+        if not well_formed:
+            raise RecordingError(f"{self.name}: {MANIFEST} in it is damaged")
+        files = len(self._files) - 1
+        if files != manifest["files"]:
+            raise RecordingError(f"{self.name}: {MANIFEST} promises {manifest['files']} files, there are {files}")
+        return dict(manifest)
+
+    def _resolve(self, path: str) -> str | int:
+        return resolve(path, self._target_of, self._known)
+
+    def _inside(self, path: str) -> str:
+        return f"{self._root}/{path}" if self._root else path
+
+    def _target_of(self, path: str) -> str | None:
+        """A link's target. Links are the machine's: an absolute one begins at the machine's root."""
+        target = self._links.get(path)
+        if target is None or target.startswith("//"):
+            return target
+        return "/" + self._inside(target) if target.startswith("/") else target
+
+    def read(self, paths: Sequence[str], base: str = "") -> list[bytes | int]:
+        return [self._read(f"{base}/{path}" if base else path) for path in paths]
+
+    def _read(self, path: str) -> bytes | int:
+        found = self._resolve(self._inside(path))
+        if isinstance(found, int):
+            return found
+        content = self._files.get(found)
+        if content is not None:
+            return content
+        return self._errors.get(path, self._missing(found)) if path != MANIFEST else self._missing(found)
+
+    def _missing(self, path: str) -> int:
+        if path in self._children:
+            return EISDIR
+        while path:
+            path = path.rpartition("/")[0]
+            if path in self._files:
+                return ENOTDIR
+        return ENOENT
+
+    def listdir(self, path: str, prefix: str = "") -> list[str] | int:
+        found = self._resolve(self._inside(path))
+        if isinstance(found, int):
+            return found
+        names = self._children.get(found)
+        if names is None:
+            return ENOTDIR if found in self._files else self._errors.get(path, self._missing(found))
+        return sorted(name for name in names if name.startswith(prefix))
+
+    def close(self) -> None:
+        """Nothing is held open; here because every reader has it."""

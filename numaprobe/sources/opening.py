@@ -1,0 +1,110 @@
+"""Opening what is probed: the only place that opens live sources, and that decides which one a host is asked of."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+from ..errors import RecordingError, SourceDenied, SourceUnavailable
+from ..xen.detect import domain_kind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from typing import Protocol
+
+    from ..ports import Reader
+    from ..xen.calls import Hypercalls
+
+    class ClosableReader(Reader, Protocol):
+        """A reader that holds something open."""
+
+        def close(self) -> None: ...
+
+    Path = str | os.PathLike[str]
+
+SOURCES = ("auto", "linux", "xen")
+TRANSCRIPT = "xen/transcript.jsonl"
+PRIVCMD = "/dev/xen/privcmd"
+
+
+@contextmanager
+def opened(root: Path | None, recording: Path | None) -> Iterator[Reader]:
+    """The reader for a live host, a recorded tree or a recording.
+
+    Raises ``SourceUnavailable`` or ``SourceDenied`` for a root that cannot be opened, ``RecordingError`` for a bad
+    recording, ``ValueError`` for both at once.
+    """
+    reader = _open(root, recording)
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def _open(root: Path | None, recording: Path | None) -> ClosableReader:
+    if recording is not None:
+        if root is not None:
+            raise ValueError("either a root or a recording can be probed, not both")
+        from .archive import Archive
+
+        return Archive(recording)
+    try:
+        if root is None:
+            from .._fast import Files
+
+            return Files("/")
+        from .tree import Tree
+
+        return Tree(root)
+    except PermissionError as error:
+        raise SourceDenied(str(root), error.errno) from None
+    except OSError as error:
+        raise SourceUnavailable("/" if root is None else str(root), error.errno) from None
+
+
+def chosen(reader: Reader, source: str, *, live: bool) -> str:
+    """``linux`` or ``xen``: the hypervisor in its control domain, or as asked for.
+
+    A recording of a control domain without the hypervisor's answers has only the domain's own view to give. Raises
+    ``SourceUnavailable`` if Xen is asked for where it cannot answer, ``ValueError`` for another word.
+    """
+    if source not in SOURCES:
+        raise ValueError(f"a source is one of {', '.join(SOURCES)}, not {source!r}")
+    if source == "linux":
+        return source
+    kind = domain_kind(reader)
+    can_ask = kind == "control" and (live or not isinstance(reader.read((TRANSCRIPT,))[0], int))
+    if source == "xen" and not can_ask:
+        if kind == "control":
+            raise RecordingError("the recording has none of the hypervisor's answers")
+        reason = "a Xen guest cannot ask the hypervisor" if kind == "guest" else "not running under Xen"
+        raise SourceUnavailable("xen", None, reason)
+    return "xen" if can_ask else "linux"
+
+
+@contextmanager
+def hypercalls(reader: Reader, *, live: bool, debug_key: bool = False) -> Iterator[Hypercalls]:
+    """The port to the running hypervisor, or to the recorded one; ``debug_key`` lets the debug key ``u`` through.
+
+    Raises ``SourceDenied`` or ``SourceUnavailable`` if the device cannot be opened, ``RecordingError`` for a damaged
+    transcript.
+    """
+    if not live:
+        from .transcript import Transcript
+
+        content = reader.read((TRANSCRIPT,))[0]
+        if isinstance(content, int):
+            raise RecordingError("the recording has none of the hypervisor's answers")
+        yield Transcript(content.decode("utf-8", "replace"))
+        return
+    from .._fast import Privcmd
+
+    try:
+        device = Privcmd(debug_key=debug_key)
+    except PermissionError as error:
+        raise SourceDenied(PRIVCMD, error.errno, "only root may ask the hypervisor") from None
+    except OSError as error:
+        raise SourceUnavailable(error.filename or PRIVCMD, error.errno) from None
+    with device:
+        yield device

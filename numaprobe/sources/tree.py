@@ -1,0 +1,58 @@
+"""A recorded tree: a directory with ``sys/`` and ``proc/`` in it, read as a live root is, but never left."""
+
+from __future__ import annotations
+
+import os
+from errno import EINVAL, ENOSYS, EPERM
+
+from .._fast import Files
+from .symlinks import resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Tree:
+    """``Reader`` over a directory that somebody else made. Raises ``OSError`` if it cannot be opened.
+
+    The kernel keeps every look-up inside (openat2). Where it cannot (before Linux 5.6, or behind an old seccomp
+    filter) links are resolved here first; that is as safe as long as nobody changes the tree meanwhile.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self._files = Files(root, contained=True)
+        self._resolves = self._files.listdir("") in (ENOSYS, EPERM)
+        self._known: dict[str, str] = {}
+        if self._resolves:
+            self._files.close()
+            self._files = Files(root, regular=True)
+
+    @property
+    def files(self) -> Files | None:
+        """What can be held open below this tree; None where links are resolved here, and nothing can be."""
+        return None if self._resolves else self._files
+
+    def read(self, paths: Sequence[str], base: str = "") -> list[bytes | int]:
+        if not self._resolves:
+            return self._files.read(paths, base)
+        return [self._read_resolved(f"{base}/{path}") for path in paths]
+
+    def _read_resolved(self, path: str) -> bytes | int:
+        found = resolve(path, self._target_of, self._known)
+        if isinstance(found, int):
+            return found
+        return self._files.read((found,))[0] if found else EINVAL
+
+    def listdir(self, path: str, prefix: str = "") -> list[str] | int:
+        if not self._resolves:
+            return self._files.listdir(path, prefix)
+        found = resolve(path, self._target_of, self._known)
+        return found if isinstance(found, int) else self._files.listdir(found, prefix)
+
+    def _target_of(self, path: str) -> str | None:
+        target = self._files.readlink(path)
+        return target if isinstance(target, str) else None
+
+    def close(self) -> None:
+        self._files.close()

@@ -1,0 +1,1 @@
+"""Hypercalls about Xen's domains into ``DomainFacts``."""

@@ -1,0 +1,209 @@
+"""Every domain of a hypervisor: ``sysctl getdomaininfolist``, and domctl and memory_op for each.
+
+Domains come and go while they are asked about; one that Xen no longer knows by the end is left out.
+"""
+
+from __future__ import annotations
+
+from errno import EACCES, EINVAL, ENOBUFS, ENOSYS, EOPNOTSUPP, EPERM, ESRCH
+from struct import unpack_from
+
+from ...errors import FactError, SourceError
+from .. import abi
+from ..calls import issue
+from ..facts import DomainFacts, VcpuFacts, VnodeFacts
+from ..sysctl import bits
+from . import abi as domain_abi
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..calls import Hypercalls
+    from ..facts import PhysInfo
+    from ..sysctl import Sysctl
+
+# Rows in one call; the bytes that Xen does not write tell that it writes as many as is thought.
+_ROWS = 128
+_UNWRITTEN = b"\xee"
+_NOT_THERE = (ENOSYS, EOPNOTSUPP, EINVAL, EPERM, EACCES)
+
+
+class Domains:
+    """Asks about domains in the negotiated versions of sysctl and domctl. ``info`` is the machine's physinfo."""
+
+    def __init__(self, sysctl: Sysctl, domctl_version: int, info: PhysInfo, *, arm: bool = False) -> None:
+        self._sysctl = sysctl
+        self._calls: Hypercalls = sysctl.calls
+        self._version = domctl_version
+        self._info = info
+        self._layout = domain_abi.row_layout(domctl_version)
+        self._stride = self._layout.size_arm if arm else self._layout.size
+        self._without: set[tuple[int, int]] = set()
+
+    def collect(self, *, each_vcpu: bool = True) -> tuple[DomainFacts, ...]:
+        """Facts of every domain by number. ``each_vcpu`` asks two hypercalls for every vcpu.
+
+        Raises ``SourceError`` or one of its kinds where Xen refuses the list, ``FactError`` for one that makes no
+        sense; what else it lacks or withholds is None.
+        """
+        found = []
+        for row in self.rows():
+            vcpus = self._vcpus(row) if each_vcpu else None
+            vnodes = self._vnodes(row)
+            pages = self._node_pages(row)
+            try:
+                affinity = self._node_affinity(row.id)
+            except SourceError as error:
+                if error.errno == ESRCH:
+                    continue
+                raise
+            found.append(row._replace(vcpus=vcpus, vnodes=vnodes, node_pages=pages, node_affinity=affinity))
+        return tuple(found)
+
+    def rows(self) -> list[DomainFacts]:
+        """The list alone, page by page, in the order of the numbers."""
+        where = "sysctl getdomaininfolist"
+        rows: list[DomainFacts] = []
+        first = 0
+        while first < domain_abi.FIRST_RESERVED:
+            payload = domain_abi.LIST.pack(first, _ROWS, 0, 0)
+            op = abi.OPERATION_HEADER.pack(abi.SYSCTL_GETDOMAININFOLIST, self._sysctl.version) + payload
+            buffers = ((domain_abi.LIST_HANDLE_AT, _UNWRITTEN * (_ROWS * self._stride)),)
+            reply, (written,) = issue(
+                self._calls, abi.SYSCTL, abi.SYSCTL_GETDOMAININFOLIST, op.ljust(abi.SYSCTL_BYTES, b"\0"), buffers
+            )[1:]
+            count = domain_abi.LIST.unpack_from(reply, domain_abi.LIST_AT)[3]
+            if count > _ROWS or written[count * self._stride :].strip(_UNWRITTEN):
+                raise FactError(where, str(count), f"rows are not of {self._stride} bytes")
+            for position in range(count):
+                row = self._row(written, position * self._stride)
+                if row.id < first or row.id >= domain_abi.FIRST_RESERVED:
+                    raise FactError(where, str(row.id), f"domains out of order in rows of {self._stride} bytes")
+                rows.append(row)
+                first = row.id + 1
+            if count < _ROWS:
+                break
+        return rows
+
+    def _row(self, written: bytes, at: int) -> DomainFacts:
+        words = list(self._layout.row.unpack_from(written, at))
+        if not self._layout.outstanding:
+            words.insert(4, None)
+        if not self._layout.paged:
+            words.insert(6, None)
+        if words[8] == abi.ALL_ONES_32:
+            words[8] = None
+        return DomainFacts._make((*words, None, None, None, None))
+
+    def _ask(
+        self, command: int, domain: int, payload: bytes, buffers: tuple[tuple[int, bytes], ...] = ()
+    ) -> tuple[bytes, tuple[bytes, ...]]:
+        op = (domain_abi.HEADER.pack(command, self._version, domain) + payload).ljust(abi.DOMCTL_BYTES, b"\0")
+        return issue(self._calls, abi.DOMCTL, command, op, buffers)[1:]
+
+    def _node_affinity(self, domain: int) -> tuple[int, ...] | None:
+        """None before 4.3 and where it is withheld; ``SourceError`` with ESRCH for a domain that is gone."""
+        if self._version < domain_abi.NODE_AFFINITY_SINCE:
+            self._ask(abi.DOMCTL_GETDOMAININFO, domain, b"")
+            return None
+        # Xen 4.21 and later spoils a bitmap that is narrower than its own.
+        width = self._info.max_node_id + 1
+        buffers = ((domain_abi.NODE_AFFINITY_HANDLE_AT, bytes((width + 7) // 8)),)
+        try:
+            _, (bitmap,) = self._ask(abi.DOMCTL_GETNODEAFFINITY, domain, domain_abi.BITMAP.pack(0, width), buffers)
+        except SourceError as error:
+            if error.errno in _NOT_THERE:
+                return None
+            raise
+        return bits(bitmap, width)
+
+    def _vcpus(self, row: DomainFacts) -> tuple[VcpuFacts, ...]:
+        found = []
+        for vcpu in range(0 if row.max_vcpu_id is None else row.max_vcpu_id + 1):
+            payload = domain_abi.VCPU_INFO.pack(vcpu, False, False, False, 0, 0)
+            try:
+                reply, _ = self._ask(abi.DOMCTL_GETVCPUINFO, row.id, payload)
+                hard, soft = self._affinity(row.id, vcpu)
+            except SourceError as error:
+                # A number without a vcpu, or a domain that is gone, which is found out in the end.
+                if error.errno in (ESRCH, EINVAL):
+                    continue
+                if error.errno in (EPERM, EACCES):
+                    break
+                raise
+            _, online, blocked, running, _, cpu = domain_abi.VCPU_INFO.unpack_from(reply, domain_abi.PAYLOAD_AT)
+            found.append(VcpuFacts(vcpu, online, blocked, running, cpu, hard, soft))
+        return tuple(found)
+
+    def _affinity(self, domain: int, vcpu: int) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+        width = self._info.max_cpu_id + 1
+        bitmap = bytes((width + 7) // 8)
+        written = domain_abi.BITMAP.pack(0, width)
+        if self._version < domain_abi.SOFT_AFFINITY_SINCE:
+            payload = domain_abi.VCPU_AND_FLAGS.pack(vcpu, 0) + written
+            _, (hard,) = self._ask(abi.DOMCTL_GETVCPUAFFINITY, domain, payload, ((domain_abi.HARD_HANDLE_AT, bitmap),))
+            return bits(hard, width), None
+        payload = domain_abi.VCPU_AND_FLAGS.pack(vcpu, domain_abi.HARD_AND_SOFT) + written + written
+        buffers = ((domain_abi.HARD_HANDLE_AT, bitmap), (domain_abi.SOFT_HANDLE_AT, bitmap))
+        _, (hard, soft) = self._ask(abi.DOMCTL_GETVCPUAFFINITY, domain, payload, buffers)
+        return bits(hard, width), bits(soft, width)
+
+    def _node_pages(self, row: DomainFacts) -> dict[int, int] | None:
+        """Pages by node, where the hypervisor counts them (numa_op of XenServer and XCP-ng); None elsewhere.
+
+        The operation belongs to no interface version, so that what it answers is believed only if it is of the size
+        that was asked, complete, and sums up to the domain's pages.
+        """
+        key = (abi.DOMCTL, abi.DOMCTL_NUMA_OP)
+        if key in self._without:
+            return None
+        nodes = self._info.max_node_id + 1
+        payload = domain_abi.NUMA_OP.pack(domain_abi.NUMA_OP_GET_NODE_PAGES, nodes, 0)
+        buffers = ((domain_abi.NUMA_OP_HANDLE_AT, b"\xff" * (8 * nodes)),)
+        try:
+            _, (counts,) = self._ask(abi.DOMCTL_NUMA_OP, row.id, payload, buffers)
+        except SourceError as error:
+            if error.errno in _NOT_THERE:
+                self._without.add(key)
+            return None
+        pages = unpack_from(f"<{nodes}Q", counts)
+        told = {node: count for node, count in enumerate(pages) if count not in (0, abi.ALL_ONES_64)}
+        total = sum(told.values())
+        if total == row.tot_pages:
+            return told
+        # The domain's memory may have changed between the two questions.
+        again = next((other for other in self.rows() if other.id == row.id), None)
+        if again is None or not min(row.tot_pages, again.tot_pages) <= total <= max(row.tot_pages, again.tot_pages):
+            return None
+        return told
+
+    def _vnodes(self, row: DomainFacts) -> tuple[VnodeFacts, ...] | None:
+        key = (abi.MEMORY_OP, abi.MEMORY_GET_VNUMAINFO)
+        if key in self._without or self._version < domain_abi.SOFT_AFFINITY_SINCE or row.max_vcpu_id is None:
+            return None
+        vcpus = row.max_vcpu_id + 1
+        vnodes, ranges = domain_abi.MOST_VNODES, domain_abi.MOST_VMEMRANGES
+        op = domain_abi.VNUMA.pack(row.id, vnodes, vcpus, ranges, 0, 0, 0)
+        sizes = (4 * vnodes * vnodes, 4 * vcpus, domain_abi.VMEMRANGE.size * ranges)
+        buffers = tuple([(at, bytes(size)) for at, size in zip(domain_abi.VNUMA_HANDLES_AT, sizes, strict=True)])
+        try:
+            _, reply, outs = issue(self._calls, abi.MEMORY_OP, abi.MEMORY_GET_VNUMAINFO, op, buffers)
+        except SourceError as error:
+            # EOPNOTSUPP is a domain without virtual nodes, ENOSYS a Xen without the operation.
+            if error.errno == ENOSYS:
+                self._without.add(key)
+            if error.errno in (ENOBUFS, ESRCH, *_NOT_THERE):
+                return None
+            raise
+        _, vnodes, placed, ranges, *_ = domain_abi.VNUMA.unpack(reply)
+        if vnodes > domain_abi.MOST_VNODES or placed > vcpus or ranges > domain_abi.MOST_VMEMRANGES:
+            raise FactError("memory_op get_vnumainfo", str(vnodes), "more than there was room for")
+        node_of = unpack_from(f"<{placed}I", outs[1])
+        size = dict.fromkeys(range(vnodes), 0)
+        for start, end, _, node in domain_abi.VMEMRANGE.iter_unpack(outs[2][: ranges * domain_abi.VMEMRANGE.size]):
+            size[node] = size.get(node, 0) + end - start
+        return tuple(
+            [
+                VnodeFacts(node, size[node], tuple([vcpu for vcpu, at in enumerate(node_of) if at == node]))
+                for node in sorted(size)
+            ]
+        )
