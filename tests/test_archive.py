@@ -13,8 +13,8 @@ from trees import NODE, Link, Machine, Shelf, meminfo, pack
 
 import numaprobe
 from numaprobe.linux import collect as linux
-from numaprobe.recording.writing import Recorder
 from numaprobe.sources.archive import MANIFEST, Archive
+from numaprobe.sources.recorder import Recorder
 
 pytestmark = pytest.mark.usefixtures("nothing_written")
 

@@ -17,8 +17,8 @@ from test_domains_linux import QEMU, group, machine, process
 from trees import Machine
 
 import numaprobe
-from numaprobe.linux.facts import CommandLine, GuestNode
 from numaprobe.linux.guests import command_line
+from numaprobe.linux.guests.facts import CommandLine, GuestNode
 from numaprobe.model.domains import Domain
 from numaprobe.probing.domains import NAMES, ask_xen
 from numaprobe.sources.transcript import Recorder

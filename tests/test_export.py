@@ -14,7 +14,7 @@ from hosts import GIB, MIB, made
 
 import numaprobe
 from numaprobe import Access, Cell, Cpu, Host, HugePages, Hypervisor, Memory, SideCache, export
-from numaprobe.sources.architecture import of_cpuinfo
+from numaprobe.linux.cpuinfo import of_cpuinfo
 
 
 def cell(number: int, cpus: tuple[int, ...] | None, **known: object) -> Cell:

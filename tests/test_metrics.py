@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numaprobe import Affinity, Domain, HugePages, Hypervisor, export
 from numaprobe.metrics import BY_NAME, METRICS
 from numaprobe.metrics.rows import counter_rows, domain_rows, host_rows, huge_page_rows, memory_rows
-from numaprobe.sampling.sample import Counters
+from numaprobe.sampling.values import Counters
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "numaprobe" / "contrib" / "data"

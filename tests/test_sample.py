@@ -25,7 +25,8 @@ from numaprobe.errors import NumaprobeError, SourceError
 from numaprobe.model.host import HugePages, Note
 from numaprobe.sampling.linux import LinuxCells
 from numaprobe.sampling.linux_files import Details
-from numaprobe.sampling.sample import CellSample, Counters, Origin, Sample, Shape, made
+from numaprobe.sampling.sample import Origin, Sample, made
+from numaprobe.sampling.values import CellSample, Counters, Shape
 from numaprobe.sampling.xen import XenCells
 from numaprobe.sources.transcript import Recorder, Transcript
 

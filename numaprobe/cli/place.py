@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import DoesNotFit, Request, place_all, probe
-from ..model.documents import SCHEMA
+from ..model.host import SCHEMA
 from .sizes import parse
 
 TYPE_CHECKING = False

@@ -8,7 +8,7 @@ import time
 
 from .. import Cell, Host, Memory, Sampler
 from ..model.documents import free_document
-from . import free
+from . import memory_table
 from .layout import size
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from .. import Sample
-    from ..sampling.sample import CellSample
+    from ..sampling.values import CellSample
 
 # To the first column of the first line; clear to the end of the line, and of the screen (ECMA-48 CUP, EL, ED).
 HOME, CLEAR_LINE, CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -51,7 +51,7 @@ def _memory_of_cells(options: argparse.Namespace, out: TextIO) -> None:
             _documents(samples, options.cell, out)
         elif _can_be_rewritten(out):
             for sample in samples:
-                rows = free.lines(host_of(sample), options.cell)
+                rows = memory_table.lines(host_of(sample), options.cell)
                 _draw([f"{sample.source} · {_moment(sample)}", "", *rows], out)
         else:
             _lines(samples, options.cell, out)
@@ -146,6 +146,6 @@ def _lines(samples: Iterator[Sample], only: int | None, out: TextIO) -> None:
     for sample in samples:
         for cell in host_of(sample).cells:
             if only in (None, cell.id):
-                figures = "  ".join(f"{name} {size(getattr(cell.memory, name))}" for name in free.FIGURES)
+                figures = "  ".join(f"{name} {size(getattr(cell.memory, name))}" for name in memory_table.FIGURES)
                 out.write(f"{_moment(sample)}  cell {cell.id}  {figures}\n")
         out.flush()

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..metrics import Rows
-    from ..sampling.sample import Sample, Shape
+    from ..sampling.sample import Sample
+    from ..sampling.values import Shape
     from .refresher import Answer, Key, Path
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..metrics import Rows
-    from ..sampling.sample import Shape
+    from ..sampling.values import Shape
 
     Path = str | os.PathLike[str]
     Key = tuple[tuple[int, ...], tuple[int, ...] | None]

@@ -2,65 +2,15 @@
 
 from __future__ import annotations
 
+from .host import SCHEMA, id_list, memory_document
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
     from .domains import CellUse, Domain
-    from .host import Cell, Host, HugePages, Memory
-
-SCHEMA = "numaprobe/1"
-
-
-def host_document(host: Host) -> dict[str, Any]:
-    """The document of ``numaprobe show --json`` and ``numaprobe export json`` (``schemas/show.json``)."""
-    return {
-        "schema": SCHEMA,
-        "source": host.source,
-        "hypervisor": None if host.hypervisor is None else host.hypervisor._asdict(),
-        "machine": host.machine,
-        "cells": [_cell(host, cell) for cell in host.cells],
-        "cpus": [{**cpu._asdict(), "siblings": _list(cpu.siblings)} for cpu in host.cpus],
-        "possible_cells": _list(host.possible_cells),
-        "possible_cpus": _list(host.possible_cpus),
-        "devices": None if host.devices is None else [device._asdict() for device in host.devices],
-        "allowed": None
-        if host.allowed is None
-        else {
-            "cpus": _list(host.allowed.cpus),
-            "cells": _list(host.allowed.cells),
-            "quota": host.allowed.quota,
-            "where": list(host.allowed.where),
-        },
-        "notes": [note._asdict() for note in host.notes],
-    }
-
-
-def _list(ids: tuple[int, ...] | None) -> list[int] | None:
-    return None if ids is None else list(ids)
-
-
-def _cell(host: Host, cell: Cell) -> dict[str, Any]:
-    return {
-        "id": cell.id,
-        "cpus": _list(cell.cpus),
-        "memory": _memory(host, cell.memory),
-        "huge_pages": [pages._asdict() for pages in cell.huge_pages],
-        "distances": None if cell.distances is None else {str(other): cost for other, cost in cell.distances},
-        "accesses": [{**access._asdict(), "initiators": list(access.initiators)} for access in cell.accesses],
-        "side_caches": [cache._asdict() for cache in cell.side_caches],
-        "tier": cell.tier,
-        "kind": cell.kind,
-    }
-
-
-def _memory(host: Host, memory: Memory) -> dict[str, Any]:
-    """Span and the part below 4 GiB are figures of a hypervisor; a Linux host has neither, known or unknown."""
-    document = memory._asdict()
-    if host.hypervisor is None:
-        del document["span"], document["free_below_4g"]
-    return document
+    from .host import Cell, Host, HugePages
 
 
 def free_document(host: Host, time: float | None, only: int | None = None) -> dict[str, Any]:
@@ -77,7 +27,7 @@ def free_document(host: Host, time: float | None, only: int | None = None) -> di
         "cells": [
             {
                 "id": cell.id,
-                "memory": {**_memory(host, cell.memory), "allocated": cell.memory.allocated},
+                "memory": {**memory_document(host, cell.memory), "allocated": cell.memory.allocated},
                 "huge_pages": [pages._asdict() for pages in cell.huge_pages],
             }
             for cell in cells
@@ -122,12 +72,12 @@ def _domain(domain: Domain) -> dict[str, Any]:
         **domain._asdict(),
         "each_vcpu": None
         if domain.each_vcpu is None
-        else [{**v._asdict(), "cpus": _list(v.cpus), "soft_cpus": _list(v.soft_cpus)} for v in domain.each_vcpu],
+        else [{**v._asdict(), "cpus": id_list(v.cpus), "soft_cpus": id_list(v.soft_cpus)} for v in domain.each_vcpu],
         "cells": None if domain.cells is None else {str(cell): size for cell, size in domain.cells},
-        "affinity": {"cpus": _list(domain.affinity.cpus), "cells": _list(domain.affinity.cells)},
+        "affinity": {"cpus": id_list(domain.affinity.cpus), "cells": id_list(domain.affinity.cells)},
         "guest_cells": None
         if domain.guest_cells is None
-        else [{**c._asdict(), "vcpus": _list(c.vcpus), "cells": _list(c.cells)} for c in domain.guest_cells],
+        else [{**c._asdict(), "vcpus": id_list(c.vcpus), "cells": id_list(c.cells)} for c in domain.guest_cells],
     }
 
 

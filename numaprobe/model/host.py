@@ -238,7 +238,6 @@ class Host(
 
     def to_dict(self) -> dict[str, Any]:
         """The host as the JSON document ``numaprobe/1``: built-in types only."""
-        from .documents import host_document
 
         return host_document(self)
 
@@ -248,3 +247,56 @@ def _position(values: tuple[Cell, ...] | tuple[Cpu, ...], wanted: int, what: str
     if position == len(values) or values[position].id != wanted:
         raise KeyError(f"no {what} {wanted}")
     return position
+
+
+SCHEMA = "numaprobe/1"
+
+
+def host_document(host: Host) -> dict[str, Any]:
+    """The document of ``numaprobe show --json`` and ``numaprobe export json`` (``schemas/show.json``)."""
+    return {
+        "schema": SCHEMA,
+        "source": host.source,
+        "hypervisor": None if host.hypervisor is None else host.hypervisor._asdict(),
+        "machine": host.machine,
+        "cells": [_cell(host, cell) for cell in host.cells],
+        "cpus": [{**cpu._asdict(), "siblings": id_list(cpu.siblings)} for cpu in host.cpus],
+        "possible_cells": id_list(host.possible_cells),
+        "possible_cpus": id_list(host.possible_cpus),
+        "devices": None if host.devices is None else [device._asdict() for device in host.devices],
+        "allowed": None
+        if host.allowed is None
+        else {
+            "cpus": id_list(host.allowed.cpus),
+            "cells": id_list(host.allowed.cells),
+            "quota": host.allowed.quota,
+            "where": list(host.allowed.where),
+        },
+        "notes": [note._asdict() for note in host.notes],
+    }
+
+
+def id_list(ids: tuple[int, ...] | None) -> list[int] | None:
+    return None if ids is None else list(ids)
+
+
+def _cell(host: Host, cell: Cell) -> dict[str, Any]:
+    return {
+        "id": cell.id,
+        "cpus": id_list(cell.cpus),
+        "memory": memory_document(host, cell.memory),
+        "huge_pages": [pages._asdict() for pages in cell.huge_pages],
+        "distances": None if cell.distances is None else {str(other): cost for other, cost in cell.distances},
+        "accesses": [{**access._asdict(), "initiators": list(access.initiators)} for access in cell.accesses],
+        "side_caches": [cache._asdict() for cache in cell.side_caches],
+        "tier": cell.tier,
+        "kind": cell.kind,
+    }
+
+
+def memory_document(host: Host, memory: Memory) -> dict[str, Any]:
+    """Span and the part below 4 GiB are figures of a hypervisor; a Linux host has neither, known or unknown."""
+    document = memory._asdict()
+    if host.hypervisor is None:
+        del document["span"], document["free_below_4g"]
+    return document

@@ -8,9 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..linux.facts import CommandLine, GuestFacts, ThreadFacts
+    from ..linux.guests.facts import CommandLine, GuestFacts, ThreadFacts
     from ..model.host import Cell, Host
-    from ..xen.facts import DomainFacts
+    from ..xen.domains.facts import DomainFacts
 
 # Xen counts pages of this size on every architecture that it runs on (XEN_PAGE_SIZE of its public headers).
 PAGE = 4096

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from .search import deal
+from .candidates import deal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .candidates import Field
     from .capacity import Core, Room, Stock
     from .request import Request
-    from .search import Field
 
 
 class Part(namedtuple("Part", "cell vcpus memory cpus")):

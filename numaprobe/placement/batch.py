@@ -6,9 +6,12 @@ from collections import namedtuple
 
 from ..errors import DoesNotFit
 from .allocate import split, take
+from .candidates import Field
+from .outcome import Outcome
 from .plan import Plan
+from .ranking import mean_cost
 from .reasons import miss
-from .search import Field, best, mean_cost
+from .search import best
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,22 +35,6 @@ class Batch(namedtuple("Batch", "plans missed optimal")):
     plans: tuple[Plan | None, ...]
     missed: tuple[tuple[int, tuple[str, ...]], ...]
     optimal: bool
-
-
-class Outcome:
-    """One way to place a batch: positions of cells per guest, None for one that is left out."""
-
-    __slots__ = ("cost", "order", "sets")
-
-    def __init__(self, order: list[int], sets: dict[int, tuple[int, ...] | None], cost: float) -> None:
-        self.order = order
-        self.sets = sets
-        self.cost = cost
-
-    @property
-    def rank(self) -> tuple[int, float]:
-        """Smaller is better: guests left out, then the sum of mean distances, as for every set of cells."""
-        return sum(chosen is None for chosen in self.sets.values()), self.cost
 
 
 def solve(
@@ -197,7 +184,7 @@ def _sizes(stock: Stock, requests: Sequence[Request]) -> list[tuple[float, float
 def _explained(
     stock: Stock, requests: Sequence[Request], outcome: Outcome, partial: bool, proven: bool, most_rejected: int
 ) -> Batch:
-    from . import explained
+    from .planning import explained
 
     plans: list[Plan | None] = [None] * len(requests)
     missed = []

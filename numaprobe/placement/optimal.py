@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from .batch import Outcome
-from .search import Field, deal, mean_cost
+from .candidates import Field, deal
+from .outcome import Outcome
+from .ranking import mean_cost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from ..model.documents import SCHEMA
+from ..model.host import SCHEMA
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from itertools import islice
 from ..errors import DoesNotFit
 from ..wording import cells, count, size
 from .plan import Rejected
-from .search import EXACT, mean_cost, ranker, smaller_sets
+from .ranking import EXACT, mean_cost, ranker, smaller_sets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .allocate import Part
-    from .search import Field
+    from .candidates import Field
 
 
 def lacks(field: Field, chosen: Sequence[int]) -> str | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..ports import Reader
     from ..sources.opening import Path
     from ..xen.calls import Hypercalls
-    from ..xen.facts import DomainFacts
+    from ..xen.domains.facts import DomainFacts
 
 # Where recordings keep what xenstored said: JSON, names by number.
 NAMES = "xen/names.json"

@@ -18,9 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..linux.facts import CommandLine
+    from ..linux.guests.facts import CommandLine
+    from ..sources.recorder import Recorder
     from ..xen.calls import Hypercalls
-    from .writing import Recorder
 
 MOUNTINFO = "proc/self/mountinfo"
 HUGE_PAGES = "sys/kernel/mm/hugepages"

@@ -6,7 +6,6 @@ There is no second list of files, so what is probed and what is recorded cannot 
 from __future__ import annotations
 
 import os
-from errno import ENOENT, ENOTDIR
 
 from ..atomic_file import replacing
 from ..linux import collect as linux
@@ -14,59 +13,18 @@ from ..sampling.linux import LinuxCells
 from ..sources.architecture import machine
 from ..sources.archive import MANIFEST, MANIFEST_SCHEMA
 from ..sources.opening import TRANSCRIPT, chosen, hypercalls, opened
+from ..sources.recorder import Recorder
 from ..version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import IO, Any
 
-    from ..ports import Reader
     from ..sources.transcript import Recorder as TranscriptRecorder
     from ..xen.calls import Hypercalls
 
 OSRELEASE = "proc/sys/kernel/osrelease"
 COMPRESSION = {".tar.gz": "gz", ".tgz": "gz", ".tar.xz": "xz", ".tar.bz2": "bz2", ".tar": ""}
-
-
-class Recorder:
-    """``Reader`` that passes on to another one and keeps what came back."""
-
-    def __init__(self, reader: Reader) -> None:
-        self.reader = reader
-        self.files: dict[str, bytes] = {}
-        self.directories: set[str] = set()
-        self.errors: dict[str, int] = {}
-
-    def read(self, paths: Sequence[str], base: str = "") -> list[bytes | int]:
-        contents = self.reader.read(paths, base)
-        for path, content in zip(paths, contents, strict=True):
-            self._keep(f"{base}/{path}" if base else path, content)
-        return contents
-
-    def _keep(self, path: str, content: bytes | int) -> None:
-        if isinstance(content, bytes):
-            self.files[path] = content
-        elif content not in (ENOENT, ENOTDIR):
-            self.errors[path] = content
-
-    def listdir(self, path: str, prefix: str = "") -> list[str] | int:
-        names = self.reader.listdir(path, prefix)
-        if isinstance(names, int):
-            if names not in (ENOENT, ENOTDIR):
-                self.errors[path] = names
-        else:
-            self.directories.add(path)
-            self.directories.update(f"{path}/{name}" for name in names)
-        return names
-
-    def empty_directories(self) -> list[str]:
-        """Listed names below which nothing was read: without them a replayed listing would lack them."""
-        parents = set()
-        for path in self.files:
-            while (path := path.rpartition("/")[0]) and path not in parents:
-                parents.add(path)
-        return sorted(d for d in self.directories if d not in parents and d not in self.files)
 
 
 def record(

@@ -18,7 +18,8 @@ from ..linux import text
 from ..linux.nodes import HUGE_PAGES, huge_page_sizes, node_ids
 from ..linux.source import CPU, NODE, Source
 from .linux_files import Contents, Details, deduced_page_size, default_huge_page_size
-from .sample import Closed, Origin, Sample, Shape
+from .sample import Closed, Origin, Sample
+from .values import Shape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

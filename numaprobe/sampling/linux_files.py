@@ -12,8 +12,9 @@ from ..linux.facts import ZoneFacts
 from ..linux.nodes import COUNTS, HUGE_PAGES, huge_page_facts, huge_page_sizes, meminfo
 from ..linux.source import NODE, Source
 from ..model.host import HugePages
-from ..normalise.linux import available_memory, page_kb
-from .sample import Counters, Sample, made
+from ..normalise.available import available_memory, page_kb
+from .sample import Sample, made
+from .values import Counters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from .._fast import Files, Kept
     from ..ports import Reader
-    from .sample import Shape
+    from .values import Shape
 
 ZONEINFO = "proc/zoneinfo"
 NUMASTAT = (b"numa_hit", b"numa_miss", b"numa_foreign", b"interleave_hit", b"local_node", b"other_node")

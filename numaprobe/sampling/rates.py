@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import namedtuple
 
 from ..model.host import Note
-from .sample import CellSample, Counters, Sample
+from .sample import Sample
+from .values import CellSample, Counters
 
 # vmstat_text of Linux's mm/vmstat.c: what begins with nr_ or workingset_nodes is a level that rises and falls, but for
 # these, which count.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..ports import Reader
     from ..sources.opening import Path
-    from .sample import Shape
+    from .values import Shape
 
     class Engine(Protocol):
         """What samples one kind of source.

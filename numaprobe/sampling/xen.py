@@ -18,7 +18,8 @@ from ..xen import abi
 from ..xen.calls import issue, source_error
 from ..xen.collect import collect
 from ..xen.sysctl import Sysctl
-from .sample import CellSample, Closed, Origin, Sample, Shape, made
+from .sample import Closed, Origin, Sample, made
+from .values import CellSample, Shape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from ..linux.cpuinfo import of_cpuinfo
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..ports import Reader
@@ -27,39 +29,3 @@ def machine(reader: Reader, *, live: bool) -> str | None:
         if isinstance(told, str):
             return told
     return None if isinstance(cpuinfo, int) else of_cpuinfo(cpuinfo.decode("ascii", "replace"))
-
-
-def of_cpuinfo(text: str) -> str | None:
-    """The architecture whose kernel writes a ``/proc/cpuinfo`` like this; None for what more than one writes.
-
-    That of ppc64le does not differ from ppc64's in form; only processors before POWER7 tell, which had no such kernel.
-    """
-    fields: dict[str, str] = {}
-    for line in text[:65536].splitlines():
-        name, colon, value = line.partition(":")
-        if colon:
-            fields.setdefault(name.strip().lower(), value.strip())
-    words = fields.get("flags", "").split()
-    if words and "vendor_id" in fields:
-        # The two bugs are listed by 32-bit kernels alone (arch/x86/kernel/cpu/proc.c).
-        narrow = "fdiv_bug" in fields or "lm" not in words
-        return "i686" if narrow else "x86_64"
-    if "cpu implementer" in fields:
-        # 32-bit kernels call these half, thumb, neon.
-        if "asimd" in fields.get("features", "").split():
-            return "aarch64"
-        return "armv7l" if fields.get("cpu architecture") == "7" else None
-    if fields.get("vendor_id") == "IBM/S390":
-        # Seen in recordings of newer kernels only; older ones may be of 31 bits.
-        return "s390x" if "facilities" in fields else None
-    if fields.get("arch", fields.get("family")) == "IA-64":
-        return "ia64"
-    if fields.get("cpu") == "Alpha":
-        return "alpha"
-    if fields.get("isa", "").startswith(("rv64", "rv32")):
-        return f"riscv{fields['isa'][2:4]}"
-    if "loongarch64" in fields.get("isa", ""):
-        return "loongarch64"
-    if fields.get("cpu", "").startswith(("POWER4", "POWER5", "POWER6", "PPC970", "Cell")):
-        return "ppc64"
-    return None

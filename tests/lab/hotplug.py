@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numaprobe
-from numaprobe.sampling.sample import Sample, Shape
+from numaprobe.sampling.sample import Sample
+from numaprobe.sampling.values import Shape
 
 from .hotplug_changes import COUNTER, HUGE_PAGES, LOG, MIB, State, interrupted, say, write_pages
 

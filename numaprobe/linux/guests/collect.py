@@ -13,9 +13,9 @@ from collections import namedtuple
 from ...errors import FactError
 from .. import text
 from ..cgroups import Groups, mounts
-from ..facts import GuestFacts
 from ..source import Source
 from . import command_line, numa_maps, threads
+from .facts import GuestFacts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ...ports import Reader
     from ..cgroups import Held
-    from ..facts import CommandLine
+    from .facts import CommandLine
 
 # Where a mapped file is memory: everything below such a mount.
 MEMORY_FILE_SYSTEMS = ("tmpfs", "hugetlbfs", "devtmpfs")

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from ...errors import FactError
 from .. import text
-from ..facts import CommandLine, GuestNode
+from .facts import CommandLine, GuestNode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections import namedtuple
 
 from ...errors import FactError
 from .. import text
-from ..facts import ThreadFacts
+from .facts import ThreadFacts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from struct import unpack_from
 from ...errors import FactError, SourceError
 from .. import abi
 from ..calls import issue
-from ..facts import DomainFacts, VcpuFacts, VnodeFacts
 from ..sysctl import bits
 from . import abi as domain_abi
+from .facts import DomainFacts, VcpuFacts, VnodeFacts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

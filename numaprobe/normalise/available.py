@@ -1,0 +1,51 @@
+"""Available memory of one node: the kernel's formula for the whole machine, on the node's own counters."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..linux.facts import MeminfoFacts, ZoneFacts
+
+
+def available_memory(info: MeminfoFacts, zones: list[ZoneFacts]) -> int | None:
+    """Memory that could be had without swapping: si_mem_available of Linux's mm/show_mem.c on one node's counters.
+
+    Free pages, less what every zone keeps back, plus the file pages and reclaimable slab less the part that the
+    system needs to keep working (half of each, at most the low watermarks). None if a counter is missing.
+    """
+    total, free = info.total_kb, info.free_kb
+    active, inactive, reclaimable = info.active_file_kb, info.inactive_file_kb, info.reclaimable_kb
+    if total == 0:
+        return 0
+    if total is None or free is None or active is None or inactive is None or reclaimable is None:
+        return None
+    managed = low = reserve = 0
+    for zone in zones:
+        if zone.managed_pages is None or zone.low_pages is None or zone.high_pages is None:
+            continue
+        managed += zone.managed_pages
+        low += zone.low_pages
+        # calculate_totalreserve_pages of mm/page_alloc.c: what is kept from lower allocations, and the high mark.
+        reserve += min(zone.managed_pages, zone.high_pages + max(zone.protection_pages, default=0))
+    size_kb = page_kb(total, managed)
+    if size_kb is None:
+        return None
+    low *= size_kb
+    cache = active + inactive
+    available_kb = free - reserve * size_kb
+    available_kb += cache - min(cache // 2, low)
+    available_kb += reclaimable - min(reclaimable // 2, low)
+    return max(0, available_kb) << 10
+
+
+def page_kb(total_kb: int, managed_pages: int) -> int | None:
+    """Size of a base page in kB, from MemTotal being the sum of the zones' managed pages.
+
+    The figures are read at two moments, so the nearest power of two is taken, and None if none is near.
+    """
+    if managed_pages <= 0:
+        return None
+    for size_kb in (4, 8, 16, 32, 64, 128, 256):
+        if abs(managed_pages * size_kb - total_kb) * 4 <= total_kb:
+            return size_kb
+    return None

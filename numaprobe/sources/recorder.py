@@ -1,0 +1,51 @@
+"""A reader that keeps what it was asked and what came back, for a recording."""
+
+from __future__ import annotations
+
+from errno import ENOENT, ENOTDIR
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..ports import Reader
+
+
+class Recorder:
+    """``Reader`` that passes on to another one and keeps what came back."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.files: dict[str, bytes] = {}
+        self.directories: set[str] = set()
+        self.errors: dict[str, int] = {}
+
+    def read(self, paths: Sequence[str], base: str = "") -> list[bytes | int]:
+        contents = self.reader.read(paths, base)
+        for path, content in zip(paths, contents, strict=True):
+            self._keep(f"{base}/{path}" if base else path, content)
+        return contents
+
+    def _keep(self, path: str, content: bytes | int) -> None:
+        if isinstance(content, bytes):
+            self.files[path] = content
+        elif content not in (ENOENT, ENOTDIR):
+            self.errors[path] = content
+
+    def listdir(self, path: str, prefix: str = "") -> list[str] | int:
+        names = self.reader.listdir(path, prefix)
+        if isinstance(names, int):
+            if names not in (ENOENT, ENOTDIR):
+                self.errors[path] = names
+        else:
+            self.directories.add(path)
+            self.directories.update(f"{path}/{name}" for name in names)
+        return names
+
+    def empty_directories(self) -> list[str]:
+        """Listed names below which nothing was read: without them a replayed listing would lack them."""
+        parents = set()
+        for path in self.files:
+            while (path := path.rpartition("/")[0]) and path not in parents:
+                parents.add(path)
+        return sorted(d for d in self.directories if d not in parents and d not in self.files)
