@@ -44,7 +44,7 @@ from .peers import Peer
 from .static import build
 
 if TYPE_CHECKING:
-    from numaprobe.xen.calls import Hypercalls
+    from numaprobe.ports import Hypercalls
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "xen.md"
@@ -77,7 +77,7 @@ def asked() -> tuple[list[str], list[str]]:
         probing = Asked(port)
         facts = collect(probing, reader)
         sampling = Asked(port)
-        view = sample_xen.XenCells(sampling, reader, timed=True, facts=facts).view
+        view = sample_xen.XenSampler(sampling, reader, timed=True, facts=facts).view
         sampling.lines.clear()
         view.free()
         return sampling.lines, probing.lines

@@ -89,9 +89,9 @@ def domains(
 
     Linux: ``/proc``, control groups v2. Xen: sysctl getdomaininfolist, domctl, and xenstored's socket for names.
     """
-    from .probing.domains import ask
+    from .probing.domains import collect
 
-    return ask(
+    return collect(
         host,
         root=root,
         recording=recording,

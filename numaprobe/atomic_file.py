@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def replacing(name: str) -> Iterator[str]:
+def replace(name: str) -> Iterator[str]:
     """The path to write to, which takes the place of ``name`` if all goes well, and is gone if not.
 
     A pipe or a device cannot be replaced and is written to as it is. ``OSError`` names the file that was asked for.

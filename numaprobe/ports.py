@@ -1,7 +1,7 @@
-"""The protocol that every source of files follows; the one for hypercalls is in ``xen.calls``.
+"""The seam between sources and everything above them: one protocol for files, one for hypercalls.
 
-A live machine, a recorded tree, an archive and a recorder are interchangeable below it, so that everything above runs
-the same code for all of them.
+A live machine, a recorded tree, an archive, a transcript and a recorder are interchangeable below it, so everything
+above runs the same code for all of them.
 """
 
 from __future__ import annotations
@@ -19,3 +19,16 @@ if TYPE_CHECKING:
 
         def listdir(self, path: str, prefix: str = "") -> list[str] | int:
             """Sorted names in a directory that begin with ``prefix``, or an errno."""
+
+    class Hypercalls(Protocol):
+        """Who makes a hypercall: the running hypervisor, a transcript, a test's own."""
+
+        def call(
+            self, number: int, command: int, op: bytes, buffers: tuple[tuple[int, bytes], ...] = ()
+        ) -> tuple[int, bytes, tuple[bytes, ...]]:
+            """Make one hypercall; its return value, the operation as Xen left it, and the buffers as Xen left them.
+
+            ``op`` is the whole operation with every handle zero, or empty where the hypercall takes no pointer. Each
+            of ``buffers`` is the offset of its 8-byte handle in ``op``, and what it holds before the call. Replies
+            are as long as what was given, with the handles zero again. Raises ``OSError`` with Xen's errno.
+            """

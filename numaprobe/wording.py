@@ -1,4 +1,4 @@
-"""How sizes and sets of ids are written in reasons and formats."""
+"""How sizes, counts and sets of ids are written for people and in formats."""
 
 from __future__ import annotations
 
@@ -18,23 +18,25 @@ def size(value: int) -> str:
     return f"{value} B"
 
 
-def ids(numbers: Iterable[int]) -> str:
-    """Ids in list format, ``0-3,8``; the empty string for none."""
+def id_list(numbers: Iterable[int] | None, *, none: str = "", unknown: str = "-") -> str:
+    """Ids in the kernel's list format, ``0-3,8``; ``none`` for no ids, ``unknown`` for None."""
+    if numbers is None:
+        return unknown
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and number == runs[-1][1] + 1:
             runs[-1][1] = number
         else:
             runs.append([number, number])
-    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs) or none
 
 
 def count(number: int, word: str) -> str:
-    """``1 cpu``, ``2 cpus``."""
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+    """``1 cpu``, ``2 cpus``, ``2 boxes``."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}{'es' if word.endswith('x') else 's'}"
 
 
 def cells(numbers: Iterable[int]) -> str:
     """``cell 1``, ``cells 0-1``."""
     known = tuple(numbers)
-    return f"cell {ids(known)}" if len(known) == 1 else f"cells {ids(known)}"
+    return f"cell {id_list(known)}" if len(known) == 1 else f"cells {id_list(known)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .layout import fold, table
+from .layout import id_words, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def distances(host: Host, width: int) -> list[str]:
 def _matrix(costs: Costs, groups: list[list[int]]) -> list[str]:
     rows = [["distances", *(str(group[0]) for group in groups)]]
     for start in groups:
-        rows.append([fold(start), *(_shown(costs[start[0]].get(end[0])) for end in groups)])
+        rows.append([id_words(start), *(_shown(costs[start[0]].get(end[0])) for end in groups)])
     if any(len(group) > 1 for group in groups):
         rows[0].append("to each other")
         for row, group in zip(rows[1:], groups, strict=True):
@@ -74,6 +74,6 @@ def _nearest(costs: Costs) -> list[str]:
         if not others:
             continue
         least, most = min(others.values()), max(others.values())
-        near = fold(end for end, cost in others.items() if cost == least)
+        near = id_words(end for end, cost in others.items() if cost == least)
         out.append(f"{cell:>6}  {least} to {near}" + (f", at most {most}" if most > least else ""))
     return out

@@ -9,7 +9,8 @@ from .. import account, domains, probe
 from ..errors import printable
 from ..model.documents import domains_document
 from ..model.documents import total as sum_of
-from .layout import UNITS, UNKNOWN, columns, count, fold, size, table
+from ..wording import count
+from .layout import UNITS, UNKNOWN, columns, id_words, size, table
 from .sizes import parse
 
 TYPE_CHECKING = False
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from .. import CellUse, Domain, Host
 
-LONGEST_NAME = 16
+MAX_NAME = 16
 
 
 class Observed(namedtuple("Observed", "host domains uses time")):
@@ -109,7 +110,7 @@ def _rows(host: Host, found: Sequence[Domain], uses: Sequence[CellUse], group: l
                 UNKNOWN if domain.vcpus is None else str(domain.vcpus),
                 short(domain.memory),
                 *(short(cells.get(cell, 0) if domain.cells is not None else None) for cell in group),
-                _cut(fold(domain.affinity.cpus), 12),
+                _cut(id_words(domain.affinity.cpus), 12),
                 domain.how,
             ]
         )
@@ -148,7 +149,7 @@ def short(value: int | None) -> str:
 def _name(domain: Domain) -> str:
     if domain.name is None:
         return {"process": "process", "group": "group"}.get(domain.kind, "dom0" if domain.id == 0 else UNKNOWN)
-    return _cut(domain.name, LONGEST_NAME)
+    return _cut(domain.name, MAX_NAME)
 
 
 def _cut(text: str, length: int) -> str:

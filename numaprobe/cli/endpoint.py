@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     Render = Callable[[str], tuple[bytes, str]]
 
 # A request line and its headers, in bytes; Prometheus sends some 400.
-LARGEST_HEAD = 8192
+MAX_HEAD = 8192
 # Seconds in which a request has to be there as a whole, and its answer to be taken; and between two of a connection.
 REQUEST_SECONDS = 3.0
 ANSWER_SECONDS = 30.0
 IDLE_SECONDS = 60.0
 # Connections at once; the others wait in the kernel's queue.
-MOST_CONNECTIONS = 512
+MAX_CONNECTIONS = 512
 QUEUE = 1024
 # Seconds that a rendering is given to others who ask.
 MOMENT = 0.1
 # Clients may ask for any version of a format; not every answer is kept.
-MOST_KEPT = 8
+MAX_KEPT = 8
 # What a moment's rest costs when descriptors have run out.
 NO_DESCRIPTORS_SECONDS = 0.1
 
@@ -53,7 +53,7 @@ class Request(BaseHTTPRequestHandler):
         self.requestline = ""
         self.command = ""
         self.close_connection = True
-        self.raw_requestline = self.rfile.readline(LARGEST_HEAD + 1)
+        self.raw_requestline = self.rfile.readline(MAX_HEAD + 1)
         if not head or not self.parse_request():
             return
         # A body is not read, and must not be taken for the next request.
@@ -137,7 +137,7 @@ class Pages:
         self._kept = {
             key: (at, page) for key, (at, page) in self._kept.items() if now - at <= MOMENT or not page.done()
         }
-        while len(self._kept) >= MOST_KEPT:
+        while len(self._kept) >= MAX_KEPT:
             del self._kept[next(iter(self._kept))]
 
     def _made(self, accept: str, compressed: bool) -> tuple[bytes, str]:
@@ -151,7 +151,7 @@ class Pages:
 class Endpoint:
     """A listening server; ``run`` serves until ``stop`` is set. ``render`` is called in a thread, one at a time."""
 
-    def __init__(self, listening: socket.socket, render: Render, *, most: int = MOST_CONNECTIONS) -> None:
+    def __init__(self, listening: socket.socket, render: Render, *, most: int = MAX_CONNECTIONS) -> None:
         self._listening = listening
         self._pages = Pages(render)
         self._free = asyncio.Semaphore(most)
@@ -206,7 +206,7 @@ class Endpoint:
         reader, writer = None, None
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            reader, writer = await asyncio.open_connection(sock=connection, limit=LARGEST_HEAD)
+            reader, writer = await asyncio.open_connection(sock=connection, limit=MAX_HEAD)
             first = await asyncio.wait_for(reader.readexactly(1), REQUEST_SECONDS)
             while await self._one(reader, writer, first):
                 first = await self._next(reader)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import export, probe
-from ..atomic_file import replacing
+from ..atomic_file import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,5 +35,5 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
     if options.output is None:
         out.write(document)
         return
-    with replacing(options.output) as path, open(path, "w", encoding="utf-8") as file:
+    with replace(options.output) as path, open(path, "w", encoding="utf-8") as file:
         file.write(document)

@@ -1,9 +1,11 @@
-"""Words and columns for people: sizes, folded id lists, tables."""
+"""Words and columns for people: sizes, id lists, tables."""
 
 from __future__ import annotations
 
 import os
 import sys
+
+from ..wording import id_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,22 +44,9 @@ def page_count(cell: Cell, page: int) -> str:
     return "-"
 
 
-def fold(ids: Iterable[int] | None) -> str:
-    """Ascending ids in the kernel's list format, ``0-3,8``; ``none`` for no ids and ``-`` for unknown."""
-    if ids is None:
-        return UNKNOWN
-    runs: list[list[int]] = []
-    for number in ids:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs) or "none"
-
-
-def count(number: int, word: str) -> str:
-    """``1 cell``, ``2 cells``."""
-    return f"{number} {word}" if number == 1 else f"{number} {word}{'es' if word.endswith('x') else 's'}"
+def id_words(numbers: Iterable[int] | None) -> str:
+    """Ids in list format; ``none`` for no ids and ``-`` for unknown."""
+    return id_list(numbers, none="none", unknown=UNKNOWN)
 
 
 def table(rows: Sequence[Sequence[str]], left: Sequence[int] = (), gap: str = "  ") -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from .. import Plan, PlannedVcpu, Request, pin, probe
-from .layout import fold
+from .layout import id_words
 from .place import solved, wanted
 
 TYPE_CHECKING = False
@@ -47,12 +47,12 @@ def lines(steps: Sequence[pin.Step], what: str) -> Iterator[str]:
     """The steps for people; ``what`` names what they are done to."""
     for step in steps:
         if step.cells is not None:
-            yield f"{what}: memory from cells {fold(sorted(step.cells))}"
+            yield f"{what}: memory from cells {id_words(sorted(step.cells))}"
         elif step.target is None:
-            yield f"{what}: cpus {fold(step.cpus)}"
+            yield f"{what}: cpus {id_words(step.cpus)}"
         else:
             unit = "vcpu" if step.what == "domain" else "thread"
-            yield f"{what}: {unit} {step.target} to cpus {fold(step.cpus)}"
+            yield f"{what}: {unit} {step.target} to cpus {id_words(step.cpus)}"
 
 
 def planned(options: argparse.Namespace) -> Plan:

@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import suppress
 
-from ..atomic_file import replacing
+from ..atomic_file import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LISTEN = "127.0.0.1:9975"
 # The oldest text format, which everybody reads (Prometheus 2 and 3).
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
-LONGEST_INTERVAL = 366 * 86400
+MAX_INTERVAL = 366 * 86400
 # Seconds that the first answer may wait for what is otherwise read in the background.
 PATIENCE = 10.0
 
@@ -62,8 +62,8 @@ def serve_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, out: TextIO) -> None:  # noqa: ARG001  # its data goes to clients
-    if not 0 < options.interval <= LONGEST_INTERVAL:
-        raise ValueError(f"an interval is more than 0 seconds and at most {LONGEST_INTERVAL}")
+    if not 0 < options.interval <= MAX_INTERVAL:
+        raise ValueError(f"an interval is more than 0 seconds and at most {MAX_INTERVAL}")
     if options.count is not None and (options.count < 1 or options.textfile is None):
         raise ValueError("a count is at least 1, and of files (--textfile)")
     try:
@@ -164,7 +164,7 @@ def _write(name: str, collector: NumaCollector, interval: float, count: int | No
     turn = 0
     while True:
         body, _ = rendered(collector, "")
-        with replacing(name) as path, open(path, "wb") as file:
+        with replace(name) as path, open(path, "wb") as file:
             file.write(body)
             if path != name:
                 os.fchmod(file.fileno(), 0o644)

@@ -7,8 +7,9 @@ from itertools import pairwise
 from .. import probe
 from ..errors import printable
 from ..model.documents import total
+from ..wording import count
 from .distances import distances
-from .layout import columns, count, fold, page_count, page_size, size, table
+from .layout import columns, id_words, page_count, page_size, size, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def cells(host: Host, width: int) -> list[str]:
         ("cpus", [_cpu_list(cell.cpus, max(16, width - 70)) for cell in host.cells]),
     ]
     if by_cell:
-        columns_.append(("package", [fold(sorted(by_cell.get(cell.id, ()))) for cell in host.cells]))
+        columns_.append(("package", [id_words(sorted(by_cell.get(cell.id, ()))) for cell in host.cells]))
     columns_.append(("total", [size(cell.memory.total) for cell in host.cells]))
     if any(cell.memory.span is not None for cell in host.cells):
         columns_.append(("span", [size(cell.memory.span) for cell in host.cells]))
@@ -86,7 +87,7 @@ def cells(host: Host, width: int) -> list[str]:
 
 def _cpu_list(ids: tuple[int, ...] | None, width: int) -> str:
     """Folded cpus; dealt out in turn to the cells, as ``0-76:4`` (every fourth, as taskset writes it); or cut."""
-    text = fold(ids)
+    text = id_words(ids)
     if ids is None or len(text) <= width:
         return text
     step = ids[1] - ids[0]
@@ -112,7 +113,7 @@ def cpus(host: Host) -> list[str]:
         threads = {len(core) for core in cores}
         few, most = min(threads), max(threads)
         words.append(f"{few} to {most} threads a core" if few < most else f"{count(most, 'thread')} a core")
-    out = ["cpus  " + " · ".join([f"{fold(cpu.id for cpu in online)}", *words])]
+    out = ["cpus  " + " · ".join([f"{id_words(cpu.id for cpu in online)}", *words])]
     for label, ids in (
         ("offline", [cpu.id for cpu in host.cpus if cpu.online is False]),
         ("isolated", [cpu.id for cpu in online if cpu.isolated]),
@@ -120,12 +121,12 @@ def cpus(host: Host) -> list[str]:
         ("in no cell", [cpu.id for cpu in online if cpu.cell is None]),
     ):
         if ids:
-            out.append(f"      {label}: {fold(ids)}")
+            out.append(f"      {label}: {id_words(ids)}")
     kinds: dict[str, list[int]] = {}
     for cpu in online:
         if cpu.kind is not None:
             kinds.setdefault(cpu.kind, []).append(cpu.id)
-    out += [f"      {kind}: {fold(ids)}" for kind, ids in kinds.items()]
+    out += [f"      {kind}: {id_words(ids)}" for kind, ids in kinds.items()]
     return out
 
 
@@ -141,7 +142,7 @@ def memory_kinds(host: Host) -> list[str]:
         words += [f"level {cache.level} memory-side cache of {size(cache.size)}" for cache in cell.side_caches]
         if words:
             found.setdefault(" · ".join(words), []).append(cell.id)
-    return [f"{'cell' if len(ids) == 1 else 'cells'} {fold(ids)}: {words}" for words, ids in found.items()]
+    return [f"{'cell' if len(ids) == 1 else 'cells'} {id_words(ids)}: {words}" for words, ids in found.items()]
 
 
 def _access(cell: Cell) -> list[str]:
@@ -152,7 +153,7 @@ def _access(cell: Cell) -> list[str]:
         if access.read_bandwidth is not None:
             figures.append(f"{size(access.read_bandwidth)}/s")
         if figures:
-            return [f"read from cell {fold(access.initiators)} at {', '.join(figures)}"]
+            return [f"read from cell {id_words(access.initiators)} at {', '.join(figures)}"]
     return []
 
 
@@ -170,9 +171,9 @@ def allowed(host: Host) -> list[str]:
         return []
     words = []
     if view.cpus is not None and set(view.cpus) < {cpu.id for cpu in host.cpus if cpu.online}:
-        words.append(f"cpus {fold(view.cpus)}")
+        words.append(f"cpus {id_words(view.cpus)}")
     if view.cells is not None and set(view.cells) < {cell.id for cell in host.cells}:
-        words.append(f"cells {fold(view.cells)}")
+        words.append(f"cells {id_words(view.cells)}")
     if view.quota is not None:
         words.append(f"the time of {view.quota:g} cpus")
     return ["allowed to the asking process: " + ", ".join(words)] if words else []

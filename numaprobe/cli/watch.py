@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 # To the first column of the first line; clear to the end of the line, and of the screen (ECMA-48 CUP, EL, ED).
 HOME, CLEAR_LINE, CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"
 
-LONGEST_INTERVAL = 366 * 86400
+MAX_INTERVAL = 366 * 86400
 
 
 def run(options: argparse.Namespace, out: TextIO) -> None:
-    if not 0 < options.interval <= LONGEST_INTERVAL:
-        raise ValueError(f"an interval is more than 0 seconds and at most {LONGEST_INTERVAL}")
+    if not 0 < options.interval <= MAX_INTERVAL:
+        raise ValueError(f"an interval is more than 0 seconds and at most {MAX_INTERVAL}")
     if options.count is not None and options.count < 1:
         raise ValueError("a count is at least 1")
     try:

@@ -26,7 +26,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 # Sets of labels that are kept for the next scrape; domains come and go.
-MOST_LABELS = 50_000
+MAX_LABELS = 50_000
 
 
 class NumaCollector(Collector):
@@ -59,7 +59,7 @@ class NumaCollector(Collector):
             self._labels = {}
             made = families(reading.topology)
             self._topology = (reading.topology, made)
-        if sum(map(len, self._labels.values())) > MOST_LABELS:
+        if sum(map(len, self._labels.values())) > MAX_LABELS:
             self._labels = {}
         return made + families(reading.rows, self._labels)
 

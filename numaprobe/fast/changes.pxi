@@ -31,11 +31,11 @@ def set_mempolicy(int mode, tuple nodes not None):
     cdef int node, error = 0
     memset(mask, 0, sizeof(mask))
     for node in nodes:
-        if not 0 <= node < MOST_NODES:
+        if not 0 <= node < MAX_NODES:
             raise ValueError(f"no kernel has a node {node}")
         mask[node // BITS_PER_LONG] |= (<unsigned long>1) << (node % BITS_PER_LONG)
     # The default policy takes no nodes, and no mask.
-    if np_set_mempolicy(mode, mask if nodes else NULL, MOST_NODES if nodes else 0) < 0:
+    if np_set_mempolicy(mode, mask if nodes else NULL, MAX_NODES if nodes else 0) < 0:
         error = errno
         raise OSError(error, os.strerror(error))
 
@@ -47,10 +47,10 @@ cdef class AffinityCalls(Privcmd):
 
     def call(self, int number, int command, bytes op not None, tuple buffers not None=()):
         """As ``Privcmd.call``, with the two calls that change something. ``ValueError`` and ``OSError`` likewise."""
-        cdef const char *contents[MOST_BUFFERS]
-        cdef size_t lengths[MOST_BUFFERS]
-        cdef size_t at[MOST_BUFFERS]
-        cdef size_t places[MOST_BUFFERS]
+        cdef const char *contents[MAX_BUFFERS]
+        cdef size_t lengths[MAX_BUFFERS]
+        cdef size_t at[MAX_BUFFERS]
+        cdef size_t places[MAX_BUFFERS]
         cdef size_t offset, needed
         cdef Py_ssize_t i, count = len(buffers)
         cdef bytes content
@@ -80,6 +80,6 @@ cdef class AffinityCalls(Privcmd):
                 raise ValueError("a bitmap is shorter than its width")
             places[i] = needed
             needed += rounded(lengths[i])
-            if needed > LARGEST_BOUNCE:
+            if needed > MAX_BOUNCE:
                 raise ValueError("buffers too large for one hypercall")
         return self._make(number, command, op, needed, count, contents, lengths, at, places)

@@ -22,11 +22,11 @@ cdef enum:
     # MemTotal and MemFree in kB; HugePages_Total, _Free and _Surp of the default size.
     MEMINFO_FIGURES = 5
     # 2**63 bytes in pages, far above any machine; and above any MAX_PAGE_ORDER.
-    MOST_ORDERS = 40
+    MAX_ORDERS = 40
 
 cdef int NO_SCAN = EBADMSG
 cdef uint64_t ABSENT = <uint64_t>-1
-cdef uint64_t MOST_PAGES = <uint64_t>1 << 52
+cdef uint64_t MAX_PAGES = <uint64_t>1 << 52
 
 
 cdef inline const char *take_count(const char *at, const char *end, uint64_t *value) noexcept nogil:
@@ -162,10 +162,10 @@ cdef int scan_buddy_line(const char *at, const char *end, uint64_t *node, uint64
             at += 1
         if at == start:
             return 0 if at == end and order else NO_SCAN
-        if at - start > 18 or order == MOST_ORDERS or blocks > MOST_PAGES >> order:
+        if at - start > 18 or order == MAX_ORDERS or blocks > MAX_PAGES >> order:
             return NO_SCAN
         pages[0] += blocks << order
-        if pages[0] > MOST_PAGES:
+        if pages[0] > MAX_PAGES:
             return NO_SCAN
         order += 1
         if at[0] != c" " and at != end:

@@ -156,9 +156,9 @@ cdef class Files:
             return error.errno
 
     def keep(self, paths not None):
-        """Open files once to read them many times; see ``Kept``."""
+        """Open files once to read them many times; see ``OpenFiles``."""
         cdef list names = self._names(paths)
-        cdef Kept kept = Kept.__new__(Kept)
+        cdef OpenFiles kept = OpenFiles.__new__(OpenFiles)
         cdef Py_ssize_t i, count = len(names)
         cdef const char *raw
         cdef int fd, directory = self.root
@@ -234,7 +234,7 @@ cdef class Files:
         self.close()
 
 
-cdef class Kept:
+cdef class OpenFiles:
     """Files held open, each read from its beginning at every ``read``; made by ``Files.keep``.
 
     A file that could not be opened keeps giving its errno. Not to be closed beside a read.

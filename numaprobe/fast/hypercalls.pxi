@@ -93,12 +93,12 @@ cdef enum:
     NUMA_GET_NODE_PAGES = 0
     SYSCTL_READCONSOLE = 1
     SYSCTL_DEBUG_KEYS = 7
-    MOST_BUFFERS = 4
+    MAX_BUFFERS = 4
     # Without the buffer device, migration or compaction may take a page's mapping away for a moment.
     FAULT_TRIES = 4
 
 cdef size_t SMALLEST_BOUNCE = 64 << 10
-cdef size_t LARGEST_BOUNCE = 32 << 20
+cdef size_t MAX_BOUNCE = 32 << 20
 
 
 cdef class Privcmd:
@@ -146,10 +146,10 @@ cdef class Privcmd:
         ``OSError`` with Xen's errno for one that Xen refused.
         """
         cdef const np_allowed *allowed = np_find_allowed(number, command)
-        cdef const char *contents[MOST_BUFFERS]
-        cdef size_t lengths[MOST_BUFFERS]
-        cdef size_t at[MOST_BUFFERS]
-        cdef size_t places[MOST_BUFFERS]
+        cdef const char *contents[MAX_BUFFERS]
+        cdef size_t lengths[MAX_BUFFERS]
+        cdef size_t at[MAX_BUFFERS]
+        cdef size_t places[MAX_BUFFERS]
         cdef size_t offset, needed
         cdef Py_ssize_t i, count = len(buffers)
         cdef bytes content
@@ -165,7 +165,7 @@ cdef class Privcmd:
             raise ValueError("a numa_op that is not read-only")
         if number == 35 and command in (SYSCTL_READCONSOLE, SYSCTL_DEBUG_KEYS):
             self._check_debug(command, op, buffers)
-        if count > MOST_BUFFERS:
+        if count > MAX_BUFFERS:
             raise ValueError("too many buffers")
         needed = rounded(allowed.size)
         for i in range(count):
@@ -177,7 +177,7 @@ cdef class Privcmd:
             lengths[i] = <size_t>PyBytes_GET_SIZE(content)
             places[i] = needed
             needed += rounded(lengths[i])
-            if needed > LARGEST_BOUNCE:
+            if needed > MAX_BOUNCE:
                 raise ValueError("buffers too large for one hypercall")
         # Xen writes to wherever a handle points; the only addresses it gets are those patched in below.
         for offset in range(0, allowed.size, 8):

@@ -2,7 +2,7 @@
 
 cdef enum:
     # Linux's MAX_NUMNODES is 1 << NODES_SHIFT, at most 10 (mm/Kconfig and the architectures').
-    MOST_NODES = 1024
+    MAX_NODES = 1024
 
 
 cdef inline bint number_after(Text *token, const char *key, Py_ssize_t length, uint64_t *value) noexcept nogil:
@@ -44,9 +44,9 @@ def numa_maps(bytes content not None):
     cdef Py_ssize_t file_length
     cdef Text line, token
     cdef uint64_t address, value, node, anon, page_kb
-    cdef uint64_t plain[MOST_NODES]
-    cdef uint64_t nodes[MOST_NODES]
-    cdef uint64_t pages[MOST_NODES]
+    cdef uint64_t plain[MAX_NODES]
+    cdef uint64_t nodes[MAX_NODES]
+    cdef uint64_t pages[MAX_NODES]
     cdef Py_ssize_t count, i, last = -1
     cdef bint huge
     cdef list files = []
@@ -80,8 +80,8 @@ def numa_maps(bytes content not None):
                     token.at += 1
                     if not scan_decimal(&token, &value) or token.at != token.end:
                         raise ValueError("a node without a number of pages")
-                    if node >= MOST_NODES or count == MOST_NODES:
-                        raise ValueError(f"more than {MOST_NODES} nodes")
+                    if node >= MAX_NODES or count == MAX_NODES:
+                        raise ValueError(f"more than {MAX_NODES} nodes")
                     nodes[count] = node
                     pages[count] = value
                     count += 1

@@ -158,7 +158,7 @@ cdef class Numainfo:
         if numainfo[NUMAINFO_COUNT + 4:] != bytes(SYSCTL_BYTES - NUMAINFO_COUNT - 4):
             raise ValueError("a handle is not zero")
         self.room = <size_t>np_word(self.numainfo, NUMAINFO_COUNT) * NODE_ROW
-        if self.room < <size_t>(rows.nodes * NODE_ROW) or self.room > LARGEST_BOUNCE // 2:
+        if self.room < <size_t>(rows.nodes * NODE_ROW) or self.room > MAX_BOUNCE // 2:
             raise ValueError("not room for the rows")
         self.port = port
         self.rows = rows

@@ -61,7 +61,7 @@ cdef enum:
     ROOM = 65536
 
 # zoneinfo of a machine with 64 nodes and 4096 cpus is near 40 MiB; nothing else comes close.
-cdef size_t LARGEST_FILE = 256 << 20
+cdef size_t MAX_FILE = 256 << 20
 
 cdef struct Buffer:
     char *data
@@ -138,7 +138,7 @@ cdef int drain(int fd, bint positioned, bint to_end, Buffer *buffer, Piece *piec
         piece.length += <size_t>got
         if got == 0 or (not to_end and got % PAGE != 0):
             return 0
-        if piece.length > LARGEST_FILE:
+        if piece.length > MAX_FILE:
             error = EFBIG
             break
     buffer.used = piece.start

@@ -6,7 +6,7 @@ cdef extern from *:
 
 # Larger than any kernel's NR_CPUS or MAX_NUMNODES, small enough that a hostile file cannot ask for much memory.
 cdef enum:
-    LARGEST_ID = (1 << 16) - 1
+    MAX_ID = (1 << 16) - 1
 
 
 cdef struct Text:
@@ -66,9 +66,9 @@ def ids(bytes content not None):
                 raise ValueError("a range without an end")
         if last < first:
             raise ValueError("a range that ends before it begins")
-        if last > LARGEST_ID:
-            raise ValueError(f"an id above {LARGEST_ID}")
-        if len(out) + <Py_ssize_t>(last - first) > LARGEST_ID:
+        if last > MAX_ID:
+            raise ValueError(f"an id above {MAX_ID}")
+        if len(out) + <Py_ssize_t>(last - first) > MAX_ID:
             raise ValueError("more ids than can be")
         if first <= previous:
             ascending = False
@@ -126,8 +126,8 @@ def mask(bytes content not None):
         digits += 1
         for bit in range(4):
             if nibble >> bit & 1:
-                if position + bit > LARGEST_ID:
-                    raise ValueError(f"an id above {LARGEST_ID}")
+                if position + bit > MAX_ID:
+                    raise ValueError(f"an id above {MAX_ID}")
                 out.append(position + bit)
         position += 4
     if digits == 0 or (words and digits > 8):

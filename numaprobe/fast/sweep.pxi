@@ -65,7 +65,7 @@ cdef int AFTER_FORK = ECHILD
 cdef int64_t LOOK_EVERY = 1_000_000
 
 
-cdef class Sweep:
+cdef class MeminfoFiles:
     """``meminfo`` of every node, held open; and what tells that nodes or cpus came or went.
 
     ``ids`` and ``paths`` name each node and its file; ``directory`` is the one that nodes come and go in, None where
@@ -110,7 +110,7 @@ cdef class Sweep:
         cdef Py_ssize_t i, count = len(ids)
         cdef list errors = []
         if self.descriptors != NULL:
-            raise RuntimeError("Sweep is initialised once")
+            raise RuntimeError("MeminfoFiles is initialised once")
         if len(paths) != count:
             raise ValueError("a path for every node")
         files._check_open()

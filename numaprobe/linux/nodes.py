@@ -6,6 +6,7 @@ Sources: Documentation/ABI/stable/sysfs-devices-node and Documentation/admin-gui
 from __future__ import annotations
 
 from ..errors import FactError
+from ..wording import id_list
 from . import text
 from .facts import AccessFacts, HugePageFacts, MeminfoFacts, NodeFacts, SideCacheFacts
 from .source import NODE
@@ -41,12 +42,11 @@ def node_ids(source: Source, online: tuple[int, ...] | None) -> tuple[int, ...] 
         return None
     found = sorted(n for n in (text.suffix_number(name, "node") for name in names) if n is not None)
     if found and online is not None and tuple(found) != online:
-        source.note(f"{NODE}/online", f"says {_shown(online)}, the node directories are {_shown(tuple(found))}")
+        source.note(
+            f"{NODE}/online",
+            f"says {id_list(online, none='none')}, the node directories are {id_list(found, none='none')}",
+        )
     return tuple(found) or online
-
-
-def _shown(ids: tuple[int, ...]) -> str:
-    return ",".join(map(str, ids[:8])) + (",..." if len(ids) > 8 else "") if ids else "none"
 
 
 def meminfo(where: str, content: bytes) -> MeminfoFacts:

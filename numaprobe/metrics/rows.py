@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     Row = tuple[tuple[str, ...], float]
 
 # Cells above which distances, which grow with the square, are left out unless they are asked for.
-MOST_CELLS_WITH_DISTANCES = 64
+MAX_CELLS_WITH_DISTANCES = 64
 DOMAINS_LIMIT = 100
-LONGEST_NAME = 200
+MAX_NAME = 200
 
 _COUNTERS = tuple(
     f"numaprobe_numa_{name}_pages_total" for name in ("hit", "miss", "foreign", "interleave", "local", "other")
@@ -41,7 +41,7 @@ def _add(rows: Rows, found: dict[str, list[Row]]) -> Rows:
 def topology_rows(host: Host, *, distances: bool | None = None, cpu_info: bool = False) -> Rows:
     """What only changes with the shape of the host. ``distances`` None gives those of up to 64 cells."""
     if distances is None:
-        distances = len(host.cells) <= MOST_CELLS_WITH_DISTANCES
+        distances = len(host.cells) <= MAX_CELLS_WITH_DISTANCES
     name, version = (None, None) if host.hypervisor is None else host.hypervisor[:2]
     cells = host.cells
     found: dict[str, list[Row]] = {
@@ -142,4 +142,4 @@ def host_rows(host: Host, *, distances: bool | None = None, cpu_info: bool = Fal
 
 def _name(name: str | None) -> str:
     """A guest's name is its owner's word: without what no format carries, and not longer than a label should be."""
-    return printable(name or "")[:LONGEST_NAME]
+    return printable(name or "")[:MAX_NAME]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .host import SCHEMA, id_list, memory_document
+from .host import SCHEMA, as_list, memory_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,12 +72,12 @@ def _domain(domain: Domain) -> dict[str, Any]:
         **domain._asdict(),
         "each_vcpu": None
         if domain.each_vcpu is None
-        else [{**v._asdict(), "cpus": id_list(v.cpus), "soft_cpus": id_list(v.soft_cpus)} for v in domain.each_vcpu],
+        else [{**v._asdict(), "cpus": as_list(v.cpus), "soft_cpus": as_list(v.soft_cpus)} for v in domain.each_vcpu],
         "cells": None if domain.cells is None else {str(cell): size for cell, size in domain.cells},
-        "affinity": {"cpus": id_list(domain.affinity.cpus), "cells": id_list(domain.affinity.cells)},
+        "affinity": {"cpus": as_list(domain.affinity.cpus), "cells": as_list(domain.affinity.cells)},
         "guest_cells": None
         if domain.guest_cells is None
-        else [{**c._asdict(), "vcpus": id_list(c.vcpus), "cells": id_list(c.cells)} for c in domain.guest_cells],
+        else [{**c._asdict(), "vcpus": as_list(c.vcpus), "cells": as_list(c.cells)} for c in domain.guest_cells],
     }
 
 

@@ -238,7 +238,6 @@ class Host(
 
     def to_dict(self) -> dict[str, Any]:
         """The host as the JSON document ``numaprobe/1``: built-in types only."""
-
         return host_document(self)
 
 
@@ -260,15 +259,15 @@ def host_document(host: Host) -> dict[str, Any]:
         "hypervisor": None if host.hypervisor is None else host.hypervisor._asdict(),
         "machine": host.machine,
         "cells": [_cell(host, cell) for cell in host.cells],
-        "cpus": [{**cpu._asdict(), "siblings": id_list(cpu.siblings)} for cpu in host.cpus],
-        "possible_cells": id_list(host.possible_cells),
-        "possible_cpus": id_list(host.possible_cpus),
+        "cpus": [{**cpu._asdict(), "siblings": as_list(cpu.siblings)} for cpu in host.cpus],
+        "possible_cells": as_list(host.possible_cells),
+        "possible_cpus": as_list(host.possible_cpus),
         "devices": None if host.devices is None else [device._asdict() for device in host.devices],
         "allowed": None
         if host.allowed is None
         else {
-            "cpus": id_list(host.allowed.cpus),
-            "cells": id_list(host.allowed.cells),
+            "cpus": as_list(host.allowed.cpus),
+            "cells": as_list(host.allowed.cells),
             "quota": host.allowed.quota,
             "where": list(host.allowed.where),
         },
@@ -276,14 +275,15 @@ def host_document(host: Host) -> dict[str, Any]:
     }
 
 
-def id_list(ids: tuple[int, ...] | None) -> list[int] | None:
+def as_list(ids: tuple[int, ...] | None) -> list[int] | None:
+    """Ids as JSON has them; None stays None."""
     return None if ids is None else list(ids)
 
 
 def _cell(host: Host, cell: Cell) -> dict[str, Any]:
     return {
         "id": cell.id,
-        "cpus": id_list(cell.cpus),
+        "cpus": as_list(cell.cpus),
         "memory": memory_document(host, cell.memory),
         "huge_pages": [pages._asdict() for pages in cell.huge_pages],
         "distances": None if cell.distances is None else {str(other): cost for other, cost in cell.distances},

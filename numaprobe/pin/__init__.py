@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .. import Domain, Host, Plan
 
 # Threads may start while others are pinned; a program that never stops starting them is given up on.
-MOST_ROUNDS = 8
+MAX_ROUNDS = 8
 
 
 class Step(namedtuple("Step", "what target cpus cells")):
@@ -84,7 +84,7 @@ def process_steps(plan: Plan, pid: int) -> tuple[Step, ...]:
 def process(plan: Plan, pid: int) -> tuple[Step, ...]:
     """Pin a process as :func:`process_steps` says, threads that start meanwhile included; what was done."""
     done: dict[int, Step] = {}
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         new = [step for step in process_steps(plan, pid) if done.get(step.target or 0) != step]
         if not new:
             break

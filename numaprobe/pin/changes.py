@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..xen.calls import Hypercalls
+    from ..ports import Hypercalls
 
 # linux/mempolicy.h
 BIND = 2

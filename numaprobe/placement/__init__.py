@@ -5,7 +5,7 @@ The rules, in the order in which they decide, are in ``docs/placement.md``.
 
 from __future__ import annotations
 
-from .capacity import survey
+from .capacity import capacity_of
 from .plan import Plan, PlannedCell, PlannedVcpu, Rejected
 from .planning import planned
 from .request import Request
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .batch import Batch
 
 # Sets of cells that were not chosen are told of up to this many; there may be thousands.
-MOST_REJECTED = 16
+MAX_REJECTED = 16
 
 
 def place(
@@ -43,7 +43,7 @@ def place(
     reserve: int | None = None,
     domains: Sequence[Domain] = (),
     pool: int | None = None,
-    most_rejected: int = MOST_REJECTED,
+    most_rejected: int = MAX_REJECTED,
 ) -> Plan:
     """Where a guest of ``vcpus`` and ``memory`` bytes should run on this host.
 
@@ -71,7 +71,9 @@ def place(
         nearest=nearest,
         policy=policy,
     )
-    return planned(survey(host, reserve=checked_reserve(reserve), domains=domains, pool=pool), asked, most_rejected)
+    return planned(
+        capacity_of(host, reserve=checked_reserve(reserve), domains=domains, pool=pool), asked, most_rejected
+    )
 
 
 def place_all(
@@ -84,7 +86,7 @@ def place_all(
     partial: bool = False,
     optimal: bool = False,
     seconds: float = 30.0,
-    most_rejected: int = MOST_REJECTED,
+    most_rejected: int = MAX_REJECTED,
 ) -> Batch:
     """Where several guests should run, solved together; the plans come in the order of ``requests``.
 
@@ -96,7 +98,7 @@ def place_all(
     """
     from .batch import solve
 
-    stock = survey(host, reserve=checked_reserve(reserve), domains=domains, pool=pool)
+    stock = capacity_of(host, reserve=checked_reserve(reserve), domains=domains, pool=pool)
     return solve(stock, tuple(requests), partial, optimal, seconds, most_rejected)
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from .candidates import deal
+from .candidates import assign_shares
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .candidates import Field
-    from .capacity import Core, Room, Stock
+    from .candidates import Candidates
+    from .capacity import CellCapacity, Core, HostCapacity
     from .request import Request
 
 
-class Part(namedtuple("Part", "cell vcpus memory cpus")):
+class Share(namedtuple("Part", "cell vcpus memory cpus")):
     """What one cell gives: its share of vcpus, bytes of the guest's memory, and per vcpu its cpus if dedicated."""
 
     __slots__ = ()
@@ -25,11 +25,11 @@ class Part(namedtuple("Part", "cell vcpus memory cpus")):
     cpus: tuple[tuple[int, ...], ...]
 
 
-def split(field: Field, chosen: Sequence[int]) -> list[Part]:
+def split(field: Candidates, chosen: Sequence[int]) -> list[Share]:
     """Divide a request among positions that fit it; cells that get nothing are left out."""
     request = field.request
     if field.shares is not None:
-        order = deal(field, chosen)
+        order = assign_shares(field, chosen)
         assert order is not None, "the set was found to fit"
         amounts = [(i, vcpus, size) for i, (vcpus, size) in zip(order, field.shares, strict=True)]
     elif len(chosen) == 1:
@@ -48,11 +48,11 @@ def split(field: Field, chosen: Sequence[int]) -> list[Part]:
         surplus = 0 if size else surplus
         if vcpus or exact:
             cpus = dedicate(field.rooms[i], request, vcpus) if request.dedicated else ()
-            parts.append(Part(field.ids[i], vcpus, exact, cpus))
+            parts.append(Share(field.ids[i], vcpus, exact, cpus))
     return sorted(parts)
 
 
-def _centred(field: Field, chosen: Sequence[int]) -> list[tuple[int, int, int]]:
+def _centred(field: Candidates, chosen: Sequence[int]) -> list[tuple[int, int, int]]:
     """Fill one cell, then those nearest to it: the centre from which the expected access is cheapest."""
     request, costs = field.request, field.costs
     best: tuple[int, list[tuple[int, int, int]]] | None = None
@@ -79,7 +79,7 @@ def _fill(order: Sequence[int], gives: list[int], need: int) -> dict[int, int]:
     return out
 
 
-def _even(field: Field, chosen: Sequence[int]) -> list[tuple[int, int, int]]:
+def _even(field: Candidates, chosen: Sequence[int]) -> list[tuple[int, int, int]]:
     """As even as the cells allow: how Xen's allocator deals memory out over a domain's node affinity."""
     granule = field.request.granule
     memory = _level(chosen, [size // granule for size in field.memory], field.need // granule)
@@ -96,7 +96,7 @@ def _level(chosen: Sequence[int], gives: list[int], need: int) -> dict[int, int]
     return out
 
 
-def dedicate(room: Room, request: Request, vcpus: int) -> tuple[tuple[int, ...], ...]:
+def dedicate(room: CellCapacity, request: Request, vcpus: int) -> tuple[tuple[int, ...], ...]:
     """The cpus of each vcpu: a core each, or a thread each.
 
     Threads come from cores that nobody else is on as long as there are any. A guest fills its own cores first, so that
@@ -125,13 +125,13 @@ def _filled(whole: list[tuple[int, ...]], vcpus: int) -> list[tuple[int, ...]]:
     return whole
 
 
-def cpus_of(stock: Stock, cell: int) -> tuple[int, ...]:
+def cpus_of(stock: HostCapacity, cell: int) -> tuple[int, ...]:
     """All cpus of a cell that nobody holds, ascending: where floating vcpus may run."""
     cores: list[Core] = stock.rooms[cell].cores
     return tuple(sorted([cpu for core in cores for cpu in core.threads]))
 
 
-def take(stock: Stock, request: Request, parts: Sequence[Part]) -> None:
+def take(stock: HostCapacity, request: Request, parts: Sequence[Share]) -> None:
     """Take a plan's parts away from what is left, and remember where it is under its name."""
     granule = request.granule
     for part in parts:

@@ -6,23 +6,23 @@ from collections import namedtuple
 
 from ..errors import DoesNotFit
 from .allocate import split, take
-from .candidates import Field
+from .candidates import Candidates
 from .outcome import Outcome
 from .plan import Plan
 from .ranking import mean_cost
-from .reasons import miss
+from .reasons import does_not_fit
 from .search import best
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .capacity import Stock
+    from .capacity import HostCapacity
     from .request import Request
 
 # How many placements of single guests a batch may try; a few dozen microseconds each.
 WORK = 900
-MOST_ROUNDS = 200
+MAX_ROUNDS = 200
 
 
 class Batch(namedtuple("Batch", "plans missed optimal")):
@@ -38,7 +38,7 @@ class Batch(namedtuple("Batch", "plans missed optimal")):
 
 
 def solve(
-    stock: Stock, requests: tuple[Request, ...], partial: bool, optimal: bool, seconds: float, most_rejected: int
+    stock: HostCapacity, requests: tuple[Request, ...], partial: bool, optimal: bool, seconds: float, most_rejected: int
 ) -> Batch:
     """Place a batch out of a stock; errors as for :func:`numaprobe.placement.place_all`."""
     mutual = related(stock, requests)
@@ -51,7 +51,7 @@ def solve(
     return _explained(stock, mutual, outcome, partial, proven, most_rejected)
 
 
-def related(stock: Stock, requests: tuple[Request, ...]) -> tuple[Request, ...]:
+def related(stock: HostCapacity, requests: tuple[Request, ...]) -> tuple[Request, ...]:
     """The requests with away and together made mutual within the batch; its names are known from then on.
 
     Raises ``ValueError`` for a name that two guests have.
@@ -80,7 +80,7 @@ def related(stock: Stock, requests: tuple[Request, ...]) -> tuple[Request, ...]:
     )
 
 
-def run(stock: Stock, requests: Sequence[Request], order: list[int], policy: str | None) -> Outcome:
+def run(stock: HostCapacity, requests: Sequence[Request], order: list[int], policy: str | None) -> Outcome:
     """Place one after another; ``policy`` takes the place of pack, the one that nobody has to ask for."""
     left = stock.copy()
     sets: dict[int, tuple[int, ...] | None] = {}
@@ -89,7 +89,7 @@ def run(stock: Stock, requests: Sequence[Request], order: list[int], policy: str
         asked = requests[position]
         if policy is not None and asked.policy == "pack":
             asked = asked._replace(policy=policy)
-        field = Field(left, asked)
+        field = Candidates(left, asked)
         chosen = best(field)
         if chosen is None:
             sets[position] = None
@@ -100,7 +100,7 @@ def run(stock: Stock, requests: Sequence[Request], order: list[int], policy: str
     return Outcome(list(order), sets, cost)
 
 
-def heuristic(stock: Stock, requests: Sequence[Request]) -> Outcome:
+def heuristic(stock: HostCapacity, requests: Sequence[Request]) -> Outcome:
     """The best of several orders, each improved by putting those first that came off badly."""
     if not requests:
         return Outcome([], {}, 0.0)
@@ -113,7 +113,7 @@ def heuristic(stock: Stock, requests: Sequence[Request]) -> Outcome:
         sorted(numbers, key=lambda i: (-sizes[i][0], i)),
         sorted(numbers, key=lambda i: (-sizes[i][1], -sizes[i][2], i)),
     ]
-    rounds = max(2, min(MOST_ROUNDS, WORK // len(requests)))
+    rounds = max(2, min(MAX_ROUNDS, WORK // len(requests)))
     best_found: Outcome | None = None
     last: Outcome | None = None
     seen: set[tuple[int, ...]] = set()
@@ -136,7 +136,7 @@ def heuristic(stock: Stock, requests: Sequence[Request]) -> Outcome:
     return best_found
 
 
-def _urgent_first(last: Outcome, alone: list[float | None], stock: Stock) -> list[int]:
+def _urgent_first(last: Outcome, alone: list[float | None], stock: HostCapacity) -> list[int]:
     """The order of before with those moved up by half the way who were left out, or whose cells are farther apart."""
     at: list[tuple[float, int]] = []
     for place, position in enumerate(last.order):
@@ -158,18 +158,18 @@ def _mixed(order: list[int], seed: int) -> list[int]:
     return order
 
 
-def _cost(stock: Stock, cells: Sequence[int]) -> float:
+def _cost(stock: HostCapacity, cells: Sequence[int]) -> float:
     return sum([stock.costs[a][b] for a in cells for b in cells]) / len(cells) ** 2
 
 
-def _alone(stock: Stock, asked: Request) -> float | None:
+def _alone(stock: HostCapacity, asked: Request) -> float | None:
     """What a guest's cells would cost if it were the only one; None if it fits nowhere even then."""
-    field = Field(stock, asked)
+    field = Candidates(stock, asked)
     chosen = best(field)
     return None if chosen is None else mean_cost(field, chosen)
 
 
-def _sizes(stock: Stock, requests: Sequence[Request]) -> list[tuple[float, float, float]]:
+def _sizes(stock: HostCapacity, requests: Sequence[Request]) -> list[tuple[float, float, float]]:
     """Per guest the larger of its parts of the largest cell, its part of the memory, and of the cpus."""
     memory = max([room.full_memory for room in stock.rooms.values()]) or 1
     cpus = max([room.full_cpus for room in stock.rooms.values()]) or 1
@@ -182,7 +182,7 @@ def _sizes(stock: Stock, requests: Sequence[Request]) -> list[tuple[float, float
 
 
 def _explained(
-    stock: Stock, requests: Sequence[Request], outcome: Outcome, partial: bool, proven: bool, most_rejected: int
+    stock: HostCapacity, requests: Sequence[Request], outcome: Outcome, partial: bool, proven: bool, most_rejected: int
 ) -> Batch:
     from .planning import explained
 
@@ -191,10 +191,10 @@ def _explained(
     left = stock.copy()
     for position in outcome.order:
         asked = requests[position]
-        field = Field(left, asked)
+        field = Candidates(left, asked)
         cells = outcome.sets[position]
         if cells is None:
-            error = miss(field)
+            error = does_not_fit(field)
             missed.append((position, error.reasons))
             continue
         where = {cell: i for i, cell in enumerate(field.ids)}

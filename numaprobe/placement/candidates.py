@@ -6,11 +6,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .capacity import Room, Stock
+    from .capacity import CellCapacity, HostCapacity
     from .request import Request
 
 
-class Field:
+class Candidates:
     """The cells that may take part, with what each has to give, as parallel lists in id order."""
 
     __slots__ = (
@@ -28,7 +28,7 @@ class Field:
         "stock",
     )
 
-    def __init__(self, stock: Stock, request: Request) -> None:
+    def __init__(self, stock: HostCapacity, request: Request) -> None:
         self.stock = stock
         self.request = request
         self.need = -(-request.memory // request.granule) * request.granule
@@ -36,7 +36,7 @@ class Field:
         self.out: dict[int, str] = {}
         allowed = _allowed(stock, request, self.out)
         self.ids: list[int] = []
-        self.rooms: list[Room] = []
+        self.rooms: list[CellCapacity] = []
         self.cpus: list[int] = []
         self.memory: list[int] = []
         granule, page = request.granule, request.huge_page
@@ -62,7 +62,7 @@ class Field:
     def fits(self, chosen: Sequence[int]) -> bool:
         """Whether a set of positions can hold the request."""
         if self.shares is not None:
-            return deal(self, chosen) is not None
+            return assign_shares(self, chosen) is not None
         memory, cpus = self.memory, self.cpus
         return sum([memory[i] for i in chosen]) >= self.need and sum([cpus[i] for i in chosen]) >= self.request.vcpus
 
@@ -87,7 +87,7 @@ def shares(request: Request) -> list[tuple[int, int]]:
     return out
 
 
-def deal(field: Field, chosen: Sequence[int]) -> list[int] | None:
+def assign_shares(field: Candidates, chosen: Sequence[int]) -> list[int] | None:
     """For each part, largest first, the position that takes it; None where they cannot all be dealt out.
 
     Parts shrink in both measures together, so a cell that can hold one can hold all that come after it.
@@ -99,15 +99,15 @@ def deal(field: Field, chosen: Sequence[int]) -> list[int] | None:
     return order
 
 
-def _allowed(stock: Stock, request: Request, out: dict[int, str]) -> set[int]:
+def _allowed(stock: HostCapacity, request: Request, out: dict[int, str]) -> set[int]:
     cells = set(stock.rooms)
     for name in request.away_from:
-        homes = _homes(stock, name)
+        homes = _cells_of_domain(stock, name)
         for cell in cells & (set(stock.rooms) if homes is None else set(homes)):
             out[cell] = f"{name} is there" if homes is not None else f"{name} may be there, as anywhere"
             cells.discard(cell)
     for name in request.together_with:
-        homes = _homes(stock, name)
+        homes = _cells_of_domain(stock, name)
         # Empty: of the same batch, and placed later; it will come here then.
         for cell in cells - set(homes) if homes else ():
             out[cell] = f"{name} is not there"
@@ -115,13 +115,13 @@ def _allowed(stock: Stock, request: Request, out: dict[int, str]) -> set[int]:
     return cells
 
 
-def _homes(stock: Stock, name: str) -> tuple[int, ...] | None:
+def _cells_of_domain(stock: HostCapacity, name: str) -> tuple[int, ...] | None:
     if name not in stock.homes:
         raise ValueError(f"there is no domain {name!r}")
     return stock.homes[name]
 
 
-def _near(stock: Stock, request: Request, ids: list[int]) -> list[int] | None:
+def _near(stock: HostCapacity, request: Request, ids: list[int]) -> list[int] | None:
     """How far each cell is from the device, or None without one."""
     if request.near is None:
         return None

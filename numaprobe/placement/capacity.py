@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..model.domains import Domain
     from ..model.host import Cell, Host
 
-MOST_RESERVE = 512 << 20
+MAX_RESERVE = 512 << 20
 # Of a cell's memory; what page tables, a guest's own emulator and the kernel take as guests start.
 RESERVE_PART = 64
 # Distances are one byte and 255 means unreachable (ACPI 6.5, 5.2.17): what is not told comes after all that is.
@@ -28,7 +28,7 @@ class Core:
         self.whole = whole
 
 
-class Room:
+class CellCapacity:
     """What one cell has left. ``load`` is the weight of floating vcpus; ``notes`` says what was not counted."""
 
     __slots__ = ("cores", "cpus", "full_cpus", "full_memory", "id", "idle", "load", "memory", "notes", "pages")
@@ -42,9 +42,9 @@ class Room:
         self.load = 0.0
         self.notes: list[str] = []
 
-    def copy(self) -> Room:
+    def copy(self) -> CellCapacity:
         """The same room, to take from without changing this one."""
-        other = Room.__new__(Room)
+        other = CellCapacity.__new__(CellCapacity)
         other.id = self.id
         other.memory = self.memory
         other.full_memory = self.full_memory
@@ -88,7 +88,7 @@ class Room:
             self.pages[huge_page] -= size // huge_page
 
 
-class Stock:
+class HostCapacity:
     """All rooms of a host, and what else placing needs to know of it.
 
     ``striped``: the allocator deals a guest's memory out evenly to the cells it may use, as Xen does, where Linux
@@ -97,7 +97,7 @@ class Stock:
 
     __slots__ = ("costs", "devices", "homes", "known_distances", "notes", "rooms", "striped")
 
-    def __init__(self, rooms: dict[int, Room], costs: dict[int, dict[int, int]]) -> None:
+    def __init__(self, rooms: dict[int, CellCapacity], costs: dict[int, dict[int, int]]) -> None:
         self.rooms = rooms
         self.costs = costs
         self.known_distances = True
@@ -106,9 +106,9 @@ class Stock:
         self.devices: Mapping[str, int | None] | None = None
         self.notes: list[str] = []
 
-    def copy(self) -> Stock:
+    def copy(self) -> HostCapacity:
         """The same stock, to take from without changing this one."""
-        other = Stock({cell: room.copy() for cell, room in self.rooms.items()}, self.costs)
+        other = HostCapacity({cell: room.copy() for cell, room in self.rooms.items()}, self.costs)
         other.known_distances = self.known_distances
         other.striped = self.striped
         other.homes = dict(self.homes)
@@ -117,21 +117,21 @@ class Stock:
         return other
 
 
-def survey(
+def capacity_of(
     host: Host,
     *,
     reserve: int | None = None,
     domains: Sequence[Domain] = (),
     pool: int | None = None,
-) -> Stock:
+) -> HostCapacity:
     """What a host has left for guests.
 
     ``reserve`` bytes are kept back in each cell; None keeps a 64th of the cell's memory, at most 512 MiB. ``domains``
     are those that run there; ``pool`` the only cpupool whose cpus are used, None for the lowest that there is.
     Raises ``ValueError`` for a pool that is not there.
     """
-    rooms = {cell.id: Room(cell.id) for cell in host.cells}
-    stock = Stock(rooms, {})
+    rooms = {cell.id: CellCapacity(cell.id) for cell in host.cells}
+    stock = HostCapacity(rooms, {})
     _distances(stock, host)
     stock.striped = host.source == "xen"
     if host.devices is not None:
@@ -146,7 +146,7 @@ def survey(
     return stock
 
 
-def _distances(stock: Stock, host: Host) -> None:
+def _distances(stock: HostCapacity, host: Host) -> None:
     costs = {}
     for cell in host.cells:
         row = dict(cell.distances or ())
@@ -169,7 +169,7 @@ def _pool(host: Host, wanted: int | None) -> int | None:
     return wanted if wanted is not None else min(pools, default=None)
 
 
-def _cpus(stock: Stock, host: Host, pool: int | None, held: set[int]) -> None:
+def _cpus(stock: HostCapacity, host: Host, pool: int | None, held: set[int]) -> None:
     rooms = stock.rooms
     allowed = None if host.allowed is None or host.allowed.cpus is None else frozenset(host.allowed.cpus)
     cores: dict[int, dict[tuple[int, ...] | int, list[int]]] = {cell: {} for cell in rooms}
@@ -215,7 +215,7 @@ def _cpus(stock: Stock, host: Host, pool: int | None, held: set[int]) -> None:
         rooms[cell].notes.append(f"{number} {'cpu is' if number == 1 else 'cpus are'} {why}")
 
 
-def _memory(stock: Stock, host: Host, reserve: int | None) -> None:
+def _memory(stock: HostCapacity, host: Host, reserve: int | None) -> None:
     claimed = host.hypervisor.claimed or 0 if host.hypervisor is not None else 0
     allowed = None if host.allowed is None else host.allowed.cells
     kept = 0
@@ -240,7 +240,7 @@ def _memory(stock: Stock, host: Host, reserve: int | None) -> None:
 
 def default_reserve(cell: Cell) -> int:
     """Bytes kept back in a cell unless said otherwise: a 64th of its memory, at most 512 MiB."""
-    return min(MOST_RESERVE, (cell.memory.total or cell.memory.span or cell.memory.free or 0) // RESERVE_PART)
+    return min(MAX_RESERVE, (cell.memory.total or cell.memory.span or cell.memory.free or 0) // RESERVE_PART)
 
 
 def _usable(cell: Cell, claimed: int) -> int | None:
@@ -262,7 +262,7 @@ def _holds(domain: Domain, core_of: Mapping[int, tuple[int, ...] | None]) -> tup
     return held, pinned
 
 
-def _weigh(stock: Stock, host: Host, domains: Sequence[Domain], pinned: Sequence[int]) -> None:
+def _weigh(stock: HostCapacity, host: Host, domains: Sequence[Domain], pinned: Sequence[int]) -> None:
     """Deal the weight of floating vcpus out to the cells that they may run in, each vcpu once."""
     usable = {cpu: room for room in stock.rooms.values() for core in room.cores for cpu in core.threads}
     totals = [(room, room.cpus) for room in stock.rooms.values() if room.cpus]
@@ -304,7 +304,7 @@ def home(domain: Domain, host: Host) -> tuple[int, ...] | None:
     return None
 
 
-def _promise(stock: Stock, domain: Domain, homes: tuple[int, ...] | None) -> None:
+def _promise(stock: HostCapacity, domain: Domain, homes: tuple[int, ...] | None) -> None:
     """Keep back what a guest on Linux is configured with and has not touched yet: it may do so at any moment.
 
     Under Xen a domain has its memory from the start, and ``maximum`` is a limit to balloon up to.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from .candidates import Field, deal
+from .candidates import Candidates, assign_shares
 from .outcome import Outcome
 from .ranking import mean_cost
 
@@ -16,11 +16,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .capacity import Stock
+    from .capacity import HostCapacity
     from .request import Request
 
 # Yes-or-no variables that are still solved in seconds; with more, only smaller sets are offered and nothing is proven.
-MOST_SETS = 20000
+MAX_SETS = 20000
 UNIT = 2 << 20
 
 
@@ -46,7 +46,7 @@ class Model:
         self.high.append(high)
 
 
-def improve(stock: Stock, requests: Sequence[Request], known: Outcome, seconds: float) -> tuple[Outcome, bool]:
+def improve(stock: HostCapacity, requests: Sequence[Request], known: Outcome, seconds: float) -> tuple[Outcome, bool]:
     """The best outcome, and whether it is proven to be; ``known`` where none is better.
 
     Raises ``ModuleNotFoundError`` that says what to install where scipy is missing, and ``ValueError`` for a batch
@@ -60,7 +60,7 @@ def improve(stock: Stock, requests: Sequence[Request], known: Outcome, seconds: 
     names = {asked.name for asked in requests if asked.name is not None}
     if any(names.intersection(asked.away_from + asked.together_with) for asked in requests):
         raise ValueError("the exact optimum knows no guests away from or together with others of their batch")
-    fields = [Field(stock, asked) for asked in requests]
+    fields = [Candidates(stock, asked) for asked in requests]
     offered, whole = _offered(fields)
     model = Model()
     choices: list[tuple[int, tuple[int, ...], int]] = []
@@ -108,7 +108,7 @@ def improve(stock: Stock, requests: Sequence[Request], known: Outcome, seconds: 
     return (better, proven) if _holds(stock, requests, better) else (known, False)
 
 
-def _offered(fields: Sequence[Field]) -> tuple[list[list[tuple[int, ...]]], bool]:
+def _offered(fields: Sequence[Candidates]) -> tuple[list[list[tuple[int, ...]]], bool]:
     """For each guest the sets that it fits alone, small ones first, and whether that is all of them."""
     largest = max([len(field.ids) for field in fields], default=0)
     out: list[list[tuple[int, ...]]] = [[] for _ in fields]
@@ -116,13 +116,13 @@ def _offered(fields: Sequence[Field]) -> tuple[list[list[tuple[int, ...]]], bool
     for size in range(1, largest + 1):
         level = [list(_fitting(field, size)) for field in fields]
         total += sum(map(len, level))
-        if total > MOST_SETS and size > 1:
+        if total > MAX_SETS and size > 1:
             return out, False
         out = [sets + more for sets, more in zip(out, level, strict=True)]
     return out, True
 
 
-def _fitting(field: Field, size: int) -> Iterator[tuple[int, ...]]:
+def _fitting(field: Candidates, size: int) -> Iterator[tuple[int, ...]]:
     request = field.request
     wanted = len(field.shares) if field.shares is not None else size
     if size != wanted or size > (request.max_cells or size):
@@ -134,7 +134,7 @@ def _fitting(field: Field, size: int) -> Iterator[tuple[int, ...]]:
 
 def _amounts(
     model: Model,
-    field: Field,
+    field: Candidates,
     chosen: tuple[int, ...],
     yes: int,
     memory: dict[tuple[int, int | None], dict[int, float]],
@@ -147,7 +147,7 @@ def _amounts(
     # A core is counted as all its threads: two, unless the cells say otherwise.
     weight = _threads(field) if request.cores else 1
     if len(chosen) == 1 or field.shares is not None:
-        order = deal(field, chosen) if field.shares is not None else list(chosen)
+        order = assign_shares(field, chosen) if field.shares is not None else list(chosen)
         parts = field.shares or [(request.vcpus, field.need)]
         for i, (vcpus, size) in zip(order or (), parts, strict=True):
             cell = field.ids[i]
@@ -168,16 +168,16 @@ def _amounts(
         model.row({**parts_of, yes: -float(need)}, 0, 0)
 
 
-def _threads(field: Field) -> int:
+def _threads(field: Candidates) -> int:
     return max([len(core.threads) for room in field.rooms for core in room.cores], default=1)
 
 
-def _order(fields: Sequence[Field], sets: dict[int, tuple[int, ...] | None]) -> list[int]:
+def _order(fields: Sequence[Candidates], sets: dict[int, tuple[int, ...] | None]) -> list[int]:
     """Guests on one cell first: those on several then take what is left on each."""
     return sorted(range(len(fields)), key=lambda guest: (len(sets[guest] or ()), guest))
 
 
-def _holds(stock: Stock, requests: Sequence[Request], outcome: Outcome) -> bool:
+def _holds(stock: HostCapacity, requests: Sequence[Request], outcome: Outcome) -> bool:
     """Whether the sets can be filled one after another: threads of half-used cores may spoil it."""
     from .allocate import split, take
 
@@ -186,7 +186,7 @@ def _holds(stock: Stock, requests: Sequence[Request], outcome: Outcome) -> bool:
         cells = outcome.sets[guest]
         if cells is None:
             continue
-        field = Field(left, requests[guest])
+        field = Candidates(left, requests[guest])
         chosen = tuple([i for i, cell in enumerate(field.ids) if cell in cells])
         if len(chosen) != len(cells) or not field.fits(chosen):
             return False

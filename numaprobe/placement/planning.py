@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .allocate import cpus_of, split, take
-from .candidates import Field
-from .capacity import Stock
+from .candidates import Candidates
+from .capacity import HostCapacity
 from .plan import Plan, PlannedCell, PlannedVcpu
-from .reasons import miss, rejected, why
+from .reasons import does_not_fit, reasons_for, rejected
 from .request import Request
 from .search import best
 
@@ -14,19 +14,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .allocate import Part
+    from .allocate import Share
 
 
-def planned(stock: Stock, asked: Request, most_rejected: int, *, taking: bool = False) -> Plan:
+def planned(stock: HostCapacity, asked: Request, most_rejected: int, *, taking: bool = False) -> Plan:
     """The plan for one request out of what is left; ``taking`` takes it away from there."""
-    field = Field(stock, asked)
+    field = Candidates(stock, asked)
     chosen = best(field)
     if chosen is None:
-        raise miss(field)
+        raise does_not_fit(field)
     return explained(field, chosen, most_rejected, taking=taking)
 
 
-def explained(field: Field, chosen: tuple[int, ...], most_rejected: int, *, taking: bool = False) -> Plan:
+def explained(field: Candidates, chosen: tuple[int, ...], most_rejected: int, *, taking: bool = False) -> Plan:
     """The plan for a set of cells that fits."""
     stock, asked = field.stock, field.request
     parts = split(field, chosen)
@@ -40,7 +40,7 @@ def explained(field: Field, chosen: tuple[int, ...], most_rejected: int, *, taki
         tuple([part.cell for part in parts if not _reached(stock, asked, part)]),
         _guest_cells(stock, parts) if asked.guest_cells else (),
         _distance(stock, parts),
-        why(field, chosen, parts),
+        reasons_for(field, chosen, parts),
         rejected(field, chosen, most_rejected) if most_rejected else (),
     )
     if taking:
@@ -48,7 +48,7 @@ def explained(field: Field, chosen: tuple[int, ...], most_rejected: int, *, taki
     return plan
 
 
-def _vcpus(stock: Stock, asked: Request, parts: Sequence[Part]) -> tuple[PlannedVcpu, ...]:
+def _vcpus(stock: HostCapacity, asked: Request, parts: Sequence[Share]) -> tuple[PlannedVcpu, ...]:
     if asked.dedicated:
         return tuple([PlannedVcpu(i, cpus) for i, cpus in enumerate(cpus for part in parts for cpus in part.cpus)])
     if asked.guest_cells:
@@ -59,7 +59,7 @@ def _vcpus(stock: Stock, asked: Request, parts: Sequence[Part]) -> tuple[Planned
     return tuple([PlannedVcpu(i, everywhere) for i in range(asked.vcpus)])
 
 
-def _reached(stock: Stock, asked: Request, part: Part) -> bool:
+def _reached(stock: HostCapacity, asked: Request, part: Share) -> bool:
     """Whether vcpus may run on a part's cell.
 
     Under Xen memory follows the vcpus' affinity, which therefore has to reach every cell that gives some.
@@ -67,7 +67,7 @@ def _reached(stock: Stock, asked: Request, part: Part) -> bool:
     return bool(part.vcpus or (stock.striped and not asked.dedicated and stock.rooms[part.cell].cpus))
 
 
-def _guest_cells(stock: Stock, parts: Sequence[Part]) -> tuple[PlannedCell, ...]:
+def _guest_cells(stock: HostCapacity, parts: Sequence[Share]) -> tuple[PlannedCell, ...]:
     out = []
     first = 0
     for number, part in enumerate(parts):
@@ -78,7 +78,7 @@ def _guest_cells(stock: Stock, parts: Sequence[Part]) -> tuple[PlannedCell, ...]
     return tuple(out)
 
 
-def _distance(stock: Stock, parts: Sequence[Part]) -> float | None:
+def _distance(stock: HostCapacity, parts: Sequence[Share]) -> float | None:
     """Expected cost of an access, every vcpu reaching every byte alike."""
     if not stock.known_distances:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from .candidates import Field
+from .candidates import Candidates
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ EXACT = 16
 Rank = tuple[object, ...]
 
 
-def mean_cost(field: Field, chosen: Sequence[int]) -> float:
+def mean_cost(field: Candidates, chosen: Sequence[int]) -> float:
     """Mean distance between the cells of a set, each with itself included: 10 for one cell."""
     return sum([field.costs[i][j] for i in chosen for j in chosen]) / len(chosen) ** 2
 
 
-def ranker(field: Field) -> Callable[[tuple[int, ...]], Rank]:
+def ranker(field: Candidates) -> Callable[[tuple[int, ...]], Rank]:
     """What decides between sets that are as many and as near: smaller is better."""
     request, rooms, memory, costs = field.request, field.rooms, field.memory, field.costs
     policy, need, vcpus, page = request.policy, field.need, request.vcpus, request.huge_page
@@ -58,7 +58,7 @@ def ranker(field: Field) -> Callable[[tuple[int, ...]], Rank]:
     return rank
 
 
-def smaller_sets(field: Field, size: int) -> Iterator[tuple[int, ...]]:
+def smaller_sets(field: Candidates, size: int) -> Iterator[tuple[int, ...]]:
     """Sets of up to ``size`` cells in the order that they are tried."""
     first = len(field.shares) if field.shares is not None else 1
     for k in range(first, size + 1):

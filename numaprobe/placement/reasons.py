@@ -13,11 +13,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .allocate import Part
-    from .candidates import Field
+    from .allocate import Share
+    from .candidates import Candidates
 
 
-def lacks(field: Field, chosen: Sequence[int]) -> str | None:
+def shortage(field: Candidates, chosen: Sequence[int]) -> str | None:
     """What a set lacks, ``512 MiB and 2 cpus``; None for one that fits."""
     missing = _missing(field, chosen)
     words = []
@@ -31,7 +31,7 @@ def lacks(field: Field, chosen: Sequence[int]) -> str | None:
     return " and ".join(words) or None
 
 
-def _missing(field: Field, chosen: Sequence[int]) -> tuple[int, int]:
+def _missing(field: Candidates, chosen: Sequence[int]) -> tuple[int, int]:
     """Bytes and cpus that a set is short of; for equal shares, what its cells are short of each, summed."""
     if field.shares is None:
         return (
@@ -46,7 +46,7 @@ def _missing(field: Field, chosen: Sequence[int]) -> tuple[int, int]:
     )
 
 
-def miss(field: Field) -> DoesNotFit:
+def does_not_fit(field: Candidates) -> DoesNotFit:
     """The error for a request that fits nowhere: the nearest miss first, then what was left out and why."""
     n, request = len(field.ids), field.request
     wanted = len(field.shares) if field.shares is not None else min(n, request.max_cells or n)
@@ -57,13 +57,13 @@ def miss(field: Field) -> DoesNotFit:
         reasons.append(f"{count(wanted, 'cell')} wanted, and only {n} may be used")
     else:
         near = _nearest(field, wanted)
-        short = lacks(field, near)
+        short = shortage(field, near)
         if wanted == 1:
             reasons.append(f"cell {field.ids[near[0]]} lacks {short}")
         elif short is not None and field.shares is None:
             one = _nearest(field, 1)
             reasons.append(f"{cells(field.ids[i] for i in near)} together lack {short}")
-            reasons.append(f"cell {field.ids[one[0]]} alone lacks {lacks(field, one)}")
+            reasons.append(f"cell {field.ids[one[0]]} alone lacks {shortage(field, one)}")
         else:
             reasons.append(f"{cells(field.ids[i] for i in near)}: {short or f'no {wanted} of the cells hold it'}")
     for cell, why in sorted(field.out.items()):
@@ -74,7 +74,7 @@ def miss(field: Field) -> DoesNotFit:
     return DoesNotFit(*reasons, *field.stock.notes)
 
 
-def _nearest(field: Field, wanted: int) -> tuple[int, ...]:
+def _nearest(field: Candidates, wanted: int) -> tuple[int, ...]:
     """The set of so many cells that comes nearest, by the larger of both shortages relative to what is asked."""
     n = len(field.ids)
 
@@ -87,12 +87,12 @@ def _nearest(field: Field, wanted: int) -> tuple[int, ...]:
     return tuple(sorted(sorted(range(n), key=short)[:wanted]))
 
 
-def _relative(field: Field, chosen: tuple[int, ...]) -> float:
+def _relative(field: Candidates, chosen: tuple[int, ...]) -> float:
     memory, cpus = _missing(field, chosen)
     return max(0.0, memory / field.need) + max(0.0, cpus / field.request.vcpus)
 
 
-def rejected(field: Field, chosen: tuple[int, ...], most: int) -> tuple[Rejected, ...]:
+def rejected(field: Candidates, chosen: tuple[int, ...], most: int) -> tuple[Rejected, ...]:
     """Other sets in the order they were tried, up to ``most``, each with the first thing that spoke against it."""
     out = [Rejected((cell,), why) for cell, why in sorted(field.out.items())][:most]
     rank = ranker(field)
@@ -104,7 +104,7 @@ def rejected(field: Field, chosen: tuple[int, ...], most: int) -> tuple[Rejected
         if other == chosen:
             continue
         ids = tuple([field.ids[i] for i in other])
-        short = lacks(field, other)
+        short = shortage(field, other)
         if short is not None:
             out.append(Rejected(ids, f"lacks {short}"))
             continue
@@ -128,12 +128,12 @@ def rejected(field: Field, chosen: tuple[int, ...], most: int) -> tuple[Rejected
     return tuple(out)
 
 
-def _dearer(field: Field, other: tuple[int, ...], chosen: tuple[int, ...]) -> bool:
+def _dearer(field: Candidates, other: tuple[int, ...], chosen: tuple[int, ...]) -> bool:
     """Whether the mean cost alone, between sets of any size, speaks against a set."""
     return field.request.nearest and len(other) != len(chosen)
 
 
-def _farther(field: Field, other: tuple[int, ...], chosen: tuple[int, ...]) -> str | None:
+def _farther(field: Candidates, other: tuple[int, ...], chosen: tuple[int, ...]) -> str | None:
     if field.near is not None:
         mine, theirs = (sum(field.near[i] for i in one) / len(one) for one in (chosen, other))
         if theirs > mine:
@@ -145,12 +145,12 @@ def _farther(field: Field, other: tuple[int, ...], chosen: tuple[int, ...]) -> s
     return None
 
 
-def _apart(field: Field, chosen: tuple[int, ...]) -> float:
+def _apart(field: Candidates, chosen: tuple[int, ...]) -> float:
     pairs = [field.costs[i][j] for i in chosen for j in chosen if i != j]
     return sum(pairs) / len(pairs)
 
 
-def why(field: Field, chosen: tuple[int, ...], parts: Sequence[Part]) -> tuple[str, ...]:
+def reasons_for(field: Candidates, chosen: tuple[int, ...], parts: Sequence[Share]) -> tuple[str, ...]:
     """Sentences for the set that was chosen."""
     request, stock = field.request, field.stock
     ids = [field.ids[i] for i in chosen]

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 POLICIES = ("pack", "balance", "spread")
 PAGE = 4096
 # QEMU 9 takes 4096 vcpus on its largest machine (hw/i386/pc_q35.c), Xen 8192 (XEN_LEGACY_MAX_VCPUS and its successors).
-MOST_VCPUS = 8192
-MOST_MEMORY = 1 << 60
+MAX_VCPUS = 8192
+MAX_MEMORY = 1 << 60
 
 
 class Request(
@@ -118,13 +118,13 @@ def _check(
     guest_cells: int | None,
     policy: str,
 ) -> None:
-    _whole("vcpus", vcpus, 1, MOST_VCPUS)
-    _whole("memory", memory, PAGE, MOST_MEMORY)
+    _whole("vcpus", vcpus, 1, MAX_VCPUS)
+    _whole("memory", memory, PAGE, MAX_MEMORY)
     for label, count in (("cells", cells), ("max_cells", max_cells), ("guest_cells", guest_cells)):
         if count is not None:
             _whole(label, count, 1, 1 << 16)
     if huge_page is not None:
-        _whole("huge_page", huge_page, PAGE, MOST_MEMORY)
+        _whole("huge_page", huge_page, PAGE, MAX_MEMORY)
         if huge_page & (huge_page - 1):
             raise ValueError(f"huge_page is a power of two, not {huge_page}")
         if memory % huge_page:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .candidates import Field
+from .candidates import Candidates
 from .ranking import EXACT, mean_cost, ranker
 
 TYPE_CHECKING = False
@@ -15,7 +15,7 @@ SEEDS = 32
 NEAR_WEIGHT = 1 << 40
 
 
-def best(field: Field) -> tuple[int, ...] | None:
+def best(field: Candidates) -> tuple[int, ...] | None:
     """Positions of the best set, None if none fits: fewest cells, nearest, least apart, policy, lowest ids.
 
     For a guest that asked for the nearest, the cheapest of the best sets of each size.
@@ -44,7 +44,7 @@ def best(field: Field) -> tuple[int, ...] | None:
     return None if cheapest is None else cheapest[1]
 
 
-def _bound(field: Field, k: int) -> float:
+def _bound(field: Candidates, k: int) -> float:
     """No set of ``k`` cells can have a lower mean cost than this."""
     n = len(field.ids)
     own = min([field.costs[i][i] for i in range(n)])
@@ -62,7 +62,7 @@ def _fewest(gives: list[int], need: int) -> int:
     return len(gives) + 1
 
 
-def _level(field: Field, k: int) -> list[tuple[int, ...]]:
+def _level(field: Candidates, k: int) -> list[tuple[int, ...]]:
     """The nearest sets of ``k`` that fit, all that tie."""
     n = len(field.ids)
     if k == 1:
@@ -77,7 +77,7 @@ def _level(field: Field, k: int) -> list[tuple[int, ...]]:
     return list(_grown(field, k))
 
 
-def _exact(field: Field, k: int) -> list[tuple[int, ...]]:
+def _exact(field: Candidates, k: int) -> list[tuple[int, ...]]:
     """Every set that fits with the least sum of distances, by depth first with bounds."""
     n, near = len(field.ids), field.near
     costs, memory, cpus = field.costs, field.memory, field.cpus
@@ -138,7 +138,7 @@ def _tops(values: list[int], most: int) -> list[int]:
     return out + [out[-1]] * (most + 1 - len(out))
 
 
-def _grown(field: Field, k: int) -> Iterator[tuple[int, ...]]:
+def _grown(field: Candidates, k: int) -> Iterator[tuple[int, ...]]:
     """One set from each cell: its nearest neighbours, passing over those with which the need gets out of reach."""
     n, near, parts = len(field.ids), field.near, field.shares
     costs, memory, cpus = field.costs, field.memory, field.cpus

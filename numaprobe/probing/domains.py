@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import FactError, SourceError, SourceUnavailable
 from ..normalise import domains as build_domains
-from ..sources.opening import hypercalls, opened
+from ..sources.opening import hypercalls, open_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,9 +12,8 @@ if TYPE_CHECKING:
 
     from ..model.domains import Domain
     from ..model.host import Host
-    from ..ports import Reader
+    from ..ports import Hypercalls, Reader
     from ..sources.opening import Path
-    from ..xen.calls import Hypercalls
     from ..xen.domains.facts import DomainFacts
 
 # Where recordings keep what xenstored said: JSON, names by number.
@@ -23,7 +22,7 @@ NAMES = "xen/names.json"
 DEBUG_KEY_LIMIT = 32 << 30
 
 
-def ask(
+def collect(
     host: Host,
     *,
     root: Path | None,
@@ -40,7 +39,7 @@ def ask(
         raise ValueError("the debug key is Xen's: the host was probed with another source")
     if host.source == "xen" and (processes or groups):
         raise ValueError("processes and control groups are Linux's: the host was probed with another source")
-    with opened(root, recording) as reader:
+    with open_source(root, recording) as reader:
         if host.source == "linux":
             from ..linux.guests.collect import collect
 

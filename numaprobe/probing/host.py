@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..linux import collect as linux
 from ..normalise.linux import from_linux
 from ..sources.architecture import machine
-from ..sources.opening import chosen, hypercalls, opened
+from ..sources.opening import choose_source, hypercalls, open_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def probe(
     argument).
     """
     live = root is None and recording is None
-    with opened(root, recording) as reader:
-        if chosen(reader, source, live=live) == "xen":
+    with open_source(root, recording) as reader:
+        if choose_source(reader, source, live=live) == "xen":
             return _xen(reader, live=live, devices=devices)
         host = from_linux(linux.collect(reader, available=available, devices=devices, allowed=allowed))
         return host._replace(machine=machine(reader, live=live))

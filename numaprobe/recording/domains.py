@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..linux.guests.facts import CommandLine
-    from ..sources.recorder import Recorder
-    from ..xen.calls import Hypercalls
+    from ..ports import Hypercalls
+    from ..sources.recorder import RecordingReader
 
 MOUNTINFO = "proc/self/mountinfo"
 HUGE_PAGES = "sys/kernel/mm/hugepages"
 STATUS = (b"State:", b"PPid:", b"VmRSS:", b"Rss", b"HugetlbPages:", b"Cpus_allowed_list:", b"Mems_allowed_list:")
 
 
-def add_guests(recorder: Recorder, seen: Recorder, *, anonymous: bool) -> None:
+def add_guests(recorder: RecordingReader, seen: RecordingReader, *, anonymous: bool) -> None:
     """Look at the guests of a Linux host through ``seen``, and put into ``recorder`` what is kept of that."""
-    keep = _Keeper(seen, anonymous=anonymous)
+    keep = Redactor(seen, anonymous=anonymous)
     for path, content in seen.files.items():
         kept = keep.file(path, content)
         if kept is not None:
@@ -40,8 +40,10 @@ def add_guests(recorder: Recorder, seen: Recorder, *, anonymous: bool) -> None:
     recorder.directories |= {path for path in seen.directories if path.startswith(HUGE_PAGES)}
 
 
-class _Keeper:
-    def __init__(self, seen: Recorder, *, anonymous: bool) -> None:
+class Redactor:
+    """Decides what of a guest is kept, and under which names."""
+
+    def __init__(self, seen: RecordingReader, *, anonymous: bool) -> None:
         self._anonymous = anonymous
         self._aliases: dict[str, str] = {}
         self._lines: Mapping[int | str, CommandLine] = {
@@ -135,7 +137,7 @@ class _Keeper:
         return b"\n".join(rows)
 
 
-class Nameless:
+class WithoutHandles:
     """Passes hypercalls on, and takes the handles, which are the uuids, out of the rows of getdomaininfolist."""
 
     def __init__(self, port: Hypercalls) -> None:

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import os
 
-from ..atomic_file import replacing
+from ..atomic_file import replace
 from ..linux import collect as linux
-from ..sampling.linux import LinuxCells
+from ..sampling.linux import LinuxSampler
 from ..sources.architecture import machine
 from ..sources.archive import MANIFEST, MANIFEST_SCHEMA
-from ..sources.opening import TRANSCRIPT, chosen, hypercalls, opened
-from ..sources.recorder import Recorder
+from ..sources.opening import TRANSCRIPT, choose_source, hypercalls, open_source
+from ..sources.recorder import RecordingReader
 from ..version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import IO, Any
 
-    from ..sources.transcript import Recorder as TranscriptRecorder
-    from ..xen.calls import Hypercalls
+    from ..ports import Hypercalls
+    from ..sources.transcript import RecordingHypercalls
 
 OSRELEASE = "proc/sys/kernel/osrelease"
 COMPRESSION = {".tar.gz": "gz", ".tgz": "gz", ".tar.xz": "xz", ".tar.bz2": "bz2", ".tar": ""}
@@ -45,28 +45,28 @@ def record(
     if compression is None:
         raise ValueError(f"a recording's name ends in {', '.join(COMPRESSION)}, not {name!r}")
     live = root is None and recording is None
-    with opened(root, recording) as reader:
-        recorder = Recorder(reader)
+    with open_source(root, recording) as reader:
+        recorder = RecordingReader(reader)
         # Linux's view is kept under Xen too: it is another host, which a replay can be asked for.
-        asks_xen = chosen(recorder, source, live=live) == "xen"
+        asks_xen = choose_source(recorder, source, live=live) == "xen"
         facts = linux.collect(recorder, available=True, devices=True, allowed=allowed)
-        LinuxCells(recorder, None, live=False, timed=False).take_all()
+        LinuxSampler(recorder, None, live=False, timed=False).take_all()
         if asks_xen:
-            from ..sampling.xen import XenCells
-            from ..sources.transcript import Recorder as TranscriptRecorder
+            from ..sampling.xen import XenSampler
+            from ..sources.transcript import RecordingHypercalls
             from ..xen.collect import collect
 
             with hypercalls(reader, live=live) as port:
-                calls = TranscriptRecorder(port)
+                calls = RecordingHypercalls(port)
                 xen_facts = collect(calls, recorder, [device.address for device in facts.devices or ()])
-                XenCells(calls, recorder, timed=False, facts=xen_facts).exact_free()
+                XenSampler(calls, recorder, timed=False, facts=xen_facts).exact_free()
                 if domains:
                     _add_domains(recorder, calls, port, live=live, anonymous=anonymous)
             recorder.files[TRANSCRIPT] = calls.text().encode()
         if domains:
             from .domains import add_guests
 
-            add_guests(recorder, Recorder(reader), anonymous=anonymous)
+            add_guests(recorder, RecordingReader(reader), anonymous=anonymous)
         release = recorder.read((OSRELEASE,))[0]
         architecture = machine(reader, live=live)
     kernel = release.decode("ascii", "replace").strip() if isinstance(release, bytes) else None
@@ -74,15 +74,15 @@ def record(
 
 
 def _add_domains(
-    recorder: Recorder, calls: TranscriptRecorder, port: Hypercalls, *, live: bool, anonymous: bool
+    recorder: RecordingReader, calls: RecordingHypercalls, port: Hypercalls, *, live: bool, anonymous: bool
 ) -> None:
     """Ask for the domains through the transcript, and keep their names beside it."""
     import json
 
     from ..probing.domains import NAMES, ask_xen, names_of
-    from .domains import Nameless
+    from .domains import WithoutHandles
 
-    calls.port = Nameless(port) if anonymous else port
+    calls.port = WithoutHandles(port) if anonymous else port
     found, _ = ask_xen(calls)
     names = names_of(recorder.reader, found, live=live)
     if anonymous:
@@ -90,7 +90,9 @@ def _add_domains(
     recorder.files[NAMES] = json.dumps({str(number): name for number, name in names.items()}).encode()
 
 
-def _manifest(recorder: Recorder, kernel: str | None, *, live: bool, architecture: str | None = None) -> dict[str, Any]:
+def _manifest(
+    recorder: RecordingReader, kernel: str | None, *, live: bool, architecture: str | None = None
+) -> dict[str, Any]:
     from time import time
 
     return {
@@ -105,7 +107,7 @@ def _manifest(recorder: Recorder, kernel: str | None, *, live: bool, architectur
     }
 
 
-def _write(name: str, compression: str, recorder: Recorder, manifest: dict[str, Any]) -> None:
+def _write(name: str, compression: str, recorder: RecordingReader, manifest: dict[str, Any]) -> None:
     import io
     import json
     import tarfile
@@ -113,7 +115,7 @@ def _write(name: str, compression: str, recorder: Recorder, manifest: dict[str, 
     moment = manifest["time"] or 0
     text = json.dumps(manifest, indent=1).encode() + b"\n"
     with (
-        replacing(name) as path,
+        replace(name) as path,
         open(path, "wb") as file,
         _packed(file, compression, moment) as packed,
         tarfile.open(fileobj=packed, mode="w") as tar,

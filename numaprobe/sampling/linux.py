@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from .._fast import Files, Sweep
+    from .._fast import Files, MeminfoFiles
     from ..ports import Reader
 
 ONLINE = f"{CPU}/online"
@@ -44,14 +44,14 @@ NEAR_BYTES = 32 << 20
 NEAR_PART = 16
 
 
-class View:
+class Snapshot:
     """One shape of the host: its open files, and what its samples have in common."""
 
     __slots__ = ("ask", "details", "free", "has_free", "origin", "paths", "sweep")
 
     def __init__(
         self,
-        sweep: Sweep | Contents,
+        sweep: MeminfoFiles | Contents,
         origin: Origin,
         base: Sample,
         paths: tuple[str, ...],
@@ -72,7 +72,7 @@ def _nothing_cheaper() -> tuple[int, int, None]:
     return -1, EBADF, None
 
 
-class LinuxCells:
+class LinuxSampler:
     """The engine of a ``Sampler`` over Linux's files.
 
     ``files`` are what ``reader`` reads from, None where it is of another kind; ``live`` says that they are those of
@@ -98,7 +98,7 @@ class LinuxCells:
 
     # --- what is there ---
 
-    def _opened(self, before: View | None) -> View:
+    def _opened(self, before: Snapshot | None) -> Snapshot:
         """Everything opened anew. Raises as ``Sampler`` says."""
         failure = (-1, ESTALE, None)
         paths: tuple[str, ...] = ()
@@ -130,22 +130,22 @@ class LinuxCells:
             return self._view(before, source, ids, paths, directory, without_memory, sweep, base)
         raise self._error(paths, failure)
 
-    def _sweep(self, ids: tuple[int, ...], paths: tuple[str, ...], directory: str | None) -> Sweep | Contents:
+    def _sweep(self, ids: tuple[int, ...], paths: tuple[str, ...], directory: str | None) -> MeminfoFiles | Contents:
         if self._files is None:
             return Contents(self._reader, ids, paths, directory, ONLINE, timed=self._timed)
-        return _fast.Sweep(self._files, ids, paths, directory, ONLINE)
+        return _fast.MeminfoFiles(self._files, ids, paths, directory, ONLINE)
 
     def _view(
         self,
-        before: View | None,
+        before: Snapshot | None,
         source: Source,
         ids: tuple[int, ...],
         paths: tuple[str, ...],
         directory: str | None,
         without_memory: frozenset[int],
-        sweep: Sweep | Contents,
+        sweep: MeminfoFiles | Contents,
         base: Sample,
-    ) -> View:
+    ) -> Snapshot:
         totals = _totals(ids, base, without_memory)
         cpus = None if sweep.cpus is None else text.ids(ONLINE, sweep.cpus)
         shape = _shape(before, ids, cpus, totals)
@@ -155,9 +155,9 @@ class LinuxCells:
         details = Details(self._reader, self._files, ids, paths, sizes, numa=directory is not None)
         base.origin = origin
         has_free = self._prepare_free(sweep, base, shape)
-        return View(sweep, origin, base, paths, details, has_free=has_free)
+        return Snapshot(sweep, origin, base, paths, details, has_free=has_free)
 
-    def _prepare_free(self, sweep: Sweep | Contents, base: Sample, shape: Shape) -> bool:
+    def _prepare_free(self, sweep: MeminfoFiles | Contents, base: Sample, shape: Shape) -> bool:
         """Whether something cheaper than meminfo tells what is free, and agrees with it now."""
         if None in shape.totals or None in [cell.free for cell in base.cells]:
             return False
@@ -179,7 +179,7 @@ class LinuxCells:
                 self.view = self._opened(view)
             return self.view
 
-    def _with_totals(self, view: View, found: Sample) -> bool:
+    def _with_totals(self, view: Snapshot, found: Sample) -> bool:
         """Give a sample whose totals are new a shape of its own; False if its files were replaced meanwhile."""
         with self._lock():
             current = self.view
@@ -190,7 +190,7 @@ class LinuxCells:
             if totals != old.shape.totals:
                 shape = old.shape._replace(number=old.shape.number + 1, totals=totals)
                 origin = Origin(old.source, shape, old.how, old.default_size, old.without_memory)
-                self.view = current = View(
+                self.view = current = Snapshot(
                     current.sweep, origin, found, current.paths, current.details, has_free=current.has_free
                 )
             found.origin = current.origin
@@ -206,7 +206,7 @@ class LinuxCells:
 
     # --- what is asked ---
 
-    def settled(self, view: View, found: Sample | tuple[int, int, Sample | None]) -> Sample:
+    def retried(self, view: Snapshot, found: Sample | tuple[int, int, Sample | None]) -> Sample:
         """A sample in place of what the view's files gave: after a change, with what there is now."""
         for _ in range(TRIES):
             if not isinstance(found, tuple):
@@ -222,7 +222,7 @@ class LinuxCells:
             return found
         raise self._error(view.paths, found)
 
-    def settled_free(self, view: View, found: dict[int, int] | tuple[int, int, None]) -> dict[int, int | None]:
+    def retried_free(self, view: Snapshot, found: dict[int, int] | tuple[int, int, None]) -> dict[int, int | None]:
         """Free bytes by cell, from meminfo where nothing cheaper tells."""
         for _ in range(TRIES):
             if isinstance(found, dict):
@@ -236,17 +236,17 @@ class LinuxCells:
 
     def exact_free(self) -> dict[int, int | None]:
         view = self.view
-        return self.settled(view, view.ask()).free_by_cell()
+        return self.retried(view, view.ask()).free_by_cell()
 
     def take_all(self) -> Sample:
         """Everything that can be asked, so that a recorder of files has seen all that a sampler reads."""
-        self.settled_free(self.view, self.view.free())
+        self.retried_free(self.view, self.view.free())
         return self.detailed(huge_pages=True, available=True, counters=True, vmstat=("nr_free_pages",))
 
     def detailed(self, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str]) -> Sample:
         for _ in range(TRIES):
             view = self.view
-            sample = self.settled(view, view.ask())
+            sample = self.retried(view, view.ask())
             view = self.view
             with self._lock():
                 if isinstance(self.view, Closed):
@@ -294,7 +294,7 @@ def _totals(ids: tuple[int, ...], base: Sample, without_memory: frozenset[int]) 
 
 
 def _shape(
-    before: View | None, ids: tuple[int, ...], cpus: tuple[int, ...] | None, totals: tuple[int | None, ...]
+    before: Snapshot | None, ids: tuple[int, ...], cpus: tuple[int, ...] | None, totals: tuple[int | None, ...]
 ) -> Shape:
     """The next shape, or the one before if nothing changed after all."""
     if before is None:

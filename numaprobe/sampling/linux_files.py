@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from .._fast import Files, Kept
+    from .._fast import Files, OpenFiles
     from ..ports import Reader
     from .values import Shape
 
@@ -149,7 +149,7 @@ class Details:
         self._paths = paths
         self._numa = numa
         self._sizes = sizes
-        self._kept: dict[str, Kept] = {}
+        self._kept: dict[str, OpenFiles] = {}
 
     def _read(self, what: str, paths: Sequence[str]) -> list[bytes | int]:
         if self._files is None or not self._numa:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import namedtuple
 
 from ..model.host import Note
-from .sample import Sample
 from .values import CellSample, Counters
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .sample import Sample
 
 # vmstat_text of Linux's mm/vmstat.c: what begins with nr_ or workingset_nodes is a level that rises and falls, but for
 # these, which count.
@@ -26,7 +29,7 @@ LEVELS = frozenset(("workingset_nodes",))
 # Counters have 64 bits. One that is smaller has passed their end if it then moved less than this; otherwise it began
 # anew: writing to vm.numa_stat clears them all, and a node that is made again starts at 0.
 WORD = 1 << 64
-MOST_CHANGE = 1 << 48
+MAX_CHANGE = 1 << 48
 
 
 class CellRates(namedtuple("CellRates", "id total free used counters vmstat")):
@@ -134,7 +137,7 @@ def _rate(
     change = after - before
     if change < 0:
         change += WORD
-        if change >= MOST_CHANGE:
+        if change >= MAX_CHANGE:
             notes.append(Note(f"cell {cell_id}", f"{name} began anew: {after} after {before}"))
             return None
     return change / seconds

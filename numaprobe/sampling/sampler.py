@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from ..sources.opening import chosen, hypercalls, opened
+from ..sources.opening import choose_source, hypercalls, open_source
 from .sample import Sample
 
 TYPE_CHECKING = False
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
         """What samples one kind of source.
 
         ``view`` is of one shape of the host: ``ask()`` and ``free()`` make a sample, or free memory by cell, at once,
-        and give a tuple instead where the host may have changed; ``settled`` and ``settled_free`` go on from there.
+        and give a tuple instead where the host may have changed; ``retried`` and ``retried_free`` go on from there.
         """
 
         view: Any
 
-        def settled(self, view: Any, found: Any) -> Sample: ...
-        def settled_free(self, view: Any, found: Any) -> dict[int, int | None]: ...
+        def retried(self, view: Any, found: Any) -> Sample: ...
+        def retried_free(self, view: Any, found: Any) -> dict[int, int | None]: ...
         def exact_free(self) -> dict[int, int | None]: ...
         def detailed(self, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str]) -> Sample: ...
         def close(self, close: Callable[[], None]) -> None: ...
@@ -44,13 +44,13 @@ class Sampler:
     def __init__(self, root: Path | None = None, *, recording: Path | None = None, source: str = "auto") -> None:
         live = root is None and recording is None
         with ExitStack() as stack:
-            reader = stack.enter_context(opened(root, recording))
+            reader = stack.enter_context(open_source(root, recording))
             timed = recording is None
-            if chosen(reader, source, live=live) == "xen":
-                from .xen import XenCells
+            if choose_source(reader, source, live=live) == "xen":
+                from .xen import XenSampler
 
                 port = stack.enter_context(hypercalls(reader, live=live))
-                self._engine: Engine = XenCells(port, reader, timed=timed and live)
+                self._engine: Engine = XenSampler(port, reader, timed=timed and live)
             else:
                 self._engine = _linux(reader, live=live, timed=timed)
             self._stack = stack.pop_all()
@@ -80,7 +80,7 @@ class Sampler:
         found = view.ask()
         if type(found) is Sample:
             return found
-        return self._engine.settled(view, found)
+        return self._engine.retried(view, found)
 
     def free(self, exact: bool = False) -> dict[int, int | None]:
         """Free bytes by cell id, the cheapest way there is; None where a cell's source does not say.
@@ -95,7 +95,7 @@ class Sampler:
         found = view.free()
         if type(found) is dict:
             return found
-        return self._engine.settled_free(view, found)
+        return self._engine.retried_free(view, found)
 
     @property
     def shape(self) -> Shape:
@@ -119,7 +119,7 @@ class Sampler:
 def _linux(reader: Reader, *, live: bool, timed: bool) -> Engine:
     from .._fast import Files
     from ..sources.tree import Tree
-    from .linux import LinuxCells
+    from .linux import LinuxSampler
 
     files = reader if isinstance(reader, Files) else reader.files if isinstance(reader, Tree) else None
-    return LinuxCells(reader, files, live=live, timed=timed)
+    return LinuxSampler(reader, files, live=live, timed=timed)

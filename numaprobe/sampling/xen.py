@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._fast import NodeRows, Numainfo
-    from ..ports import Reader
-    from ..xen.calls import Hypercalls
+    from ..ports import Hypercalls, Reader
     from ..xen.facts import PhysInfo, XenFacts
 
 NUMAINFO, PHYSINFO = "sysctl numainfo", "sysctl physinfo"
@@ -88,7 +87,7 @@ class Answers:
         return (-1, ESTALE, None) if found is None else found
 
 
-class View:
+class Snapshot:
     """One shape of the host, and what asks for its samples."""
 
     __slots__ = ("ask", "free", "origin", "sysctl")
@@ -100,7 +99,7 @@ class View:
         self.free = source.free
 
 
-class XenCells:
+class XenSampler:
     """The engine of a ``Sampler`` over hypercalls.
 
     ``timed`` says that they are made now and were not recorded; ``facts`` are for a caller that has just asked.
@@ -121,7 +120,7 @@ class XenCells:
             self.view = Closed(self.view.origin)
             close()
 
-    def _opened(self, before: View | None, facts: XenFacts) -> View:
+    def _opened(self, before: Snapshot | None, facts: XenFacts) -> Snapshot:
         host = from_xen(facts)
         ids = tuple([cell.id for cell in host.cells])
         unsure = any(cpu.online is None for cpu in host.cpus)
@@ -132,7 +131,7 @@ class XenCells:
         origin = XenOrigin("xen", shape, (total_from, "numainfo memfree", "numainfo memfree less claims"))
         spans = tuple([abi.ALL_ONES_32 if node is None else node.memsize for node in facts.nodes])
         # A cell's id is its node's number, and that is its row's.
-        return View(origin, self._source(sysctl, facts, _fast.NodeRows(ids, ids, spans)), sysctl)
+        return Snapshot(origin, self._source(sysctl, facts, _fast.NodeRows(ids, ids, spans)), sysctl)
 
     def _source(self, sysctl: Sysctl, facts: XenFacts, rows: NodeRows) -> Numainfo | Answers:
         """What asks for samples: in C where the hypervisor is running, which is the same over any other port."""
@@ -176,7 +175,7 @@ class XenCells:
                 self.view = self._opened(view, collect(self._port, self._reader))
             return self.view
 
-    def settled(self, view: View, found: Any) -> Sample:
+    def retried(self, view: Snapshot, found: Any) -> Sample:
         """A sample in place of an answer that no longer fits the view."""
         for _ in range(TRIES):
             if type(found) is Sample:
@@ -189,8 +188,8 @@ class XenCells:
         _refused(found)
         raise SourceError(NUMAINFO, ESTALE, "nodes, cpus or memory came or went all the while they were asked for")
 
-    def settled_free(self, view: View, found: Any) -> dict[int, int | None]:
-        return self.settled(view, found).free_by_cell()
+    def retried_free(self, view: Snapshot, found: Any) -> dict[int, int | None]:
+        return self.retried(view, found).free_by_cell()
 
     def exact_free(self) -> dict[int, int | None]:
         """There is no other figure than numainfo's."""
@@ -198,12 +197,12 @@ class XenCells:
         found = view.free()
         if isinstance(found, dict):
             return dict(found)
-        return self.settled_free(view, found)
+        return self.retried_free(view, found)
 
     def detailed(self, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str]) -> Sample:  # noqa: ARG002
         """Of what may be asked for beside, Xen has only available memory: free, less what is claimed."""
         view = self.view
-        sample = self.settled(view, view.ask())
+        sample = self.retried(view, view.ask())
         if not available:
             return sample
         claimed = view.sysctl.physinfo().outstanding_pages
@@ -239,7 +238,7 @@ def words_of_shape(info: PhysInfo, sysctl_version: int) -> tuple[bytes, bytes]:
 
 
 def _shape(
-    before: View | None, ids: tuple[int, ...], cpus: tuple[int, ...] | None, totals: tuple[int | None, ...]
+    before: Snapshot | None, ids: tuple[int, ...], cpus: tuple[int, ...] | None, totals: tuple[int | None, ...]
 ) -> Shape:
     """The next shape, or the one before if nothing changed after all."""
     if before is None:

@@ -24,12 +24,12 @@ MANIFEST = "numaprobe.json"
 MANIFEST_SCHEMA = "numaprobe-recording/1"
 
 # A machine of 4096 cpus has some 200,000 files in a full copy of sys/devices/system, few of them above a page.
-MOST_MEMBERS = 1_000_000
-LARGEST_FILE = 64 << 20
-MOST_KEPT = 512 << 20
-MOST_UNPACKED = 4 << 30
+MAX_MEMBERS = 1_000_000
+MAX_FILE = 64 << 20
+MAX_KEPT = 512 << 20
+MAX_UNPACKED = 4 << 30
 # PATH_MAX; and three times the depth of the deepest PCI device behind bridges.
-LONGEST_PATH = 4096
+MAX_PATH = 4096
 DEEPEST_PATH = 64
 
 
@@ -87,7 +87,7 @@ class Archive:
 
     def _take_the_rest(self, stream: IO[bytes]) -> None:
         """Read on to the end, where compression keeps its check sum."""
-        left = MOST_UNPACKED
+        left = MAX_UNPACKED
         while piece := stream.read(1 << 20):
             left -= len(piece)
             if left < 0:
@@ -100,14 +100,14 @@ class Archive:
             tar.members.clear()  # type: ignore[attr-defined]
             members += 1
             unpacked += member.size
-            if members > MOST_MEMBERS or unpacked > MOST_UNPACKED:
+            if members > MAX_MEMBERS or unpacked > MAX_UNPACKED:
                 raise RecordingError(f"{self.name}: too large to be the recording of a machine")
-            self._take(tar, member)
+            self._add_member(tar, member)
         if members == 0:
             raise RecordingError(f"{self.name}: an empty archive")
 
-    def _take(self, tar: TarFile, member: TarInfo) -> None:
-        if len(member.name) > LONGEST_PATH or len(member.linkname) > LONGEST_PATH:
+    def _add_member(self, tar: TarFile, member: TarInfo) -> None:
+        if len(member.name) > MAX_PATH or len(member.linkname) > MAX_PATH:
             raise RecordingError(f"{self.name}: a path longer than any")
         parts = [part for part in member.name.split("/") if part not in ("", ".")]
         if ".." in parts:
@@ -118,8 +118,8 @@ class Archive:
         if not path:
             return
         if member.isreg():
-            if member.size <= LARGEST_FILE:
-                self._keep(member.size)
+            if member.size <= MAX_FILE:
+                self._reserve(member.size)
                 self._files[path] = self._content(tar, member)
             else:
                 self._files[path] = EFBIG
@@ -141,16 +141,16 @@ class Archive:
             raise RecordingError(f"{self.name}: cut short in {member.name!r}")
         return content
 
-    def _keep(self, size: int) -> None:
+    def _reserve(self, size: int) -> None:
         self._kept += size
-        if self._kept > MOST_KEPT:
+        if self._kept > MAX_KEPT:
             raise RecordingError(f"{self.name}: too large to be the recording of a machine")
 
     def _add_to_directory(self, path: str) -> None:
         while path:
             directory, _, name = path.rpartition("/")
             if directory not in self._children:
-                self._keep(len(directory))
+                self._reserve(len(directory))
             names = self._children.setdefault(directory, set())
             if name in names:
                 return
@@ -203,7 +203,7 @@ class Archive:
     def _resolve(self, path: str) -> str | int:
         return resolve(path, self._target_of, self._known)
 
-    def _inside(self, path: str) -> str:
+    def _below_root(self, path: str) -> str:
         return f"{self._root}/{path}" if self._root else path
 
     def _target_of(self, path: str) -> str | None:
@@ -211,13 +211,13 @@ class Archive:
         target = self._links.get(path)
         if target is None or target.startswith("//"):
             return target
-        return "/" + self._inside(target) if target.startswith("/") else target
+        return "/" + self._below_root(target) if target.startswith("/") else target
 
     def read(self, paths: Sequence[str], base: str = "") -> list[bytes | int]:
         return [self._read(f"{base}/{path}" if base else path) for path in paths]
 
     def _read(self, path: str) -> bytes | int:
-        found = self._resolve(self._inside(path))
+        found = self._resolve(self._below_root(path))
         if isinstance(found, int):
             return found
         content = self._files.get(found)
@@ -235,7 +235,7 @@ class Archive:
         return ENOENT
 
     def listdir(self, path: str, prefix: str = "") -> list[str] | int:
-        found = self._resolve(self._inside(path))
+        found = self._resolve(self._below_root(path))
         if isinstance(found, int):
             return found
         names = self._children.get(found)

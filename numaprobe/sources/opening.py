@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Protocol
 
-    from ..ports import Reader
-    from ..xen.calls import Hypercalls
+    from ..ports import Hypercalls, Reader
 
     class ClosableReader(Reader, Protocol):
         """A reader that holds something open."""
@@ -29,7 +28,7 @@ PRIVCMD = "/dev/xen/privcmd"
 
 
 @contextmanager
-def opened(root: Path | None, recording: Path | None) -> Iterator[Reader]:
+def open_source(root: Path | None, recording: Path | None) -> Iterator[Reader]:
     """The reader for a live host, a recorded tree or a recording.
 
     Raises ``SourceUnavailable`` or ``SourceDenied`` for a root that cannot be opened, ``RecordingError`` for a bad
@@ -63,7 +62,7 @@ def _open(root: Path | None, recording: Path | None) -> ClosableReader:
         raise SourceUnavailable("/" if root is None else str(root), error.errno) from None
 
 
-def chosen(reader: Reader, source: str, *, live: bool) -> str:
+def choose_source(reader: Reader, source: str, *, live: bool) -> str:
     """``linux`` or ``xen``: the hypervisor in its control domain, or as asked for.
 
     A recording of a control domain without the hypervisor's answers has only the domain's own view to give. Raises

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..ports import Reader
 
 
-class Recorder:
+class RecordingReader:
     """``Reader`` that passes on to another one and keeps what came back."""
 
     def __init__(self, reader: Reader) -> None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # As many as the kernel follows in one look-up (MAXSYMLINKS of Linux's include/linux/namei.h).
-MOST_LINKS = 40
+MAX_LINKS = 40
 
 
 def resolve(path: str, target_of: Callable[[str], str | None], known: dict[str, str]) -> str | int:
@@ -37,7 +37,7 @@ def resolve(path: str, target_of: Callable[[str], str | None], known: dict[str, 
             done = here
             continue
         links += 1
-        if links > MOST_LINKS:
+        if links > MAX_LINKS:
             return ELOOP
         if target.startswith("/"):
             done = ""

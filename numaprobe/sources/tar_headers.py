@@ -9,8 +9,8 @@ import tarfile
 from typing import IO, cast
 
 # What tar puts before a member for a long name or for extended attributes; the whole archive's own is smaller still.
-LARGEST_HEADER = 16384
-LARGEST_GLOBAL_HEADER = 1024
+MAX_HEADER = 16384
+MAX_GLOBAL_HEADER = 1024
 HEADER_TYPES = (b"x", b"X", b"g", b"L", b"K")
 
 
@@ -44,7 +44,7 @@ class CheckedHeader(tarfile.TarInfo):
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(f"a damaged header: {error}") from None
-        most = LARGEST_GLOBAL_HEADER if found.type == tarfile.XGLTYPE else LARGEST_HEADER
+        most = MAX_GLOBAL_HEADER if found.type == tarfile.XGLTYPE else MAX_HEADER
         if found.type in HEADER_TYPES and found.size > most:
             raise tarfile.ReadError("a header larger than any")
         return found

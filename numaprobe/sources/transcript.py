@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..xen.calls import Hypercalls
+    from ..ports import Hypercalls
 
     Buffers = tuple[tuple[int, bytes], ...]
     Answer = tuple[int, bytes, tuple[bytes, ...]]
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 VERSION = 1
 
 # A machine of 16383 cpus and 64 nodes needs less than a hundredth of this.
-LARGEST_TEXT = 64 << 20
-LARGEST_BYTES = 16 << 20
-LARGEST_SUM = 256 << 20
+MAX_TEXT = 64 << 20
+MAX_BYTES = 16 << 20
+MAX_SUM = 256 << 20
 
 _SHORTEST_RUN = 4
 
 
-class Recorder:
+class RecordingHypercalls:
     """Passes hypercalls on to another port and writes down each of them with its result or errno."""
 
     def __init__(self, port: Hypercalls) -> None:
@@ -96,7 +96,7 @@ class Transcript:
 def _load(text: str, answers: dict[Request, list[Answer | int]]) -> None:
     from json import loads
 
-    if len(text) > LARGEST_TEXT:
+    if len(text) > MAX_TEXT:
         raise RecordingError(f"the transcript is too large: {len(text)} characters")
     room = _Room()
     number = 0
@@ -169,7 +169,7 @@ class _Room:
     """Reads bytes back, within bounds: a short line may stand for many bytes."""
 
     def __init__(self) -> None:
-        self._left = LARGEST_SUM
+        self._left = MAX_SUM
 
     def read(self, written: object) -> bytes:
         if not isinstance(written, str):
@@ -179,7 +179,7 @@ class _Room:
         run = int(count) if star else 0
         size = len(body) // 2 + run
         self._left -= max(size, 0)
-        if run < 0 or size > LARGEST_BYTES or self._left < 0:
+        if run < 0 or size > MAX_BYTES or self._left < 0:
             raise ValueError("more bytes than can be")
         last = bytes.fromhex(end)
         if star and len(last) != 1:

@@ -232,7 +232,7 @@ E820_RAM = 1
 
 # What a size beyond belief is: well above Xen's own limits (16383 cpus, 64 nodes), so that a reply that was not
 # understood cannot make its reader allocate without end.
-MOST_CPUS = 1 << 16
-MOST_NODES = 1 << 8
-MOST_MAP_ENTRIES = 1 << 13
+MAX_CPUS = 1 << 16
+MAX_NODES = 1 << 8
+MAX_MAP_ENTRIES = 1 << 13
 PAGE = 4096

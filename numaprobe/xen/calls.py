@@ -15,21 +15,7 @@ from .facts import CpuInfo, MapEntry, XenVersion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
-
-    class Hypercalls(Protocol):
-        """Who makes a hypercall: the running hypervisor, a transcript, a test's own."""
-
-        def call(
-            self, number: int, command: int, op: bytes, buffers: tuple[tuple[int, bytes], ...] = ()
-        ) -> tuple[int, bytes, tuple[bytes, ...]]:
-            """Make one hypercall; its return value, the operation as Xen left it, and the buffers as Xen left them.
-
-            ``op`` is the whole operation with every handle zero, or empty where the hypercall takes no pointer. Each
-            of ``buffers`` is the offset of its 8-byte handle in ``op``, and what it holds before the call. Replies
-            are as long as what was given, with the handles zero again. Raises ``OSError`` with Xen's errno.
-            """
-
+    from ..ports import Hypercalls
 
 # How often get_cpuinfo is asked again while a cpu is being plugged.
 _BUSY_TRIES = 3
@@ -92,7 +78,7 @@ def memory_map(calls: Hypercalls) -> tuple[MapEntry, ...]:
             _, reply, (entries,) = issue(calls, abi.MEMORY_OP, abi.MEMORY_MACHINE_MEMORY_MAP, op, buffers)
         except SourceError as error:
             # Xen does not say how much would be enough; it refuses a buffer that is only just too small as well.
-            if error.errno != EINVAL or capacity >= abi.MOST_MAP_ENTRIES:
+            if error.errno != EINVAL or capacity >= abi.MAX_MAP_ENTRIES:
                 raise
             capacity *= 4
             continue

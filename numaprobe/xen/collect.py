@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeVar
 
-    from ..ports import Reader
-    from .calls import Hypercalls
+    from ..ports import Hypercalls, Reader
     from .sysctl import Sysctl
 
     T = TypeVar("T")

@@ -13,7 +13,7 @@ from .facts import PhysInfo
 # In kHz. Arm reports its timer's frequency here, so the least is low.
 _SLOWEST, _FASTEST = 1_000, 100_000_000
 # Physical addresses have 52 bits at most, on x86 and on Arm.
-_MOST_FRAMES = 1 << 40
+_MAX_FRAMES = 1 << 40
 
 
 def decode(reply: bytes, sysctl_version: int) -> PhysInfo:
@@ -45,9 +45,9 @@ def capability_names(word: int, sysctl_version: int) -> tuple[str, ...]:
 
 def _implausible(info: PhysInfo, pad: int) -> str | None:
     total = info.total_pages
-    if not 1 <= info.nr_cpus <= info.max_cpu_id + 1 <= abi.MOST_CPUS:
+    if not 1 <= info.nr_cpus <= info.max_cpu_id + 1 <= abi.MAX_CPUS:
         return f"{info.nr_cpus} cpus, the last possible {info.max_cpu_id}"
-    if not 1 <= info.nr_nodes <= info.max_node_id + 1 <= abi.MOST_NODES:
+    if not 1 <= info.nr_nodes <= info.max_node_id + 1 <= abi.MAX_NODES:
         return f"{info.nr_nodes} nodes, the last possible {info.max_node_id}"
     if not _SLOWEST <= info.cpu_khz <= _FASTEST:
         return f"{info.cpu_khz} kHz"
@@ -56,7 +56,7 @@ def _implausible(info: PhysInfo, pad: int) -> str | None:
             f"{total} pages, {info.free_pages} free, {info.scrub_pages} being scrubbed, "
             f"{info.outstanding_pages or 0} claimed"
         )
-    if not total <= (total if info.max_mfn is None else info.max_mfn + 1) <= _MOST_FRAMES:
+    if not total <= (total if info.max_mfn is None else info.max_mfn + 1) <= _MAX_FRAMES:
         return f"{total} pages up to frame {info.max_mfn}"
     if pad:
         return f"padding {pad:#x}"

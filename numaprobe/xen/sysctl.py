@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .calls import Hypercalls
+    from ..ports import Hypercalls
 
 
 class Sysctl:
@@ -59,7 +59,7 @@ class Sysctl:
             # Xen cuts a list that does not fit without a word, so a full one may be a cut one.
             if count < capacity:
                 break
-            capacity = _more(where, count, capacity, abi.MOST_CPUS)
+            capacity = _more(where, count, capacity, abi.MAX_CPUS)
         found = abi.CPUTOPO_ROW.iter_unpack(rows[: count * abi.CPUTOPO_ROW.size])
         return tuple([CpuTopology(known(core), known(socket), known(node)) for core, socket, node in found])
 
@@ -69,7 +69,7 @@ class Sysctl:
             absent = b"\xff" * (capacity * abi.WORD.size)
             buffers = tuple([(at, absent) for at in abi.ARRAYS_AT])
             reply, outs = self._ask(abi.SYSCTL_CPUTOPOINFO, abi.WORD.pack(capacity - 1), buffers)
-            count = _counted("sysctl cputopoinfo", reply, abi.MOST_CPUS)
+            count = _counted("sysctl cputopoinfo", reply, abi.MAX_CPUS)
             if count <= capacity:
                 break
             capacity = count + 1
@@ -92,7 +92,7 @@ class Sysctl:
             count = abi.WORD.unpack_from(reply, abi.WORD_AT)[0]
             if count < capacity:
                 break
-            capacity = _more(where, count, capacity, abi.MOST_NODES)
+            capacity = _more(where, count, capacity, abi.MAX_NODES)
         rows = rows[: count * abi.MEMINFO_ROW.size]
         nodes = [_node(size, free, absent=False) for size, free in abi.MEMINFO_ROW.iter_unpack(rows)]
         return tuple(nodes), _square(flat, count)
@@ -105,7 +105,7 @@ class Sysctl:
             sizes = b"\xff" * (capacity * 8)
             buffers = tuple(zip(abi.ARRAYS_AT, (sizes, sizes, b"\xff" * (capacity * capacity * 4)), strict=True))
             reply, outs = self._ask(abi.SYSCTL_NUMAINFO, abi.WORD.pack(capacity - 1), buffers)
-            count = _counted("sysctl numainfo", reply, abi.MOST_NODES)
+            count = _counted("sysctl numainfo", reply, abi.MAX_NODES)
             if count <= capacity:
                 break
             capacity = count + 4

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import TypeVar
 
-    from .calls import Hypercalls
+    from ..ports import Hypercalls
     from .facts import PhysInfo, XenVersion
 
     T = TypeVar("T")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from ...wording import ids
+from ...wording import id_list
 from ..cores import BASE_PAGE
 
 TYPE_CHECKING = False
@@ -104,7 +104,7 @@ def _where(cpu: Cpu | None, version: int) -> str:
     cluster = f" cluster_id='{cpu.cluster or 0}'" if version >= 11 else ""
     return (
         f" socket_id='{cpu.package}' die_id='{cpu.die or 0}'{cluster} core_id='{cpu.core}'"
-        f" siblings='{ids(cpu.siblings)}'"
+        f" siblings='{id_list(cpu.siblings)}'"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...wording import ids
+from ...wording import id_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,20 +15,20 @@ def render(plan: Plan) -> str:
     kib = sum(_kib(one.memory) for one in plan.guest_cells) or _kib(asked.memory)
     lines = [f"<memory unit='KiB'>{kib}</memory>"]
     if asked.huge_page:
-        nodes = f" nodeset='{ids(one.id for one in plan.guest_cells)}'" if plan.guest_cells else ""
+        nodes = f" nodeset='{id_list(one.id for one in plan.guest_cells)}'" if plan.guest_cells else ""
         page = f"<page size='{asked.huge_page // 1024}' unit='KiB'{nodes}/>"
         lines += ["<memoryBacking>", f"  <hugepages>{page}</hugepages>", "</memoryBacking>"]
-    lines.append(f"<vcpu placement='static' cpuset='{ids(plan.cpus)}'>{asked.vcpus}</vcpu>")
+    lines.append(f"<vcpu placement='static' cpuset='{id_list(plan.cpus)}'>{asked.vcpus}</vcpu>")
     lines.append("<cputune>")
-    lines += [f"  <vcpupin vcpu='{one.vcpu}' cpuset='{ids(one.cpus)}'/>" for one in plan.vcpus]
-    lines += [f"  <emulatorpin cpuset='{ids(plan.cpus)}'/>", "</cputune>"]
-    lines += ["<numatune>", f"  <memory mode='strict' nodeset='{ids(plan.memory)}'/>"]
+    lines += [f"  <vcpupin vcpu='{one.vcpu}' cpuset='{id_list(one.cpus)}'/>" for one in plan.vcpus]
+    lines += [f"  <emulatorpin cpuset='{id_list(plan.cpus)}'/>", "</cputune>"]
+    lines += ["<numatune>", f"  <memory mode='strict' nodeset='{id_list(plan.memory)}'/>"]
     lines += [f"  <memnode cellid='{one.id}' mode='strict' nodeset='{one.cell}'/>" for one in plan.guest_cells]
     lines.append("</numatune>")
     if plan.guest_cells:
         lines += ["<cpu>", "  <numa>"]
         for one in plan.guest_cells:
-            head = f"    <cell id='{one.id}' cpus='{ids(one.vcpus)}' memory='{_kib(one.memory)}' unit='KiB'"
+            head = f"    <cell id='{one.id}' cpus='{id_list(one.vcpus)}' memory='{_kib(one.memory)}' unit='KiB'"
             if one.distances is None:
                 lines.append(head + "/>")
                 continue

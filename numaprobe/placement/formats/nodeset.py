@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...wording import ids
+from ...wording import id_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,4 +11,4 @@ if TYPE_CHECKING:
 
 def render(plan: Plan) -> str:
     """One line: ``1``."""
-    return ids(plan.memory) + "\n"
+    return id_list(plan.memory) + "\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...wording import ids
+from ...wording import id_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,4 +11,4 @@ if TYPE_CHECKING:
 
 def render(plan: Plan) -> str:
     """One line: ``numactl --membind=1 --physcpubind=4-7 --``."""
-    return f"numactl --membind={ids(plan.memory)} --physcpubind={ids(plan.cpus)} --\n"
+    return f"numactl --membind={id_list(plan.memory)} --physcpubind={id_list(plan.cpus)} --\n"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 
-from ...wording import ids
+from ...wording import id_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def render(plan: Plan) -> str:
         return shlex.join(options) + "\n"
     for one in plan.guest_cells:
         options += ["-object", _memory(f"m{one.id}", one.memory, (one.cell,), asked.huge_page)]
-        runs = "".join(f",cpus={run}" for run in ids(one.vcpus).split(","))
+        runs = "".join(f",cpus={run}" for run in id_list(one.vcpus).split(","))
         options += ["-numa", f"node,nodeid={one.id}{runs},memdev=m{one.id}"]
     # QEMU wants 10 for a node itself, and for two nodes something between 10 and 255 (hw/core/numa.c).
     for one in plan.guest_cells:
@@ -40,5 +40,5 @@ def render(plan: Plan) -> str:
 def _memory(name: str, size: int, cells: Iterable[int], huge_page: int | None) -> str:
     kind = f"memory-backend-memfd,hugetlb=on,hugetlbsize={huge_page // 1024}k" if huge_page else "memory-backend-ram"
     # A list is spelled host-nodes=0-1,host-nodes=4: the comma parts options.
-    nodes = ",".join(f"host-nodes={run}" for run in ids(cells).split(","))
+    nodes = ",".join(f"host-nodes={run}" for run in id_list(cells).split(","))
     return f"{kind},id={name},size={-(-size // 1024)}k,{nodes},policy=bind,prealloc=on"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...wording import cells, count, ids, size
+from ...wording import cells, count, id_list, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,13 +18,14 @@ def render(plan: Plan) -> str:
     lines += [f"  memory   {size(got)}{pages} of cell {cell}" for cell, got in plan.memory.items()]
     if asked.dedicated:
         lines += [
-            f"  vcpu {one.vcpu:<3} on {'cpu' if len(one.cpus) == 1 else 'cpus'} {ids(one.cpus)}" for one in plan.vcpus
+            f"  vcpu {one.vcpu:<3} on {'cpu' if len(one.cpus) == 1 else 'cpus'} {id_list(one.cpus)}"
+            for one in plan.vcpus
         ]
     else:
-        lines.append(f"  cpus     {ids(plan.cpus)}, shared")
+        lines.append(f"  cpus     {id_list(plan.cpus)}, shared")
     for one in plan.guest_cells:
         row = "" if one.distances is None else "; distances " + " ".join(str(cost) for _, cost in one.distances)
-        lines.append(f"  guest cell {one.id} on cell {one.cell}: vcpus {ids(one.vcpus)}, {size(one.memory)}{row}")
+        lines.append(f"  guest cell {one.id} on cell {one.cell}: vcpus {id_list(one.vcpus)}, {size(one.memory)}{row}")
     if plan.distance is not None:
         lines.append(f"  an access costs {plan.distance:.4g} on average")
     lines += ["because", *(f"  {reason}" for reason in plan.reasons)]

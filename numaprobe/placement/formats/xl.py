@@ -8,7 +8,7 @@ guests alone: PV has none, and the libxl of 4.17 and 4.20 gives up over the ACPI
 
 from __future__ import annotations
 
-from ...wording import cells, ids
+from ...wording import cells, id_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def render(plan: Plan) -> str:
     lines += [f"vcpus = {asked.vcpus}", f"memory = {memory}"]
     if plan.guest_cells:
         lines.append(f"maxmem = {memory}")
-    lines.append("cpus = [" + ", ".join(f'"{ids(one.cpus)}"' for one in plan.vcpus) + "]")
+    lines.append("cpus = [" + ", ".join(f'"{id_list(one.cpus)}"' for one in plan.vcpus) + "]")
     if plan.guest_cells:
         lines.append("vnuma = [")
         for one, size in zip(plan.guest_cells, sizes, strict=True):
@@ -37,7 +37,8 @@ def render(plan: Plan) -> str:
             if not costs:
                 raise ValueError("xl wants the distances between guest cells, and the host gives none")
             lines.append(
-                f'  [ "pnode={one.cell}", "size={size}", "vcpus={ids(one.vcpus)}", "vdistances={",".join(costs)}" ],'
+                f'  [ "pnode={one.cell}", "size={size}", "vcpus={id_list(one.vcpus)}",'
+                f' "vdistances={",".join(costs)}" ],'
             )
         lines.append("]")
     elif plan.memory_only:

@@ -85,8 +85,8 @@ VNUMA = Struct("<H2xIIIQQQ")
 VNUMA_HANDLES_AT = (16, 24, 32)
 # start, end, flags, nid
 VMEMRANGE = Struct("<QQII")
-MOST_VNODES = 64
-MOST_VMEMRANGES = 128
+MAX_VNODES = 64
+MAX_VMEMRANGES = 128
 
 # clear, incremental, index, handle, count
 READCONSOLE = Struct("<BB2xIQI")

@@ -17,7 +17,7 @@ from .facts import DomainFacts, VcpuFacts, VnodeFacts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..calls import Hypercalls
+    from ...ports import Hypercalls
     from ..facts import PhysInfo
     from ..sysctl import Sysctl
 
@@ -181,7 +181,7 @@ class Domains:
         if key in self._without or self._version < domain_abi.SOFT_AFFINITY_SINCE or row.max_vcpu_id is None:
             return None
         vcpus = row.max_vcpu_id + 1
-        vnodes, ranges = domain_abi.MOST_VNODES, domain_abi.MOST_VMEMRANGES
+        vnodes, ranges = domain_abi.MAX_VNODES, domain_abi.MAX_VMEMRANGES
         op = domain_abi.VNUMA.pack(row.id, vnodes, vcpus, ranges, 0, 0, 0)
         sizes = (4 * vnodes * vnodes, 4 * vcpus, domain_abi.VMEMRANGE.size * ranges)
         buffers = tuple([(at, bytes(size)) for at, size in zip(domain_abi.VNUMA_HANDLES_AT, sizes, strict=True)])
@@ -195,7 +195,7 @@ class Domains:
                 return None
             raise
         _, vnodes, placed, ranges, *_ = domain_abi.VNUMA.unpack(reply)
-        if vnodes > domain_abi.MOST_VNODES or placed > vcpus or ranges > domain_abi.MOST_VMEMRANGES:
+        if vnodes > domain_abi.MAX_VNODES or placed > vcpus or ranges > domain_abi.MAX_VMEMRANGES:
             raise FactError("memory_op get_vnumainfo", str(vnodes), "more than there was room for")
         node_of = unpack_from(f"<{placed}I", outs[1])
         size = dict.fromkeys(range(vnodes), 0)

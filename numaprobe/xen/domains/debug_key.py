@@ -28,7 +28,7 @@ WHERE = "sysctl debug_keys u"
 KEY = b"u"
 # Xen's console ring has 16 KiB unless conring_size on its command line says otherwise.
 _FIRST_READ = 64 << 10
-_MOST_READ = 16 << 20
+_MAX_READ = 16 << 20
 
 _HEADING = re.compile(r"'u' pressed -> dumping numa info \((?:now-0x[0-9A-Fa-f]+:[0-9A-Fa-f]+|now = [0-9]+)\)")
 # "idx0 -> NODE0 ..." up to 4.7; no free before 4.2.
@@ -81,7 +81,7 @@ def _read(sysctl: Sysctl, start: int | None) -> tuple[int, bytes]:
         _, _, index, _, count = domain_abi.READCONSOLE.unpack_from(reply, domain_abi.READCONSOLE_AT)
         if count > room:
             raise FactError("sysctl readconsole", str(count), "more text than there was room for")
-        if count < room or room >= _MOST_READ:
+        if count < room or room >= _MAX_READ:
             return index, text[:count]
         room *= 4
 

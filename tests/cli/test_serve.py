@@ -1,0 +1,469 @@
+"""``numaprobe serve``: addresses, requests good and bad, clients slow and many, signals, and the textfile."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import http.client
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Plant, complaint, run, two_cells, unprivileged
+from endpoints import free_port, serving
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
+
+from numaprobe.cli import endpoint
+from numaprobe.cli.endpoint import Endpoint, listening, name_of, parsed
+
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "two-nodes-threads" / "host.tar.gz"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[tuple[str, int]]:
+    """Where an endpoint over a recording listens."""
+    with serving("--recording", FIXTURE) as (_, where):
+        host, port = where.split(":")
+        yield host, int(port)
+
+
+def asked(address: tuple[str, int], method: str, path: str, **headers: str) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection(*address, timeout=20)
+    connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    answer = connection.getresponse()
+    answer.body = answer.read()  # type: ignore[attr-defined]
+    connection.close()
+    return answer
+
+
+def raw(address: tuple[str, int], sent: bytes) -> bytes:
+    """What comes back until the server closes."""
+    with socket.create_connection(address, timeout=20) as client:
+        client.sendall(sent)
+        client.shutdown(socket.SHUT_WR)
+        found = b""
+        while part := client.recv(65536):
+            found += part
+        return found
+
+
+# --- requests ---
+
+
+def test_metrics_are_text_for_whoever_says_nothing(address: tuple[str, int]) -> None:
+    answer = asked(address, "GET", "/metrics")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert b"\nnumaprobe_up 1.0\n" in answer.body  # type: ignore[attr-defined]
+
+
+def test_openmetrics_is_given_to_whoever_accepts_it(address: tuple[str, int]) -> None:
+    answer = asked(address, "GET", "/metrics", Accept="application/openmetrics-text; version=1.0.0, text/plain;q=0.5")
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    families = {family.name for family in open_families(answer.body.decode())}  # type: ignore[attr-defined]
+    assert "numaprobe_scrape_errors" in families
+
+
+@pytest.mark.parametrize(
+    "accept", ["application/openmetrics-text; version=x", "a" * 4000, "*/*;q=", ";;;,,,", "text/plain; version=1.x"]
+)
+def test_an_accept_that_makes_no_sense_gets_the_text(address: tuple[str, int], accept: str) -> None:
+    answer = asked(address, "GET", "/metrics", Accept=accept)
+    assert answer.status == 200
+    assert b"numaprobe_up 1.0" in answer.body  # type: ignore[attr-defined]
+
+
+def test_gzip_is_for_whoever_accepts_it(address: tuple[str, int]) -> None:
+    answer = asked(address, "GET", "/metrics", Accept_Encoding="deflate, gzip;q=0.8")
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert b"numaprobe_up 1.0" in gzip.decompress(answer.body)  # type: ignore[attr-defined]
+    answer = asked(address, "GET", "/metrics", Accept_Encoding="gzip;q=0, br")
+    assert "Content-Encoding" not in answer.headers
+
+
+def test_head_has_the_headers_of_get_and_no_body(address: tuple[str, int]) -> None:
+    answer = asked(address, "HEAD", "/metrics")
+    assert (answer.status, answer.body) == (200, b"")  # type: ignore[attr-defined]
+    assert int(answer.headers["Content-Length"]) > 1000
+
+
+def test_health_is_told_without_reading_anything(address: tuple[str, int]) -> None:
+    answer = asked(address, "GET", "/healthz?x=1")
+    assert (answer.status, answer.body) == (200, b"ok\n")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "BREW"])
+def test_other_methods_are_not_allowed(address: tuple[str, int], method: str) -> None:
+    answer = asked(address, method, "/metrics")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics/", "/metrics/../etc/passwd", "/favicon.ico", "*"])
+def test_other_paths_are_not_found(address: tuple[str, int], path: str) -> None:
+    assert asked(address, "GET", path).status == 404
+
+
+def test_several_requests_go_over_one_connection(address: tuple[str, int]) -> None:
+    one = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert raw(address, one * 3).count(b"HTTP/1.1 200 OK") == 3
+    assert raw(address, b"GET /healthz HTTP/1.0\r\n\r\n" * 2).count(b"200 OK") == 1
+
+
+def test_a_body_is_not_taken_for_a_request(address: tuple[str, int]) -> None:
+    smuggled = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+    head = b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(smuggled)
+    found = raw(address, head + smuggled)
+    assert found.count(b"HTTP/1.1") == 1
+    assert b" 405 " in found
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /metrics HTTP/9.9\r\n\r\n", b"505"),
+        (b"GET /metrics FTP/1.1\r\n\r\n", b"400"),
+        (b"GET\r\n\r\n", b"400"),
+        (b"\x16\x03\x01\x02\x00\r\n\r\n", b"400"),
+        (b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 300 + b"\r\n", b"431"),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", b"431"),
+        (b"GET /metrics HTTP/1.1\r\nX: " + b"a" * 9000 + b"\r\n\r\n", b"431"),
+    ],
+    ids=["version", "protocol", "short", "tls", "many-headers", "long-line", "long-header"],
+)
+def test_a_request_that_is_none_or_too_large_is_refused(address: tuple[str, int], sent: bytes, status: bytes) -> None:
+    found = raw(address, sent)
+    assert found.split(b" ")[1] == status
+    assert b"Traceback" not in found
+    assert asked(address, "GET", "/healthz").status == 200
+
+
+# --- slow and many clients, in this process ---
+
+
+@contextmanager
+def endpoint_of(render: Any, **options: Any) -> Iterator[tuple[str, int]]:
+    """An endpoint in a thread of this process."""
+    found = listening("127.0.0.1:0")
+    where: tuple[str, int] = found.getsockname()
+    loop = asyncio.new_event_loop()
+    ready = threading.Event()
+    stops: list[asyncio.Event] = []
+
+    async def serve() -> None:
+        stops.append(asyncio.Event())
+        ready.set()
+        await Endpoint(found, render, **options).run(stops[0])
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    ready.wait(10)
+    try:
+        yield where
+    finally:
+        loop.call_soon_threadsafe(stops[0].set)
+        thread.join(20)
+        assert not thread.is_alive()
+        loop.close()
+
+
+def test_a_request_that_trickles_in_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline is for the whole request: a byte now and then does not put it off."""
+    monkeypatch.setattr(endpoint, "REQUEST_SECONDS", 0.5)
+    with endpoint_of(lambda _: (b"x 1\n", "text/plain")) as where, socket.create_connection(where, 10) as client:
+        start = time.monotonic()
+        client.sendall(b"GET /metrics HTTP/1.1\r\n")
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):  # noqa: PT012
+            while time.monotonic() - start < 8:
+                client.sendall(b"X")
+                time.sleep(0.05)
+        assert time.monotonic() - start < 5
+
+
+def test_slow_clients_do_not_keep_others_out_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More of them than there are connections; each goes at its deadline."""
+    monkeypatch.setattr(endpoint, "REQUEST_SECONDS", 0.5)
+    with endpoint_of(lambda _: (b"x 1\n", "text/plain"), most=4) as where:
+        slow = [socket.create_connection(where) for _ in range(8)]
+        for client in slow:
+            client.sendall(b"G")
+        assert asked(where, "GET", "/metrics").status == 200
+        for client in slow:
+            client.close()
+
+
+def test_connections_at_rest_make_room_for_others() -> None:
+    with endpoint_of(lambda _: (b"x 1\n", "text/plain"), most=4) as where:
+        resting = [http.client.HTTPConnection(*where, timeout=20) for _ in range(4)]
+        for client in resting:
+            client.request("GET", "/healthz")
+            assert client.getresponse().read() == b"ok\n"
+        start = time.monotonic()
+        assert asked(where, "GET", "/metrics").status == 200
+        assert time.monotonic() - start < 5
+        # The one that had rested longest had to go; the last is still there.
+        resting[3].request("GET", "/healthz")
+        assert resting[3].getresponse().read() == b"ok\n"
+        for client in resting:
+            client.close()
+
+
+def test_a_client_that_does_not_read_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "ANSWER_SECONDS", 0.3)
+    large = b"x" * (64 << 20)
+    with endpoint_of(lambda _: (large, "text/plain"), most=1) as where, socket.create_connection(where) as client:
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert asked(where, "GET", "/healthz").status == 200
+
+
+def test_those_who_ask_at_once_share_one_rendering() -> None:
+    made: list[str] = []
+    running: list[int] = []
+
+    def render(accept: str) -> tuple[bytes, str]:
+        assert not running
+        running.append(1)
+        made.append(accept)
+        time.sleep(0.3)
+        running.pop()
+        return b"x 1\n", "text/plain"
+
+    with endpoint_of(render) as where:
+        statuses: list[int] = []
+        clients = [
+            threading.Thread(target=lambda: statuses.append(asked(where, "GET", "/metrics").status)) for _ in range(30)
+        ]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+        assert statuses == [200] * 30
+        assert len(made) <= 2
+        time.sleep(0.3)
+        asked(where, "GET", "/metrics")
+        assert len(made) <= 3
+
+
+def test_what_cannot_be_rendered_is_an_error_of_that_request_only() -> None:
+    turns = iter([ValueError("broken"), None])
+
+    def render(_accept: str) -> tuple[bytes, str]:
+        error = next(turns)
+        if error:
+            raise error
+        return b"x 1\n", "text/plain"
+
+    with endpoint_of(render) as where:
+        first = asked(where, "GET", "/metrics")
+        assert (first.status, b"broken" in first.body) == (500, False)  # type: ignore[attr-defined]
+        time.sleep(0.2)
+        assert asked(where, "GET", "/metrics").status == 200
+
+
+def test_a_crowd_is_served_and_nothing_is_left_of_it() -> None:
+    """500 clients at once, then 1500 requests in a row: threads, descriptors and memory stay what they were."""
+    with serving("--recording", FIXTURE) as (process, where):
+        host, port = where.split(":")
+        target = (host, int(port))
+        asyncio.run(crowd(target, 50))
+        before = state(process.pid)
+        asyncio.run(crowd(target, 500))
+        connection = http.client.HTTPConnection(*target, timeout=20)
+        for number in range(1500):
+            connection.request("GET", "/metrics")
+            answer = connection.getresponse()
+            assert b"numaprobe_up 1.0" in answer.read()
+            if number % 10 == 0:
+                connection.close()
+        connection.close()
+        end = time.monotonic() + 10
+        while state(process.pid)[0] > before[0] + 1 and time.monotonic() < end:
+            time.sleep(0.05)
+        after = state(process.pid)
+        assert after[0] <= before[0] + 1
+        assert after[1] <= before[1] + 1
+        assert after[2] - before[2] < 12 << 20
+
+
+async def crowd(address: tuple[str, int], clients: int) -> None:
+    async def one() -> bytes:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        found = await asyncio.wait_for(reader.read(), 50)
+        writer.close()
+        return found
+
+    for answer in await asyncio.gather(*(one() for _ in range(clients))):
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert b"numaprobe_up 1.0" in answer
+
+
+def state(process: int) -> tuple[int, int, int]:
+    """Descriptors, threads, bytes resident."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    return len(os.listdir(f"/proc/{process}/fd")), int(status["Threads"]), int(status["VmRSS"].split()[0]) << 10
+
+
+# --- addresses, signals, errors ---
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("127.0.0.1:9975", ("127.0.0.1", 9975)),
+        ("[::1]:0", ("::1", 0)),
+        ("localhost:65535", ("localhost", 65535)),
+    ],
+)
+def test_an_address_is_a_host_and_a_port(text: str, found: tuple[str, int]) -> None:
+    assert parsed(text) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":", "9975", ":9975", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1", "::1:9975",
+     "[::1]", "[]:1", "[127.0.0.1]:1", "[::1:1", "::1]:1", "a:\u0661", "h:999999999999"],
+)  # fmt: skip
+def test_another_form_is_wrong_use(text: str) -> None:
+    line = complaint(2, "serve", "--recording", FIXTURE, f"--listen={text}")
+    assert "an address to listen at is ADDR:PORT" in line
+
+
+def test_ipv6_is_listened_at() -> None:
+    try:
+        with listening("[::1]:0") as found:
+            assert name_of(found).startswith("[::1]:")
+    except OSError:
+        pytest.skip("no IPv6 loopback here")
+
+
+def test_an_address_in_use_is_one_line() -> None:
+    with listening("127.0.0.1:0") as taken:
+        where = name_of(taken)
+        assert (
+            complaint(1, "serve", "--recording", FIXTURE, "--listen", where)
+            == f"numaprobe: {where}: Address already in use\n"
+        )
+
+
+def test_a_name_that_does_not_resolve_is_one_line() -> None:
+    assert "nowhere.invalid:9975" in complaint(1, "serve", "--recording", FIXTURE, "--listen", "nowhere.invalid:9975")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_status_0_and_nothing_more_is_said(number: int) -> None:
+    """While a client rests on its connection."""
+    with serving("--recording", FIXTURE) as (process, where):
+        host, port = where.split(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 200")
+            process.send_signal(number)
+            assert process.wait(10) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
+def test_a_host_that_cannot_be_read_at_the_start_is_an_error(tmp_path: Path) -> None:
+    assert "No such file" in complaint(1, "serve", "--root", tmp_path / "x", "--listen", f"127.0.0.1:{free_port()}")
+
+
+def test_without_its_library_it_says_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules['prometheus_client.registry'] = None\n"
+        "from numaprobe.cli import main; sys.exit(main(['serve']))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert found.stderr == "numaprobe: serve needs prometheus-client: pip install 'numaprobe[prometheus]'\n"
+    assert found.returncode == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--interval", "0"),
+        ("--interval", "nan"),
+        ("--count", "1"),
+        ("--textfile", "x", "--count", "0"),
+        ("--domains-limit", "-1"),
+    ],
+)
+def test_options_that_make_no_sense_are_wrong_use(words: tuple[str, ...]) -> None:
+    complaint(2, "serve", "--recording", FIXTURE, *words)
+
+
+# --- the textfile ---
+
+
+def test_a_textfile_is_written_whole_and_for_others_to_read(plant: Plant, tmp_path: Path) -> None:
+    root = plant(two_cells())
+    target = tmp_path / "numaprobe.prom"
+    before = os.umask(0o077)
+    try:
+        found = run("serve", "--root", root, "--textfile", target, "--count", "2", "--interval", "0.1")
+    finally:
+        os.umask(before)
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+    assert stat.S_IMODE(target.stat().st_mode) == 0o644
+    text = target.read_text()
+    assert text.endswith("\n")
+    assert 'numaprobe_memory_free_bytes{node="1"} 2.147483648e+09\n' in text
+    assert 'numaprobe_distance{node="1",to="0"} 31.0\n' in text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["numaprobe.prom", "root"]
+
+
+def test_nothing_of_it_needs_root_on_linux(open_place: Path) -> None:
+    """Nobody reads the running host."""
+    target = open_place / "numaprobe.prom"
+    status, out, err = unprivileged(open_place, "serve", "--source", "linux", "--textfile", target, "--count", "1")
+    assert (status, out, err) == (0, "", "")
+    assert "\nnumaprobe_up 1.0\n" in target.read_text()
+
+
+def test_a_textfile_is_kept_up_to_date_until_a_signal(plant: Plant, tmp_path: Path) -> None:
+    root = plant(two_cells())
+    target = tmp_path / "numaprobe.prom"
+    command = [
+        sys.executable,
+        "-m",
+        "numaprobe",
+        "serve",
+        "--root",
+        str(root),
+        "--textfile",
+        str(target),
+        "--interval",
+        "0.05",
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    try:
+        seen: set[int] = set()
+        end = time.monotonic() + 20
+        while len(seen) < 3 and time.monotonic() < end:
+            time.sleep(0.02)
+            if target.exists():
+                seen.add(target.stat().st_ino)
+                assert target.read_text().endswith("\n")
+        assert len(seen) >= 3
+        process.terminate()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        process.stderr.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["numaprobe.prom", "root"]
+
+
+def test_a_textfile_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    line = complaint(1, "serve", "--recording", FIXTURE, "--textfile", tmp_path / "no" / "x.prom", "--count", "1")
+    assert line == f"numaprobe: {tmp_path}/no/x.prom: No such file or directory\n"

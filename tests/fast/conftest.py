@@ -1,0 +1,5 @@
+"""The shim's fixtures, for every module here."""
+
+from privcmd import run, shim
+
+__all__ = ["run", "shim"]

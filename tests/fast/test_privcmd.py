@@ -1,0 +1,218 @@
+"""The hypercall transport, against a shim in place of the devices: pointers, faults, threads and forks."""
+
+from __future__ import annotations
+
+import pytest
+from privcmd import Run
+
+
+def test_pointers_are_patched_in_and_blanked_in_the_reply(run: Run) -> None:
+    """Xen gets its buffers, and Python never sees an address."""
+    run("""
+result, op, (meminfo, distances) = numainfo(Privcmd())
+assert result == 0
+assert op == pack("<III", 17, 0x15, 2).ljust(136, b"\\0")
+assert unpack_from("<4Q", meminfo) == (1 << 30, 1 << 29, 2 << 30, 1 << 28)
+assert meminfo[32:] == b"\\xff" * 32
+assert unpack_from("<4I", distances) == (10, 21, 31, 10)
+""")
+
+
+def test_a_call_without_an_operation_passes_a_null_pointer(run: Run) -> None:
+    """XENVER_version takes no pointer and answers in its return value."""
+    run("assert Privcmd().call(17, 0, b'') == (4 << 16 | 17, b'', ())")
+
+
+def test_a_negative_result_that_is_no_error_is_returned(run: Run) -> None:
+    """The kernel passes a page number through an int; only -1 is an error."""
+    run("assert Privcmd().call(12, 2, b'')[0] == -2147483647")
+
+
+def test_buffers_beyond_the_first_mapping_get_a_larger_one(run: Run) -> None:
+    """Many cpus or nodes need more than the pages mapped at first; smaller calls go on in them."""
+    run("""
+xen = Privcmd()
+for capacity in (4, 200, 1000, 4):
+    _, op, outs = numainfo(xen, capacity)
+    assert [len(out) for out in outs] == [16 * capacity, 4 * capacity * capacity]
+""")
+
+
+@pytest.mark.parametrize("faults", [1, 3])
+def test_a_transient_fault_is_tried_again_with_the_whole_request(
+    run: Run, request: pytest.FixtureRequest, faults: int
+) -> None:
+    """Only pages that the kernel may take away for a moment are worth another try."""
+    code = "assert numainfo(Privcmd())[0] == 0"
+    if "locked" in request.node.callspec.id:
+        run(code, SHIM_FAULTS=faults)
+    else:
+        run("assert raises(OSError, numainfo, Privcmd()).errno == errno.EFAULT", SHIM_FAULTS=faults)
+
+
+def test_a_lasting_fault_ends(run: Run) -> None:
+    """A bad buffer is not asked about for ever."""
+    run("assert raises(OSError, numainfo, Privcmd()).errno == errno.EFAULT", SHIM_FAULTS=1000000)
+
+
+@pytest.mark.parametrize("code", [1, 2, 13, 22, 38, 95, 105])
+def test_errno_is_exactly_xens(run: Run, code: int) -> None:
+    """What Xen refused with reaches the caller unchanged, under the built-in class for it."""
+    run(
+        f"""
+error = raises(OSError, numainfo, Privcmd())
+assert (error.errno, error.strerror) == ({code}, os.strerror({code}))
+assert isinstance(error, PermissionError) == ({code} in (1, 13))
+""",
+        SHIM_ERRNO=code,
+    )
+
+
+def test_the_old_device_is_tried_where_the_new_one_is_missing(run: Run) -> None:
+    """Before Linux 3.3 privcmd is in xenfs only."""
+    run("assert numainfo(Privcmd())[0] == 0", SHIM_DEVICE="/proc/xen/privcmd")
+
+
+def test_no_device_names_the_last_one_tried(run: Run) -> None:
+    """Without any device the error has a path and ENOENT."""
+    run(
+        """
+error = raises(FileNotFoundError, Privcmd)
+assert error.filename == "/proc/xen/privcmd"
+""",
+        SHIM_DEVICE="",
+    )
+
+
+def test_a_device_that_may_not_be_opened_is_not_passed_over(run: Run) -> None:
+    """EACCES on the first device is the answer, whatever else is there."""
+    run("assert raises(PermissionError, Privcmd).filename == '/dev/xen/privcmd'", SHIM_OPEN_ERRNO=13)
+
+
+@pytest.mark.parametrize(
+    ("number", "command", "op"),
+    [
+        (35, 7, "pack('<II', 7, 0x15).ljust(136, b'\\0')"),  # debug_keys
+        (35, 1, "pack('<II', 1, 0x15).ljust(136, b'\\0')"),  # readconsole
+        (36, 68, "pack('<II', 68, 0x15).ljust(144, b'\\0')"),  # setnodeaffinity
+        (36, 2, "pack('<II', 2, 0x15).ljust(144, b'\\0')"),  # destroydomain
+        (12, 24, "bytes(32)"),  # claim_pages
+        (35, 18, "pack('<III', 18, 0x15, 2).ljust(136, b'\\0')"),  # cpupool_op DESTROY
+        (35, 18, "pack('<III', 18, 0x15, 5).ljust(136, b'\\0')"),  # cpupool_op RMCPU
+        (35, 3, "pack('<II', 7, 0x15).ljust(136, b'\\0')"),  # physinfo by name, debug_keys by number
+        (35, 3, "pack('<II', 3, 0x15).ljust(64, b'\\0')"),
+        (35, 17, "pack('<IIQQ', 17, 0x15, 1, 4096).ljust(136, b'\\0')"),  # a pointer of the caller's own
+        (17, 3, "bytes(16)"),
+    ],
+)  # fmt: skip
+def test_nothing_but_whole_read_only_calls_reaches_the_device(run: Run, number: int, command: int, op: str) -> None:
+    """What changes anything, or would make Xen write elsewhere, is refused before the ioctl."""
+    run(f"raises(ValueError, Privcmd().call, {number}, {command}, {op})", SHIM_ERRNO=5)
+
+
+@pytest.mark.parametrize("buffers", ["((8, b''),)", "((20, b''),)", "((1 << 20, b''),)", "((16, b'x' * (40 << 20)),)"])
+def test_handles_are_only_where_the_operation_has_them(run: Run, buffers: str) -> None:
+    """A buffer at another offset, or too large a one, is refused."""
+    run(f"""
+op = pack("<III", 17, 0x15, 1).ljust(136, b"\\0")
+raises(ValueError, Privcmd().call, 35, 17, op, {buffers})
+""")
+
+
+def test_threads_take_turns_and_others_run_on(run: Run) -> None:
+    """The bounce buffer has one user at a time, and a slow hypercall does not stop Python."""
+    run(
+        """
+import time
+xen = Privcmd()
+failed = []
+
+def ask():
+    try:
+        for _ in range(20):
+            assert changeset(xen) == str(os.getpid())
+            assert numainfo(xen)[0] == 0
+    except BaseException as error:
+        failed.append(error)
+
+threads = [threading.Thread(target=ask) for _ in range(4)]
+for thread in threads:
+    thread.start()
+turns = 0
+while any(thread.is_alive() for thread in threads):
+    turns += 1
+    time.sleep(0)
+assert failed == []
+assert turns > 100, turns
+""",
+        SHIM_SLEEP_US=5000,
+    )
+
+
+def test_parent_and_child_have_pages_of_their_own(run: Run) -> None:
+    """Both ask at once through an object made before the fork, and neither sees the other's answers."""
+    run(
+        """
+xen = Privcmd()
+changeset(xen)
+child = os.fork()
+for _ in range(50):
+    assert changeset(xen) == str(os.getpid())
+if child == 0:
+    xen.close()
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert changeset(xen) == str(os.getpid())
+""",
+        SHIM_SLEEP_US=1000,
+    )
+
+
+def test_a_fork_in_the_middle_of_a_call_leaves_the_child_able_to_ask(run: Run) -> None:
+    """The lock that a thread of the parent holds is not the child's."""
+    run(
+        """
+import time
+xen = Privcmd()
+thread = threading.Thread(target=changeset, args=(xen,))
+thread.start()
+time.sleep(0.05)
+child = os.fork()
+if child == 0:
+    changeset(xen)
+    del xen
+    os._exit(0)
+thread.join()
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+""",
+        SHIM_SLEEP_US=200000,
+    )
+
+
+def test_pages_do_not_reach_a_child_and_stay_in_memory(run: Run, request: pytest.FixtureRequest) -> None:
+    """The kernel marks the mapping as not copied by fork; without the buffer device also as locked."""
+    locked = "locked" in request.node.callspec.id
+    run(f"""
+import resource
+address = unpack_from("<Q", Privcmd.call(xen := Privcmd(), 17, 6, bytes(8))[1])[0]
+flags = flags_of_page(address)
+assert "dc" in flags, flags
+limited = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] not in (-1,) and os.getuid() != 0
+assert "lo" in flags or limited or not {locked}, flags
+""")
+
+
+def test_closing_gives_everything_back(run: Run) -> None:
+    """No descriptor stays open, by close, by the end of a with block, or by collection; a closed one says so."""
+    run("""
+before = os.listdir("/proc/self/fd")
+with Privcmd() as xen:
+    numainfo(xen)
+xen.close()
+assert isinstance(raises(ValueError, numainfo, xen), ValueError)
+for _ in range(50):
+    numainfo(Privcmd())
+for broken in ((), ("/dev/xen/nothing",)):
+    raises((OSError, TypeError, ValueError), Privcmd, broken)
+assert os.listdir("/proc/self/fd") == before
+""")

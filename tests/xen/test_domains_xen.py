@@ -1,0 +1,314 @@
+"""Domains of a hypervisor: every release's rows, what may be missing, and what is said of their placement."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+
+import pytest
+from fake_domains import FakeDomain, FakeDomains, two_node_domains
+from fake_xen import DOMCTL, GIB, MEMORY, MIB, SRAT, SYSCTL, VERSIONS, FakeNode
+from hypothesis import given
+from hypothesis import strategies as st
+
+from numaprobe.errors import FactError, SourceDenied, SourceUnavailable
+from numaprobe.model.domains import Affinity, Domain, GuestCell, Vcpu
+from numaprobe.model.host import Cell, Host, Memory
+from numaprobe.normalise.domains import PAGE, account, deduce, from_domains
+from numaprobe.normalise.xen import from_xen
+from numaprobe.probing.domains import ask_xen
+from numaprobe.sources.transcript import RecordingHypercalls, Transcript
+from numaprobe.xen.collect import collect
+from numaprobe.xen.domains import debug_key as debugkey
+
+
+def host_of(xen: FakeDomains) -> Host:
+    return from_xen(collect(xen, SRAT))
+
+
+def domains_of(xen: FakeDomains, names: Mapping[int, str] | None = None, **options: bool | int) -> dict[object, Domain]:
+    """The domains of a hand-made hypervisor by id."""
+    host = host_of(xen)
+    facts, located = ask_xen(xen, **options)  # type: ignore[arg-type]
+    return {domain.id: domain for domain in from_domains(facts, host, names, located)}
+
+
+@pytest.mark.parametrize("release", VERSIONS)
+def test_every_release_tells_the_same_domains(release: str) -> None:
+    """Five layouts of a row and two of an affinity are one set of domains; older ones lack a few figures."""
+    old = VERSIONS[release][1]
+    found = domains_of(two_node_domains(release), {1: "alice"})
+    assert list(found) == [0, 1, 7]
+    guest = found[1]
+    assert (guest.kind, guest.name, guest.uuid) == ("hvm", "alice", "00010203-0405-0607-0809-0a0b0c0d0e0f")
+    assert (guest.state, guest.vcpus, guest.vcpus_maximum, guest.pool) == ("paused", 2, 2, 0)
+    assert (guest.memory, guest.maximum) == (51_200 * PAGE, 52_000 * PAGE)
+    assert guest.claimed == (None if old < 0x09 else 512 * PAGE)
+    assert guest.affinity == Affinity((4, 5), (1,) if old >= 0x09 else None)
+    soft = tuple(range(8)) if old >= 0x0A else None
+    assert guest.each_vcpu == tuple(Vcpu(vcpu, True, 4, (4, 5), soft, None) for vcpu in range(2))
+    other = found[7]
+    assert (other.kind, other.state, other.shared) == ("pv", "running", 3 * PAGE)
+    assert other.paged == (None if old < 0x08 else 5 * PAGE)
+    expected = (GuestCell(0, 64 * MIB, (0, 1), None), GuestCell(1, 32 * MIB, (2,), None)) if old >= 0x0A else None
+    assert other.guest_cells == expected
+    control = found[0]
+    assert (control.maximum, control.uuid, control.name) == (None, None, None)
+
+
+def test_without_a_hypercall_for_it_the_placement_on_two_cells_is_unknown() -> None:
+    """Affinity is an intent, and no estimate is made of it."""
+    for domain in domains_of(two_node_domains()).values():
+        assert (domain.cells, domain.how, domain.how_from) == (None, "unknown", None)
+        assert domain.unplaced == domain.memory
+
+
+def test_a_hypervisor_that_counts_pages_by_node_is_believed() -> None:
+    """XenServer has numa_op 1101 in the same interface version as everybody else."""
+    found = domains_of(two_node_domains("4.20", counts=True))
+    assert found[7].cells == ((0, 10_000 * PAGE), (1, 20_000 * PAGE))
+    assert (found[7].how, found[7].how_from, found[7].unplaced) == ("exact", "domctl numa_op", 0)
+    assert found[1].on(0) == 0
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES, errno.EINVAL])
+def test_a_hypervisor_without_numa_op_is_asked_for_it_once(code: int) -> None:
+    """Its absence has many errnos and is no error."""
+    xen = two_node_domains(deny={(DOMCTL, 1101): code})
+    assert {domain.how for domain in domains_of(xen).values()} == {"unknown"}
+    assert xen.made.count((DOMCTL, 1101)) == 1
+
+
+def test_a_count_by_node_that_is_not_the_domains_is_not_believed() -> None:
+    """A vendor's operation of the same number may be another one."""
+
+    class Liar(FakeDomains):
+        def _node_pages(self, op: bytearray, held: dict[int, bytearray]) -> None:
+            held[32][:] = b"\x01" * len(held[32])
+
+    xen = two_node_domains("4.20", counts=True)
+    xen.__class__ = Liar
+    assert {domain.how for domain in domains_of(xen).values()} == {"unknown"}
+
+
+def test_a_single_cell_leaves_no_other_place() -> None:
+    """Deduced, because nothing counted it."""
+    xen = two_node_domains()
+    del xen.nodes[1]
+    xen.cpus = {cpu: made for cpu, made in xen.cpus.items() if made.node == 0}
+    found = domains_of(xen)
+    assert found[1].cells == ((0, 51_200 * PAGE),)
+    assert (found[1].how, found[1].unplaced) == ("deduced", 0)
+
+
+def test_a_cell_with_nothing_allocated_holds_nothing() -> None:
+    """All of a domain is then on the other one."""
+    xen = two_node_domains()
+    xen.nodes[0] = FakeNode(2560 * MIB, 655263 * PAGE)  # as much as there is: see fake_xen
+    xen.domains = {0: FakeDomain(), 5: FakeDomain({1: 300}, vcpus=((0,),))}
+    assert domains_of(xen)[5].cells == ((0, 0), (1, 300 * PAGE))
+
+
+@given(st.data())
+def test_what_is_deduced_is_always_where_the_memory_is(data: st.DataObject) -> None:
+    """Of any number of domains on any cells, with what the hypervisor keeps for itself."""
+    cells = data.draw(st.integers(1, 4), "cells")
+    amount = st.integers(0, 5)
+    placed = data.draw(st.lists(st.lists(amount, min_size=cells, max_size=cells), min_size=1, max_size=4), "domains")
+    own = data.draw(st.lists(amount, min_size=cells, max_size=cells), "hypervisor")
+    free = data.draw(st.lists(amount, min_size=cells, max_size=cells), "free")
+    known = data.draw(st.lists(st.booleans(), min_size=cells, max_size=cells), "totals known")
+    made = []
+    for cell in range(cells):
+        total = sum(domain[cell] for domain in placed) + own[cell] + free[cell]
+        memory = Memory(total if known[cell] else None, free[cell], None, total + own[cell], None, None, None, None)
+        made.append(Cell(3 * cell, (), memory, (), None, (), (), None, None))
+    for domain in placed:
+        found = deduce(sum(domain), made)
+        if found is not None:
+            assert found == {3 * cell: size for cell, size in enumerate(domain)}
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=3), st.integers(0, 9))
+def test_what_could_be_in_two_places_is_not_deduced(allocated: list[int], memory: int) -> None:
+    """Every way of placing a domain within what is allocated is tried: only a single one is an answer."""
+    cells = [
+        Cell(cell, (), Memory(size, 0, None, None, None, None, None, None), (), None, (), (), None, None)
+        for cell, size in enumerate(allocated)
+    ]
+
+    def ways(left: int, room: list[int]) -> list[list[int]]:
+        if not room:
+            return [[]] if left == 0 else []
+        return [[size, *rest] for size in range(min(left, room[0]) + 1) for rest in ways(left - size, room[1:])]
+
+    possible = ways(memory, allocated)
+    found = deduce(memory, cells)
+    assert found == (dict(enumerate(possible[0])) if len(possible) == 1 else None)
+
+
+@pytest.mark.parametrize("release", VERSIONS)
+def test_the_debug_key_tells_every_page_in_every_releases_words(release: str) -> None:
+    """Its text changed three times."""
+    found = domains_of(two_node_domains(release), debug_key=True)
+    assert found[0].cells == ((0, 100_000 * PAGE), (1, 50_000 * PAGE))
+    assert found[7].cells == ((0, 10_000 * PAGE), (1, 20_000 * PAGE))
+    assert {(domain.how, domain.unplaced) for domain in found.values()} == {("debug-key", 0)}
+
+
+def test_the_debug_key_is_pressed_only_when_asked_for() -> None:
+    """It may hold the host up."""
+    xen = two_node_domains()
+    domains_of(xen)
+    assert {(SYSCTL, 1), (SYSCTL, 7)}.isdisjoint(xen.made)
+
+
+def test_the_debug_key_is_not_pressed_for_a_large_domain() -> None:
+    """The limit is on the largest domain, whose pages Xen walks without a pause."""
+    xen = two_node_domains()
+    with pytest.raises(SourceUnavailable, match="not pressed: a domain has 585 MiB"):
+        domains_of(xen, debug_key=True, debug_key_limit=512 * MIB)
+    assert (SYSCTL, 7) not in xen.made
+
+
+def test_a_console_that_has_lost_the_beginning_of_the_answer_is_an_error() -> None:
+    """The ring is overwritten when the answer is longer than it."""
+    xen = two_node_domains(ring_size=200)
+    with pytest.raises(FactError, match="ring is too small"):
+        domains_of(xen, debug_key=True)
+
+
+def test_a_long_console_is_read_to_its_end() -> None:
+    """The answer is what comes after everything that was there."""
+    xen = two_node_domains(ring="(XEN) old\n" * 30_000, ring_size=1 << 20)
+    assert domains_of(xen, debug_key=True)[1].on(1) == 51_200 * PAGE
+
+
+def test_other_lines_and_times_between_the_answers_do_not_matter() -> None:
+    """Guests print when they like, and so does Xen."""
+    text = two_node_domains().printed()
+    noisy = "".join(
+        line.replace("(XEN) ", "(XEN) [   39.954803] ") + "(d7) Domain 1 (total: 5):\r\n    Node 0: 5\n"
+        for line in text.splitlines(keepends=True)
+    )
+    assert debugkey.parse(noisy) == debugkey.parse(text)
+
+
+@pytest.mark.parametrize("cut", [1, 3, 5, 8, 9])
+def test_an_answer_without_its_end_is_an_error(cut: int) -> None:
+    """A domain without all its nodes would be short of memory."""
+    lines = two_node_domains("4.9", domains={0: FakeDomain({0: 5, 1: 6})}).printed().splitlines(keepends=True)
+    with pytest.raises(FactError):
+        debugkey.parse("".join(lines[:-cut]))
+
+
+def test_an_answer_without_one_of_the_domains_is_an_error() -> None:
+    """The list knows which there are."""
+
+    class Short(FakeDomains):
+        def printed(self) -> str:
+            return super().printed().partition("(XEN) Domain 7")[0]
+
+    xen = two_node_domains()
+    xen.__class__ = Short
+    with pytest.raises(FactError, match="not whole"):
+        domains_of(xen, debug_key=True)
+
+
+def test_rows_of_another_size_than_thought_are_an_error() -> None:
+    """A vendor's row that is longer, or shorter, than the version's."""
+    for stride in (104, 120):
+        with pytest.raises(FactError, match=r"rows (are not )?of 112 bytes"):
+            domains_of(two_node_domains("4.17", stride=stride))
+
+
+def test_more_domains_than_fit_in_one_answer_are_asked_for_in_parts() -> None:
+    """The next part starts behind the last domain that came."""
+    xen = two_node_domains()
+    xen.domains = {3 * number: FakeDomain({0: number}, vcpus=((0,),)) for number in range(300)}
+    assert list(domains_of(xen, each_vcpu=False)) == sorted(xen.domains)
+    assert xen.made.count((SYSCTL, 6)) == 3
+
+
+def test_a_domain_that_goes_away_meanwhile_is_left_out() -> None:
+    """It was in the list and is not known any more."""
+
+    def destroy(xen: FakeDomains, number: int, command: int) -> None:
+        if (number, command) == (DOMCTL, 14):
+            xen.domains.pop(1, None)
+
+    found = domains_of(two_node_domains(before=destroy))
+    assert list(found) == [0, 7]
+
+
+def test_a_domain_without_vcpus_has_none() -> None:
+    """One that is being built has memory before it has vcpus."""
+    xen = two_node_domains()
+    xen.domains[9] = FakeDomain({0: 7})
+    found = domains_of(xen)[9]
+    assert (found.vcpus, found.vcpus_maximum, found.each_vcpu, found.affinity.cpus) == (0, 0, (), None)
+
+
+@pytest.mark.parametrize(
+    ("flags", "state"),
+    [
+        (0x20, "running"),
+        (0x10, "running"),
+        (0x8 | 0x10, "paused"),
+        (0x4 | 0x8 | 3 << 16, "crashed"),
+        (0x4 | 2 << 16, "suspended"),
+        (0x4 | 0 << 16, "shutdown"),
+        (0x1 | 0x4 | 3 << 16, "dying"),
+    ],
+)
+def test_the_state_is_the_last_that_a_domain_came_to(flags: int, state: str) -> None:
+    """Dying comes after shutdown comes after pause; whether a vcpu runs just now is no state."""
+    xen = two_node_domains()
+    xen.domains[7].flags = flags
+    assert domains_of(xen, each_vcpu=False)[7].state == state
+
+
+def test_a_list_that_is_refused_is_an_error_that_names_it() -> None:
+    """Without it there are no domains to tell of."""
+    with pytest.raises(SourceDenied, match="sysctl getdomaininfolist"):
+        domains_of(two_node_domains(deny={(SYSCTL, 6): errno.EPERM}))
+
+
+def test_affinities_that_are_withheld_are_unknown() -> None:
+    """A security policy may deny the one and not the other."""
+    denied = {(DOMCTL, 69): errno.EACCES, (DOMCTL, 25): errno.EACCES, (MEMORY, 26): errno.EPERM}
+    assert domains_of(two_node_domains(deny=denied))[1].affinity == Affinity(None, None)
+
+
+def test_a_transcript_answers_for_the_domains_too() -> None:
+    """Asked again of what was written down, debug key and all."""
+    xen = two_node_domains()
+    recorder = RecordingHypercalls(xen)
+    live = ask_xen(recorder, debug_key=True)
+    assert ask_xen(Transcript(recorder.text()), debug_key=True) == live
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_every_cells_columns_add_up_to_its_total(counts: bool) -> None:
+    """What cannot be attributed is shown as such."""
+    xen = two_node_domains("4.20", counts=counts)
+    host = host_of(xen)
+    found = tuple(domains_of(xen).values())
+    for use in account(host, found):
+        assert use.total == host.cell(use.id).memory.total
+        assert use.host is not None
+        assert use.unattributed is not None
+        assert use.free + use.pooled + sum(size for _, size in use.domains) + use.host + use.unattributed == use.total
+        assert (use.unattributed == 0) == counts
+        assert [number for number, _ in use.domains] == (
+            [0, 7] if use.id == 0 and counts else [0, 1, 7] if counts else []
+        )
+
+
+def test_figures_that_contradict_each_other_are_not_added_up() -> None:
+    """A guest that has grown since the host was read."""
+    xen = two_node_domains("4.20", counts=True)
+    host = host_of(xen)
+    xen.domains[1].pages = {1: 2 * GIB // PAGE}
+    use = account(host, tuple(domains_of(xen).values()))[1]
+    assert (use.host, use.unattributed) == (None, None)
