@@ -37,7 +37,7 @@ def collect(source: Source) -> AllowedFacts:
         where += [path] if path else []
     quota, path = own.quota()
     where += [path] if path else []
-    return AllowedFacts(cpus, nodes, quota, tuple(where))
+    return AllowedFacts(cpus=cpus, nodes=nodes, quota=quota, where=tuple(where))
 
 
 def _from_status(source: Source) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:

@@ -51,13 +51,14 @@ def mounts(source: Source, kinds: Sequence[str]) -> list[Mount]:
             left, right = before.split(), after.split()
             if dash and len(left) >= 5 and len(right) >= 3 and right[0] in kinds:
                 options = frozenset(right[2].split(","))
-                found.append(Mount(unescaped(left[3]), unescaped(left[4]), right[0], options))
+                found.append(Mount(root=unescaped(left[3]), point=unescaped(left[4]), kind=right[0], options=options))
         return found
     content = source.one("proc/self/mounts") or source.one("proc/mounts")
     for line in (content or b"").decode("utf-8", "replace").splitlines():
         parts = line.split()
         if len(parts) >= 4 and parts[2] in kinds:
-            found.append(Mount("/", unescaped(parts[1]), parts[2], frozenset(parts[3].split(","))))
+            options = frozenset(parts[3].split(","))
+            found.append(Mount(root="/", point=unescaped(parts[1]), kind=parts[2], options=options))
     return found
 
 
@@ -76,10 +77,11 @@ def paths(content: bytes | None) -> dict[str, str]:
 def directories(mounted: Sequence[Mount], own: dict[str, str], controller: str) -> list[str]:
     """Directories from a process's group up to the mount point, relative to the root of the tree."""
     unified = own.get("")
-    for root, point, kind, options in mounted:
+    for mount in mounted:
+        root, kind = mount.root, mount.kind
         if kind == "cgroup2":
             path = unified if unified is not None and controller not in own else None
-        elif controller in options or kind == controller:
+        elif controller in mount.options or kind == controller:
             path = own.get(controller)
         else:
             path = None
@@ -89,7 +91,7 @@ def directories(mounted: Sequence[Mount], own: dict[str, str], controller: str) 
         if root != "/" and (path == root or path.startswith(root + "/")):
             path = path[len(root) :]
         parts = [part for part in path.split("/") if part not in ("", ".", "..")]
-        base = point.strip("/")
+        base = mount.point.strip("/")
         return ["/".join([base, *parts[:depth]]) for depth in range(len(parts), -1, -1)]
     return []
 

@@ -75,22 +75,23 @@ def _collected(reader: Reader, *, available: bool, devices: bool, allowed: bool)
         from .allowed import collect as collect_allowed
 
         found_allowed = collect_allowed(source)
+    sizes = () if ids else nodes.huge_page_sizes(source, nodes.HUGE_PAGES)
     return LinuxFacts(
-        bool(ids),
-        node_facts,
-        online,
-        possible,
-        has_cpu,
-        has_memory,
-        cpu_facts,
-        None if ids else nodes.machine_memory(source),
-        () if ids else nodes.huge_pages(source, nodes.HUGE_PAGES, nodes.huge_page_sizes(source, nodes.HUGE_PAGES)),
-        zones,
-        nodes.tiers(source),
-        nodes.kinds(source) if memory_only else {},
-        found_devices,
-        found_allowed,
-        tuple(source.notes),
+        numa=bool(ids),
+        nodes=node_facts,
+        cpus=cpu_facts,
+        nodes_online=online,
+        nodes_possible=possible,
+        has_cpu=has_cpu,
+        has_memory=has_memory,
+        meminfo=None if ids else nodes.machine_memory(source),
+        huge_pages=nodes.huge_pages(source, nodes.HUGE_PAGES, sizes),
+        zones=zones,
+        tiers=nodes.tiers(source),
+        kinds=nodes.kinds(source) if memory_only else {},
+        devices=found_devices,
+        allowed=found_allowed,
+        notes=tuple(source.notes),
     )
 
 

@@ -33,22 +33,21 @@ def collect(source: Source) -> CpuFacts:
     one_thread = contents[5] is not None and contents[5].strip() == b"0"
     topology = Topology(source, online, one_thread)
     packages, dies, cores = topology.packages(), topology.ids(DIE), topology.ids(CORE)
-    clusters = topology.clusters()
     return CpuFacts(
-        tuple(sorted({*present, *online})),
-        online,
-        possible,
-        isolated,
-        nohz_full,
-        packages,
-        dies,
-        clusters,
-        cores,
-        topology.ids(BOOK),
-        topology.ids(DRAWER),
-        topology.siblings,
-        topology.capacity,
-        _kinds(source),
+        present=tuple(sorted({*present, *online})),
+        online=online,
+        possible=possible,
+        isolated=isolated,
+        nohz_full=nohz_full,
+        package=packages,
+        die=dies,
+        cluster=topology.clusters(),
+        core=cores,
+        book=topology.ids(BOOK),
+        drawer=topology.ids(DRAWER),
+        siblings=topology.siblings,
+        capacity=topology.capacity,
+        kinds=_kinds(source),
     )
 
 

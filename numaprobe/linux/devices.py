@@ -24,14 +24,17 @@ def collect(source: Source) -> tuple[DeviceFacts, ...] | None:
     for i, address in enumerate(addresses):
         node_text, *codes = contents[i * 4 : i * 4 + 4]
         node = None if node_text is None else text.number(f"{DEVICES}/{address}/numa_node", node_text)
+        class_code, vendor, device = (
+            None if content is None else _code(f"{DEVICES}/{address}/{name}", content)
+            for name, content in zip(ATTRIBUTES[1:], codes, strict=True)
+        )
         found.append(
             DeviceFacts(
-                address,
-                None if node is None or node < 0 else node,
-                *(
-                    None if content is None else _code(f"{DEVICES}/{address}/{name}", content)
-                    for name, content in zip(ATTRIBUTES[1:], codes, strict=True)
-                ),
+                address=address,
+                node=None if node is None or node < 0 else node,
+                class_code=class_code,
+                vendor=vendor,
+                device=device,
             )
         )
     return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 
 
-class HugePageFacts(namedtuple("HugePageFacts", "size_kb total free surplus")):
+class HugePageFacts(namedtuple("HugePageFacts", "size_kb total free surplus", defaults=(None, None, None))):
     """Huge pages of one size on one node, in pages; a count is None where its file is missing."""
 
     __slots__ = ()
@@ -16,7 +16,11 @@ class HugePageFacts(namedtuple("HugePageFacts", "size_kb total free surplus")):
 
 
 class AccessFacts(
-    namedtuple("AccessFacts", "level initiators read_latency write_latency read_bandwidth write_bandwidth")
+    namedtuple(
+        "AccessFacts",
+        "level initiators read_latency write_latency read_bandwidth write_bandwidth",
+        defaults=(None, None, None, None),
+    )
 ):
     """``nodeN/accessM/initiators``: nanoseconds and MiB/s, as Documentation/admin-guide/mm/numaperf.rst has it."""
 
@@ -29,7 +33,9 @@ class AccessFacts(
     write_bandwidth: int | None
 
 
-class SideCacheFacts(namedtuple("SideCacheFacts", "level size line_size indexing write_policy")):
+class SideCacheFacts(
+    namedtuple("SideCacheFacts", "level size line_size indexing write_policy", defaults=(None, None, None, None))
+):
     """``nodeN/memory_side_cache/indexM``: bytes; the two policies are the kernel's numbers (numaperf.rst)."""
 
     __slots__ = ()
@@ -41,7 +47,11 @@ class SideCacheFacts(namedtuple("SideCacheFacts", "level size line_size indexing
 
 
 class MeminfoFacts(
-    namedtuple("MeminfoFacts", "total_kb free_kb active_file_kb inactive_file_kb reclaimable_kb available_kb")
+    namedtuple(
+        "MeminfoFacts",
+        "total_kb free_kb active_file_kb inactive_file_kb reclaimable_kb available_kb",
+        defaults=(None, None, None, None, None, None),
+    )
 ):
     """``nodeN/meminfo`` or ``/proc/meminfo``; a field that the kernel does not print is None.
 
@@ -58,7 +68,13 @@ class MeminfoFacts(
     available_kb: int | None
 
 
-class NodeFacts(namedtuple("NodeFacts", "id cpus meminfo distance huge_pages accesses side_caches")):
+class NodeFacts(
+    namedtuple(
+        "NodeFacts",
+        "id cpus meminfo distance huge_pages accesses side_caches",
+        defaults=(None, None, None, (), (), ()),
+    )
+):
     """One ``nodeN`` directory.
 
     ``cpus`` as the node names them (old kernels and ppc64 name offline ones too), None where nothing says;
@@ -79,6 +95,7 @@ class CpuFacts(
     namedtuple(
         "CpuFacts",
         "present online possible isolated nohz_full package die cluster core book drawer siblings capacity kinds",
+        defaults=(None, None, None, {}, {}, {}, {}, {}, {}, {}, {}, ()),
     )
 ):
     """``/sys/devices/system/cpu``. The dictionaries are by cpu id and hold online cpus only.
@@ -116,7 +133,9 @@ class ZoneFacts(namedtuple("ZoneFacts", "node name low_pages high_pages managed_
     protection_pages: tuple[int, ...]
 
 
-class DeviceFacts(namedtuple("DeviceFacts", "address node class_code vendor device")):
+class DeviceFacts(
+    namedtuple("DeviceFacts", "address node class_code vendor device", defaults=(None, None, None, None))
+):
     """One PCI device; ``node`` is None for the kernel's -1, codes are None where the file is missing."""
 
     __slots__ = ()
@@ -127,7 +146,7 @@ class DeviceFacts(namedtuple("DeviceFacts", "address node class_code vendor devi
     device: int | None
 
 
-class AllowedFacts(namedtuple("AllowedFacts", "cpus nodes quota where")):
+class AllowedFacts(namedtuple("AllowedFacts", "cpus nodes quota where", defaults=(None, None, None, ()))):
     """What the asking process may use: cpus and nodes, None where nothing limits or says; ``quota`` in cpus.
 
     ``where`` names the files that said so.
@@ -143,8 +162,9 @@ class AllowedFacts(namedtuple("AllowedFacts", "cpus nodes quota where")):
 class LinuxFacts(
     namedtuple(
         "LinuxFacts",
-        "numa nodes nodes_online nodes_possible has_cpu has_memory cpus meminfo huge_pages zones tiers kinds devices"
+        "numa nodes cpus nodes_online nodes_possible has_cpu has_memory meminfo huge_pages zones tiers kinds devices"
         " allowed notes",
+        defaults=(None, None, None, None, None, (), None, {}, {}, None, None, ()),
     )
 ):
     """Everything that was read of a Linux host.
@@ -158,11 +178,11 @@ class LinuxFacts(
     __slots__ = ()
     numa: bool
     nodes: tuple[NodeFacts, ...]
+    cpus: CpuFacts
     nodes_online: tuple[int, ...] | None
     nodes_possible: tuple[int, ...] | None
     has_cpu: tuple[int, ...] | None
     has_memory: tuple[int, ...] | None
-    cpus: CpuFacts
     meminfo: MeminfoFacts | None
     huge_pages: tuple[HugePageFacts, ...]
     zones: tuple[ZoneFacts, ...] | None

@@ -13,6 +13,8 @@ from .source import NODE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .source import Source
 
 HUGE_PAGES = "sys/kernel/mm/hugepages"
@@ -54,7 +56,14 @@ def meminfo(where: str, content: bytes) -> MeminfoFacts:
     total, free, available, active, inactive, reclaimable, slab = text.fields(where, content, MEMINFO)
     if total is None:
         raise FactError(where, content[:60], "has no MemTotal")
-    return MeminfoFacts(total, free, active, inactive, slab if reclaimable is None else reclaimable, available)
+    return MeminfoFacts(
+        total_kb=total,
+        free_kb=free,
+        active_file_kb=active,
+        inactive_file_kb=inactive,
+        reclaimable_kb=slab if reclaimable is None else reclaimable,
+        available_kb=available,
+    )
 
 
 def huge_page_sizes(source: Source, directory: str) -> list[int]:
@@ -63,13 +72,13 @@ def huge_page_sizes(source: Source, directory: str) -> list[int]:
     return sorted(n for n in (text.suffix_number(name, "hugepages-", "kB") for name in names) if n is not None)
 
 
-def huge_pages(source: Source, directory: str, sizes: list[int]) -> tuple[HugePageFacts, ...]:
+def huge_pages(source: Source, directory: str, sizes: Sequence[int]) -> tuple[HugePageFacts, ...]:
     """Counts per size below one directory; a size of which it has no file is left out."""
     totals = source.read([f"hugepages-{size}kB/{COUNTS[0]}" for size in sizes], directory)
     return huge_page_facts(directory, sizes, _with_parts(source, directory, sizes, totals))
 
 
-def _with_parts(source: Source, directory: str, sizes: list[int], totals: list[bytes | None]) -> list[bytes | None]:
+def _with_parts(source: Source, directory: str, sizes: Sequence[int], totals: list[bytes | None]) -> list[bytes | None]:
     """All contents, given those with the totals: of no pages none are free and none surplus, on most machines."""
     contents: list[bytes | None] = []
     for size, total in zip(sizes, totals, strict=True):
@@ -81,7 +90,7 @@ def _with_parts(source: Source, directory: str, sizes: list[int], totals: list[b
     return contents
 
 
-def huge_page_facts(directory: str, sizes: list[int], contents: list[bytes | None]) -> tuple[HugePageFacts, ...]:
+def huge_page_facts(directory: str, sizes: Sequence[int], contents: list[bytes | None]) -> tuple[HugePageFacts, ...]:
     """Facts of contents that were read already, three for each size, in the order of ``COUNTS``."""
     found = []
     for i, size in enumerate(sizes):
@@ -89,8 +98,9 @@ def huge_page_facts(directory: str, sizes: list[int], contents: list[bytes | Non
             None if content is None else text.number(f"{directory}/hugepages-{size}kB/{name}", content)
             for name, content in zip(COUNTS, contents[i * 3 : i * 3 + 3], strict=True)
         ]
+        total, free, surplus = counts
         if counts != [None, None, None]:
-            found.append(HugePageFacts(size, *counts))
+            found.append(HugePageFacts(size_kb=size, total=total, free=free, surplus=surplus))
     return tuple(found)
 
 
@@ -113,13 +123,13 @@ def collect(source: Source, node_ids: tuple[int, ...]) -> tuple[NodeFacts, ...]:
             huge = huge_pages(source, f"{where}/hugepages", huge_page_sizes(source, f"{where}/hugepages"))
         facts.append(
             NodeFacts(
-                node,
-                text.ids(f"{where}/cpulist", cpulist) if cpulist is not None else _cpus_otherwise(source, where),
-                None if memory is None else meminfo(f"{where}/meminfo", memory),
-                None if distance is None else text.numbers(f"{where}/distance", distance) or None,
-                huge,
-                _accesses(source, where),
-                _side_caches(source, where),
+                id=node,
+                cpus=text.ids(f"{where}/cpulist", cpulist) if cpulist is not None else _cpus_otherwise(source, where),
+                meminfo=None if memory is None else meminfo(f"{where}/meminfo", memory),
+                distance=None if distance is None else text.numbers(f"{where}/distance", distance) or None,
+                huge_pages=huge,
+                accesses=_accesses(source, where),
+                side_caches=_side_caches(source, where),
             )
         )
     return tuple(facts)
@@ -151,7 +161,7 @@ def _accesses(source: Source, where: str) -> tuple[AccessFacts, ...]:
             for name, content in zip(present, contents, strict=True)
             if content is not None
         }
-        found.append(AccessFacts(level, tuple(initiators), *(values.get(name) for name in PERFORMANCE)))
+        found.append(AccessFacts(level=level, initiators=tuple(initiators), **values))
     return tuple(found)
 
 
@@ -160,12 +170,13 @@ def _side_caches(source: Source, where: str) -> tuple[SideCacheFacts, ...]:
     names = source.names(directory, "index")
     found = []
     for level in sorted(n for n in (text.suffix_number(name, "index") for name in names or ()) if n is not None):
-        paths = [f"{directory}/index{level}/{name}" for name in SIDE_CACHE]
-        values = [
-            None if content is None else text.number(path, content)
-            for path, content in zip(paths, source.read(paths), strict=True)
-        ]
-        found.append(SideCacheFacts(level, *values))
+        index = f"{directory}/index{level}"
+        values = {
+            name: text.number(f"{index}/{name}", content)
+            for name, content in zip(SIDE_CACHE, source.read(SIDE_CACHE, index), strict=True)
+            if content is not None
+        }
+        found.append(SideCacheFacts(level=level, **values))
     return tuple(found)
 
 

@@ -9,6 +9,10 @@ from __future__ import annotations
 from .. import _fast
 from ..errors import FactError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 def ids(where: str, content: bytes) -> tuple[int, ...]:
     """Ids in list format (``0-3,8``), ascending; see Linux's Documentation/admin-guide/cputopology.rst."""
@@ -50,7 +54,7 @@ def fields(where: str, content: bytes, names: tuple[bytes, ...]) -> tuple[int | 
     try:
         return _fast.fields(content, names)
     except ValueError as error:
-        raise FactError(where, reason=str(error)) from None
+        raise _in_table(where, content, error, lambda line: _fast.fields(line, names)) from None
 
 
 def zones(where: str, content: bytes) -> list[_fast.Zone]:
@@ -58,7 +62,7 @@ def zones(where: str, content: bytes) -> list[_fast.Zone]:
     try:
         return _fast.zones(content)
     except ValueError as error:
-        raise FactError(where, reason=str(error)) from None
+        raise _in_table(where, content, error, _fast.zones) from None
 
 
 def numa_maps(where: str, content: bytes) -> tuple[tuple[tuple[int, int], ...], list[_fast.FileMapping]]:
@@ -66,7 +70,17 @@ def numa_maps(where: str, content: bytes) -> tuple[tuple[tuple[int, int], ...], 
     try:
         return _fast.numa_maps(content)
     except ValueError as error:
-        raise FactError(where, reason=str(error)) from None
+        raise _in_table(where, content, error, _fast.numa_maps) from None
+
+
+def _in_table(where: str, content: bytes, error: ValueError, scan: Callable[[bytes], object]) -> FactError:
+    """The error with the first line that the scanner refuses on its own as its text."""
+    for line in content.split(b"\n"):
+        try:
+            scan(line)
+        except ValueError:
+            return FactError(where, line, str(error))
+    return FactError(where, content, str(error))
 
 
 def suffix_number(name: str, prefix: str, suffix: str = "") -> int | None:

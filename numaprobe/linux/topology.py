@@ -32,12 +32,22 @@ class Level(namedtuple("Level", "name id_name lists masks")):
 
 # core_siblings and thread_siblings became package_cpus and core_cpus in Linux 5.2, which kept the old names; the
 # lists beside the masks came with 2.6.26.
-PACKAGE = Level("package", "physical_package_id", ("package_cpus_list", "core_siblings_list"), ("core_siblings",))
-DIE = Level("die", "die_id", ("die_cpus_list",), ("die_cpus",))
-CLUSTER = Level("cluster", "cluster_id", ("cluster_cpus_list",), ("cluster_cpus",))
-CORE = Level("core", "core_id", ("core_cpus_list", "thread_siblings_list"), ("core_cpus", "thread_siblings"))
-BOOK = Level("book", "book_id", ("book_siblings_list",), ("book_siblings",))
-DRAWER = Level("drawer", "drawer_id", ("drawer_siblings_list",), ("drawer_siblings",))
+PACKAGE = Level(
+    name="package",
+    id_name="physical_package_id",
+    lists=("package_cpus_list", "core_siblings_list"),
+    masks=("core_siblings",),
+)
+DIE = Level(name="die", id_name="die_id", lists=("die_cpus_list",), masks=("die_cpus",))
+CLUSTER = Level(name="cluster", id_name="cluster_id", lists=("cluster_cpus_list",), masks=("cluster_cpus",))
+CORE = Level(
+    name="core",
+    id_name="core_id",
+    lists=("core_cpus_list", "thread_siblings_list"),
+    masks=("core_cpus", "thread_siblings"),
+)
+BOOK = Level(name="book", id_name="book_id", lists=("book_siblings_list",), masks=("book_siblings",))
+DRAWER = Level(name="drawer", id_name="drawer_id", lists=("drawer_siblings_list",), masks=("drawer_siblings",))
 
 CAPACITY = "cpu_capacity"
 # How many groups of cpus are read at a time.

@@ -26,7 +26,13 @@ class Note(namedtuple("Note", "where text")):
     text: str
 
 
-class Memory(namedtuple("Memory", "total free available span free_below_4g total_from free_from available_from")):
+class Memory(
+    namedtuple(
+        "Memory",
+        "total free available span free_below_4g total_from free_from available_from",
+        defaults=(None, None, None, None, None, None, None, None),
+    )
+):
     """Memory of one cell, in bytes.
 
     ``total`` is usable memory: what the kernel or hypervisor manages, holes and firmware left out. ``free`` is what
@@ -52,7 +58,7 @@ class Memory(namedtuple("Memory", "total free available span free_below_4g total
         return None if self.total is None or self.free is None else self.total - self.free
 
 
-class HugePages(namedtuple("HugePages", "size total free surplus")):
+class HugePages(namedtuple("HugePages", "size total free surplus", defaults=(None, None, None))):
     """Huge pages of one size in one cell. ``size`` in bytes, the rest counts of pages, None where not told."""
 
     __slots__ = ()
@@ -62,7 +68,13 @@ class HugePages(namedtuple("HugePages", "size total free surplus")):
     surplus: int | None
 
 
-class Access(namedtuple("Access", "level initiators read_latency write_latency read_bandwidth write_bandwidth")):
+class Access(
+    namedtuple(
+        "Access",
+        "level initiators read_latency write_latency read_bandwidth write_bandwidth",
+        defaults=(None, None, None, None),
+    )
+):
     """How the nearest initiators reach a cell's memory, as firmware (ACPI HMAT) tells.
 
     ``level`` 0 counts initiators of any kind, 1 only cells with cpus. ``initiators`` are cell ids. Latencies in
@@ -78,7 +90,9 @@ class Access(namedtuple("Access", "level initiators read_latency write_latency r
     write_bandwidth: int | None
 
 
-class SideCache(namedtuple("SideCache", "level size line_size indexing write_policy")):
+class SideCache(
+    namedtuple("SideCache", "level size line_size indexing write_policy", defaults=(None, None, None, None))
+):
     """A memory-side cache before a cell's memory: sizes in bytes.
 
     ``indexing`` is ``direct``, ``indexed`` or ``custom``; ``write_policy`` is ``write-back``, ``write-through`` or
@@ -93,7 +107,7 @@ class SideCache(namedtuple("SideCache", "level size line_size indexing write_pol
     write_policy: str | None
 
 
-class Device(namedtuple("Device", "address cell class_code vendor device")):
+class Device(namedtuple("Device", "address cell class_code vendor device", defaults=(None, None, None, None))):
     """A PCI device: address ``dddd:bb:dd.f``, the cell it is near or None, and its PCI codes or None."""
 
     __slots__ = ()
@@ -104,7 +118,13 @@ class Device(namedtuple("Device", "address cell class_code vendor device")):
     device: int | None
 
 
-class Cell(namedtuple("Cell", "id cpus memory huge_pages distances accesses side_caches tier kind")):
+class Cell(
+    namedtuple(
+        "Cell",
+        "id cpus memory huge_pages distances accesses side_caches tier kind",
+        defaults=(None, Memory(), (), None, (), (), None, None),
+    )
+):
     """One locality of processors and memory.
 
     ``cpus`` are the ids of its online cpus, ascending: ``()`` if it has none, None if the source does not say.
@@ -129,6 +149,7 @@ class Cpu(
     namedtuple(
         "Cpu",
         "id online cell package die cluster core siblings kind isolated nohz_full book drawer capacity pool",
+        defaults=(None, None, None, None, None, None, None, None, None, None, None, None, None, None),
     )
 ):
     """One hardware thread.
@@ -161,7 +182,7 @@ class Cpu(
     pool: int | None
 
 
-class Hypervisor(namedtuple("Hypervisor", "name version scheduler commandline claimed")):
+class Hypervisor(namedtuple("Hypervisor", "name version scheduler commandline claimed", defaults=(None, None, None))):
     """The hypervisor that was asked.
 
     ``name`` is ``xen``, ``version`` as in ``4.17.7``. ``scheduler`` is the default pool's, ``commandline`` what Xen
@@ -177,7 +198,7 @@ class Hypervisor(namedtuple("Hypervisor", "name version scheduler commandline cl
     claimed: int | None
 
 
-class Allowed(namedtuple("Allowed", "cpus cells quota where")):
+class Allowed(namedtuple("Allowed", "cpus cells quota where", defaults=(None, None, None, ()))):
     """What the asking process may use, by affinity, cpuset and control group; not what the host has.
 
     ``cpus`` and ``cells`` are None where nothing says. ``quota`` is cpu time in cpus (1.5 is one and a half), None
@@ -195,7 +216,7 @@ class Host(
     namedtuple(
         "Host",
         "source hypervisor cells cpus notes possible_cells possible_cpus devices allowed machine",
-        defaults=(None,),
+        defaults=((), None, None, None, None, None),
     )
 ):
     """A host at one moment.

@@ -10,7 +10,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..linux.facts import AllowedFacts, CpuFacts, HugePageFacts, LinuxFacts, NodeFacts
+    from ..linux.facts import (
+        AccessFacts,
+        AllowedFacts,
+        CpuFacts,
+        DeviceFacts,
+        HugePageFacts,
+        LinuxFacts,
+        NodeFacts,
+        SideCacheFacts,
+    )
 
 # enum cache_indexing and enum cache_write_policy of Linux's include/linux/node.h.
 INDEXING = {0: "direct", 1: "indexed", 2: "custom"}
@@ -31,25 +40,35 @@ def from_linux(facts: LinuxFacts) -> Host:
         cell_of = dict.fromkeys(facts.cpus.present, 0)
     # Snapshots without a cpu directory still tell of cpus through the nodes; nothing says whether they are online.
     return Host(
-        "linux",
-        None,
-        cells,
-        tuple(_cpus(facts.cpus, cell_of, online)),
-        tuple(notes),
-        facts.nodes_possible,
-        facts.cpus.possible,
-        None if facts.devices is None else tuple(Device._make(device) for device in facts.devices),
-        None if facts.allowed is None else _allowed(facts.allowed, online, cells),
+        source="linux",
+        hypervisor=None,
+        cells=cells,
+        cpus=tuple(_cpus(facts.cpus, cell_of, online)),
+        notes=tuple(notes),
+        possible_cells=facts.nodes_possible,
+        possible_cpus=facts.cpus.possible,
+        devices=None if facts.devices is None else tuple(map(_device, facts.devices)),
+        allowed=None if facts.allowed is None else _allowed(facts.allowed, online, cells),
+    )
+
+
+def _device(facts: DeviceFacts) -> Device:
+    return Device(
+        address=facts.address,
+        cell=facts.node,
+        class_code=facts.class_code,
+        vendor=facts.vendor,
+        device=facts.device,
     )
 
 
 def _allowed(facts: AllowedFacts, online: frozenset[int], cells: tuple[Cell, ...]) -> Allowed:
     """Cut with what there is: where nothing limits a process, its masks name every id that may ever come to be."""
     return Allowed(
-        None if facts.cpus is None else tuple(cpu for cpu in facts.cpus if cpu in online),
-        None if facts.nodes is None else tuple(cell.id for cell in cells if cell.id in facts.nodes),
-        facts.quota,
-        facts.where,
+        cpus=None if facts.cpus is None else tuple(cpu for cpu in facts.cpus if cpu in online),
+        cells=None if facts.nodes is None else tuple(cell.id for cell in cells if cell.id in facts.nodes),
+        quota=facts.quota,
+        where=facts.where,
     )
 
 
@@ -63,38 +82,40 @@ def _cell(node: NodeFacts, facts: LinuxFacts, online: frozenset[int], notes: lis
     if cpus is None:
         notes.append(Note(f"node{node.id}/cpulist", "not there: the cell's cpus are unknown"))
     return Cell(
-        node.id,
-        cpus,
-        _memory(node, facts, notes),
-        _huge_pages(node.huge_pages),
-        None if node.distance is None else _distances(node, facts),
-        tuple(
-            Access(
-                access.level,
-                access.initiators,
-                _told(access.read_latency),
-                _told(access.write_latency),
-                _mib(access.read_bandwidth),
-                _mib(access.write_bandwidth),
-            )
-            for access in node.accesses
-        ),
-        tuple(
-            SideCache(
-                c.level,
-                c.size,
-                c.line_size,
-                None if c.indexing is None else INDEXING.get(c.indexing),
-                None if c.write_policy is None else WRITE_POLICY.get(c.write_policy),
-            )
-            for c in node.side_caches
-        ),
-        facts.tiers.get(node.id),
-        facts.kinds.get(node.id),
+        id=node.id,
+        cpus=cpus,
+        memory=_memory(node, facts, notes),
+        huge_pages=_huge_pages(node.huge_pages),
+        distances=None if node.distance is None else _distances(node, facts),
+        accesses=tuple(map(_access, node.accesses)),
+        side_caches=tuple(map(_side_cache, node.side_caches)),
+        tier=facts.tiers.get(node.id),
+        kind=facts.kinds.get(node.id),
     )
 
 
-def _told(value: int | None) -> int | None:
+def _access(facts: AccessFacts) -> Access:
+    return Access(
+        level=facts.level,
+        initiators=facts.initiators,
+        read_latency=_figure(facts.read_latency),
+        write_latency=_figure(facts.write_latency),
+        read_bandwidth=_mib(facts.read_bandwidth),
+        write_bandwidth=_mib(facts.write_bandwidth),
+    )
+
+
+def _side_cache(facts: SideCacheFacts) -> SideCache:
+    return SideCache(
+        level=facts.level,
+        size=facts.size,
+        line_size=facts.line_size,
+        indexing=None if facts.indexing is None else INDEXING.get(facts.indexing),
+        write_policy=None if facts.write_policy is None else WRITE_POLICY.get(facts.write_policy),
+    )
+
+
+def _figure(value: int | None) -> int | None:
     """An HMAT figure; 0 is what hmat_normalize of Linux's drivers/acpi/numa/hmat.c makes of one that is not valid."""
     return value or None
 
@@ -104,7 +125,10 @@ def _mib(value: int | None) -> int | None:
 
 
 def _huge_pages(facts: Iterable[HugePageFacts]) -> tuple[HugePages, ...]:
-    return tuple(HugePages(h.size_kb << 10, h.total, h.free, h.surplus) for h in facts)
+    return tuple(
+        HugePages(size=pages.size_kb << 10, total=pages.total, free=pages.free, surplus=pages.surplus)
+        for pages in facts
+    )
 
 
 def _distances(node: NodeFacts, facts: LinuxFacts) -> tuple[tuple[int, int], ...]:
@@ -127,22 +151,21 @@ def _distances(node: NodeFacts, facts: LinuxFacts) -> tuple[tuple[int, int], ...
 def _memory(node: NodeFacts, facts: LinuxFacts, notes: list[Note]) -> Memory:
     info, zones = node.meminfo, facts.zones
     if info is None and facts.has_memory is not None and node.id not in facts.has_memory:
-        return Memory(0, 0, 0, None, None, "node/has_memory", "node/has_memory", "node/has_memory")
+        where = "node/has_memory"
+        return Memory(total=0, free=0, available=0, total_from=where, free_from=where, available_from=where)
     if info is None:
         notes.append(Note(f"node{node.id}/meminfo", "not there: the cell's memory is unknown"))
-        return Memory(None, None, None, None, None, None, None, None)
+        return Memory()
     total = None if info.total_kb is None else info.total_kb << 10
     free = None if info.free_kb is None else info.free_kb << 10
     available = None if zones is None else available_memory(info, [zone for zone in zones if zone.node == node.id])
     return Memory(
-        total,
-        free,
-        available,
-        None,
-        None,
-        None if total is None else "meminfo MemTotal",
-        None if free is None else "meminfo MemFree",
-        None if available is None else "meminfo and zoneinfo",
+        total=total,
+        free=free,
+        available=available,
+        total_from=None if total is None else "meminfo MemTotal",
+        free_from=None if free is None else "meminfo MemFree",
+        available_from=None if available is None else "meminfo and zoneinfo",
     )
 
 
@@ -169,16 +192,14 @@ def _whole_machine(facts: LinuxFacts) -> Cell:
     free = None if info is None or info.free_kb is None else info.free_kb << 10
     available = None if info is None or info.available_kb is None else info.available_kb << 10
     memory = Memory(
-        total,
-        free,
-        available,
-        None,
-        None,
-        None if total is None else "/proc/meminfo MemTotal",
-        None if free is None else "/proc/meminfo MemFree",
-        None if available is None else "/proc/meminfo MemAvailable",
+        total=total,
+        free=free,
+        available=available,
+        total_from=None if total is None else "/proc/meminfo MemTotal",
+        free_from=None if free is None else "/proc/meminfo MemFree",
+        available_from=None if available is None else "/proc/meminfo MemAvailable",
     )
-    return Cell(0, facts.cpus.online, memory, _huge_pages(facts.huge_pages), None, (), (), None, None)
+    return Cell(id=0, cpus=facts.cpus.online, memory=memory, huge_pages=_huge_pages(facts.huge_pages))
 
 
 def _cpus(facts: CpuFacts, cell_of: dict[int, int | None], online: frozenset[int]) -> Iterable[Cpu]:

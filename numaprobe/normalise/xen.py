@@ -25,27 +25,29 @@ def from_xen(facts: XenFacts, devices: tuple[DeviceFacts, ...] | None = None) ->
     claimed = facts.physinfo.outstanding_pages
     cells = tuple(
         Cell(
-            node,
-            None if facts.online_cpus is None else tuple(members.get(node, ())),
-            _memory(facts, node, memory, only=len(nodes) == 1),
-            (),
-            _distances(facts, node, [other for other, _ in nodes]),
-            (),
-            (),
-            None,
-            None,
+            id=node,
+            cpus=None if facts.online_cpus is None else tuple(members.get(node, ())),
+            memory=_memory(facts, node, memory, only=len(nodes) == 1),
+            distances=_distances(facts, node, [other for other, _ in nodes]),
         )
         for node, memory in nodes
     )
     hypervisor = Hypervisor(
-        "xen",
-        str(facts.version),
-        facts.scheduler,
-        facts.version.commandline,
-        None if claimed is None else claimed * PAGE,
+        name="xen",
+        version=str(facts.version),
+        scheduler=facts.scheduler,
+        commandline=facts.version.commandline,
+        claimed=None if claimed is None else claimed * PAGE,
     )
-    machine = _machine(facts.version.capabilities)
-    return Host("xen", hypervisor, cells, cpus, tuple(notes), None, None, _devices(facts, devices), None, machine)
+    return Host(
+        source="xen",
+        hypervisor=hypervisor,
+        cells=cells,
+        cpus=cpus,
+        notes=tuple(notes),
+        devices=_devices(facts, devices),
+        machine=_machine(facts.version.capabilities),
+    )
 
 
 def _machine(capabilities: str | None) -> str | None:
@@ -60,14 +62,14 @@ def _memory(facts: XenFacts, node: int, memory: NodeMemory, *, only: bool) -> Me
     heap = None if facts.heap is None else facts.heap[node]
     available, how = available_memory(memory.memfree, facts.physinfo.outstanding_pages, only=only)
     return Memory(
-        None if present is None else present * PAGE,
-        memory.memfree,
-        available,
-        memory.memsize,
-        None if heap is None else heap.free_below_4g,
-        None if present is None else "physinfo total_pages" if only else "ACPI SRAT and machine memory map",
-        "numainfo memfree",
-        how,
+        total=None if present is None else present * PAGE,
+        free=memory.memfree,
+        available=available,
+        span=memory.memsize,
+        free_below_4g=None if heap is None else heap.free_below_4g,
+        total_from=None if present is None else "physinfo total_pages" if only else "ACPI SRAT and machine memory map",
+        free_from="numainfo memfree",
+        available_from=how,
     )
 
 
@@ -102,21 +104,13 @@ def _cpus(facts: XenFacts, notes: list[Note]) -> tuple[Cpu, ...]:
     pool_of = {cpu: pool.id for pool in facts.cpupools or () for cpu in pool.cpus}
     return tuple(
         Cpu(
-            cpu,
-            None if online is None else cpu in online,
-            _cell_of(facts, rows.get(cpu)),
-            rows[cpu].socket if cpu in rows else None,
-            None,
-            None,
-            rows[cpu].core if cpu in rows else None,
-            siblings.get(cpu),
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            pool_of.get(cpu),
+            id=cpu,
+            online=None if online is None else cpu in online,
+            cell=_cell_of(facts, rows.get(cpu)),
+            package=rows[cpu].socket if cpu in rows else None,
+            core=rows[cpu].core if cpu in rows else None,
+            siblings=siblings.get(cpu),
+            pool=pool_of.get(cpu),
         )
         for cpu in sorted(present)
     )
@@ -165,6 +159,12 @@ def _devices(facts: XenFacts, devices: tuple[DeviceFacts, ...] | None) -> tuple[
         return None
     nodes = {device.address: device.node for device in facts.pci_devices or ()}
     return tuple(
-        Device(device.address, nodes.get(device.address), device.class_code, device.vendor, device.device)
+        Device(
+            address=device.address,
+            cell=nodes.get(device.address),
+            class_code=device.class_code,
+            vendor=device.vendor,
+            device=device.device,
+        )
         for device in devices
     )

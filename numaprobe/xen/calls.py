@@ -54,7 +54,14 @@ def version(calls: Hypercalls) -> XenVersion:
         _version_text(calls, which)
         for which in (abi.VERSION_EXTRA, abi.VERSION_CAPABILITIES, abi.VERSION_CHANGESET, abi.VERSION_COMMANDLINE)
     )
-    return XenVersion(number >> 16, number & 0xFFFF, extra, capabilities, changeset, commandline)
+    return XenVersion(
+        major=number >> 16,
+        minor=number & 0xFFFF,
+        extra=extra,
+        capabilities=capabilities,
+        changeset=changeset,
+        commandline=commandline,
+    )
 
 
 def _version_text(calls: Hypercalls, which: int) -> str | None:

@@ -48,23 +48,25 @@ def collect(port: Hypercalls, reader: Reader, pci_addresses: Sequence[str] = ())
     memory_map = ask.optional(calls.memory_map, port)
     ask.counts(info, nodes)
     return XenFacts(
-        version,
-        sysctl.version,
-        info,
-        cpus,
-        cpuinfo,
-        ask.online_cpus(info, cpus, cpuinfo, pools, free_cpus),
-        nodes,
-        distances,
-        ask.optional(lambda: tuple([None if node is None else sysctl.heap_free(at) for at, node in enumerate(nodes)])),
-        ask.optional(sysctl.heap_free, None),
-        ask.present_pages(reader, info, cpus, cpuinfo, nodes, memory_map),
-        memory_map,
-        ask.pci_devices(sysctl, pci_addresses),
-        pools,
-        free_cpus,
-        None if scheduler is None else abi.SCHEDULERS.get(scheduler, f"scheduler {scheduler}"),
-        tuple(ask.notes),
+        version=version,
+        sysctl_version=sysctl.version,
+        physinfo=info,
+        cpus=cpus,
+        cpuinfo=cpuinfo,
+        online_cpus=ask.online_cpus(info, cpus, cpuinfo, pools, free_cpus),
+        nodes=nodes,
+        distances=distances,
+        heap=ask.optional(
+            lambda: tuple([None if node is None else sysctl.heap_free(at) for at, node in enumerate(nodes)])
+        ),
+        heap_total=ask.optional(sysctl.heap_free, None),
+        present_pages=ask.present_pages(reader, info, cpus, cpuinfo, nodes, memory_map),
+        memory_map=memory_map,
+        pci_devices=ask.pci_devices(sysctl, pci_addresses),
+        cpupools=pools,
+        free_cpus=free_cpus,
+        scheduler=None if scheduler is None else abi.SCHEDULERS.get(scheduler, f"scheduler {scheduler}"),
+        notes=tuple(ask.notes),
     )
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import namedtuple
 
 
-class XenVersion(namedtuple("XenVersion", "major minor extra capabilities changeset commandline")):
+class XenVersion(
+    namedtuple("XenVersion", "major minor extra capabilities changeset commandline", defaults=(None, None, None, None))
+):
     """``xen_version``: who answers. The strings are None where the security policy or the age of Xen withholds them.
 
     ``extra`` begins with what follows the minor number, as in ``.5`` or ``-rc``. ``commandline`` is cut by Xen
@@ -33,6 +35,7 @@ class PhysInfo(
         "PhysInfo",
         "threads_per_core cores_per_socket nr_cpus max_cpu_id nr_nodes max_node_id cpu_khz capabilities"
         " total_pages free_pages scrub_pages outstanding_pages max_mfn",
+        defaults=(None, None),
     )
 ):
     """``sysctl physinfo``: the whole machine.
@@ -133,6 +136,7 @@ class XenFacts(
         "XenFacts",
         "version sysctl_version physinfo cpus cpuinfo online_cpus nodes distances heap heap_total present_pages"
         " memory_map pci_devices cpupools free_cpus scheduler notes",
+        defaults=(None, None, None, None, None, None, None, None, ()),
     )
 ):
     """Everything that was asked of the hypervisor.

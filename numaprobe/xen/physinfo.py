@@ -20,14 +20,22 @@ def decode(reply: bytes, sysctl_version: int) -> PhysInfo:
     """The facts in a whole sysctl reply; ``FactError`` says what no machine could have."""
     at = abi.physinfo_layout(sysctl_version)
     words = at.layout.unpack_from(reply)
-    info = PhysInfo._make(
-        (
-            *words[:7],
-            capability_names(words[at.capabilities], sysctl_version),
-            *words[at.pages : at.pages + 3],
-            None if at.outstanding is None else words[at.outstanding],
-            None if at.max_mfn is None else words[at.max_mfn],
-        )
+    threads, cores, nr_cpus, max_cpu_id, nr_nodes, max_node_id, khz = words[:7]
+    total, free, scrub = words[at.pages : at.pages + 3]
+    info = PhysInfo(
+        threads_per_core=threads,
+        cores_per_socket=cores,
+        nr_cpus=nr_cpus,
+        max_cpu_id=max_cpu_id,
+        nr_nodes=nr_nodes,
+        max_node_id=max_node_id,
+        cpu_khz=khz,
+        capabilities=capability_names(words[at.capabilities], sysctl_version),
+        total_pages=total,
+        free_pages=free,
+        scrub_pages=scrub,
+        outstanding_pages=None if at.outstanding is None else words[at.outstanding],
+        max_mfn=None if at.max_mfn is None else words[at.max_mfn],
     )
     reason = _implausible(info, 0 if at.pad is None else words[at.pad])
     if reason:

@@ -105,7 +105,9 @@ def _numbered(entries: dict[int, list[bytes]], *, wide: bool) -> Srat:
         if flags & _ENABLED:
             node = nodes.setdefault(domain, len(nodes))
             if size:
-                ranges.append(MemoryRange(base, base + size, node, bool(flags & _HOT_PLUGGABLE)))
+                ranges.append(
+                    MemoryRange(start=base, end=base + size, node=node, hot_pluggable=bool(flags & _HOT_PLUGGABLE))
+                )
     return Srat(tuple(nodes), tuple(ranges), apic_nodes)
 
 

@@ -175,7 +175,7 @@ class Sysctl:
         buffers = ((abi.CPUPOOL_BITMAP_AT, bytes((cpus + 7) // 8)),)
         reply, (bitmap,) = self._ask(abi.SYSCTL_CPUPOOL, payload, buffers)
         _, found, scheduler, _, _, domains, _, _ = abi.CPUPOOL.unpack_from(reply, abi.CPUPOOL_AT)
-        return CpuPool(found, scheduler, domains, bits(bitmap, cpus))
+        return CpuPool(id=found, scheduler=scheduler, domains=domains, cpus=bits(bitmap, cpus))
 
     def scheduler(self) -> int:
         """``sysctl sched_id``: the number of the default scheduler; names are in ``abi.SCHEDULERS``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tracemalloc
+from collections.abc import Callable
 from time import perf_counter
 
 import pytest
@@ -249,6 +250,27 @@ def test_a_field_that_was_asked_for_without_a_number_is_refused() -> None:
         with pytest.raises(FactError) as caught:
             text.fields(WHERE, content, (b"MemTotal",))
         assert caught.value.where == WHERE
+
+
+@pytest.mark.parametrize(
+    ("scan", "content", "line"),
+    [
+        (
+            lambda w, c: text.fields(w, c, (b"MemTotal", b"MemFree")),
+            b"MemTotal: 4 kB\nMemFree: ? kB\n",
+            "MemFree: ? kB",
+        ),
+        (text.zones, b"Node 0, zone DMA\n  low 3\nNode x, zone DMA\n", "Node x, zone DMA"),
+        (text.numa_maps, b"1000 default anon=1 N0=1 kernelpagesize_kB=4\nzz default\n", "zz default"),
+    ],
+)
+def test_the_error_of_a_table_quotes_the_line_that_is_wrong(
+    scan: Callable[[str, bytes], object], content: bytes, line: str
+) -> None:
+    """``FactError.text`` holds the offending line, for tables as for single values."""
+    with pytest.raises(FactError) as caught:
+        scan(WHERE, content)
+    assert caught.value.text == line
 
 
 def test_lines_that_are_no_fields_are_passed_over() -> None:
