@@ -35,5 +35,5 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
     if options.output is None:
         out.write(document)
         return
-    with replace(options.output) as path, open(path, "w", encoding="utf-8") as file:
-        file.write(document)
+    with replace(options.output) as file:
+        file.write(document.encode("utf-8"))

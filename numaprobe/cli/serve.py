@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
@@ -146,9 +145,9 @@ def rendered(collector: NumaCollector, accept: str) -> tuple[bytes, str]:
     """The metrics in the format that a client accepts, and its content type."""
     from prometheus_client.exposition import choose_encoder, generate_latest
 
-    from ..metrics.prometheus import Figures
+    from ..metrics.prometheus import Collected
 
-    found = Figures(collector.collect())
+    found = Collected(collector.collect())
     try:
         encode, content_type = choose_encoder(accept)
         return encode(found), content_type
@@ -164,10 +163,8 @@ def _write(name: str, collector: NumaCollector, interval: float, count: int | No
     turn = 0
     while True:
         body, _ = rendered(collector, "")
-        with replace(name) as path, open(path, "wb") as file:
+        with replace(name, mode=0o644) as file:
             file.write(body)
-            if path != name:
-                os.fchmod(file.fileno(), 0o644)
         turn += 1
         if turn == count:
             return

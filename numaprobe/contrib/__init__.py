@@ -1,1 +1,1 @@
-"""numaprobe inside other programs: one module for each, imported by who wants it."""
+"""numaprobe inside other programs, one module each; import only the one you need."""

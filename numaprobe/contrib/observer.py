@@ -1,7 +1,7 @@
-"""What every agent's module is made of: the figures of a host now, at a bounded cost and without an error.
+"""The core of every agent's module: a host's current figures, at a bounded cost and without raising.
 
-The memory of the cells is read when it is asked for. What is slower (available memory, huge pages of other sizes, the
-host, its domains) is read by a thread, and its last answer is given with its age.
+The memory of the cells is read on request. Whatever is slower to read (available memory, huge pages of the other sizes,
+the topology, the domains) is read by a background thread; its last answer is reported together with its age.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from time import monotonic, perf_counter
 import numaprobe
 
 from ..metrics.rows import DOMAINS_LIMIT, counter_rows, huge_page_rows, memory_rows
-from .refresher import OLDEST, PART, Asked, Refresher, key_of
+from .refresher import MAX_AGE_INTERVALS, MAX_CPU_SHARE, Options, Refresher, key_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,15 +26,16 @@ if TYPE_CHECKING:
     from .refresher import Answer, Key, Path
 
 
-# What a child has of the process that forked it. It must not be thrown away either: that wakes a thread which is not
-# there, under a lock which that thread may have held.
-_PARENTS: list[_Here] = []
+# State that a forked child inherits from its parent. It must stay alive: collecting it would wake a thread that does
+# not exist in the child, under a lock which that thread may have held.
+_INHERITED: list[_ProcessState] = []
 
 
 class Reading(namedtuple("Reading", "rows topology began error")):
-    """Figures of one moment: ``rows`` that change, and those of the ``topology``, which stay the same object.
+    """One reading: ``rows`` that change, and those of the ``topology``, the same object until the topology changes.
 
-    ``began`` is the monotonic time when it was begun, ``error`` why there is no memory in it, or None.
+    ``began`` is the monotonic time in seconds at which the reading began; ``error`` says why it contains no memory
+    figures, and is None if it does.
     """
 
     __slots__ = ()
@@ -45,16 +46,17 @@ class Reading(namedtuple("Reading", "rows topology began error")):
 
 
 class Observer:
-    """Reads one host for an agent, from any of its threads.
+    """Reads one host for an agent; may be shared by its threads.
 
-    ``root``, ``recording`` and ``source`` are as for ``numaprobe.probe``. ``domains`` are the guests, at most
-    ``domains_limit`` of them, those with the lowest ids. ``counters`` are those of numastat. ``distances`` None gives
-    those of hosts of up to 64 cells; ``cpu_info`` adds a metric for each cpu. ``interval`` is the seconds between two
-    readings in the background. The first reading waits for those, at most ``patience`` seconds. ``moment`` is how old
-    a reading may be to be given again, in seconds; those who ask at once share one in any case.
+    ``root``, ``recording`` and ``source`` are the arguments of ``numaprobe.probe``. ``domains`` includes the guests, at
+    most ``domains_limit`` of them (those with the lowest ids). ``counters`` includes the counters of numastat.
+    ``distances`` None includes distances on hosts with at most 64 cells; ``cpu_info`` adds a metric per CPU.
+    ``interval`` is the time between two background readings, in seconds. The first reading waits for the background
+    thread for at most ``patience`` seconds. ``max_age`` is how old a reading may be, in seconds, to be returned again;
+    concurrent callers share one in any case.
 
-    Nothing is opened, and no thread is started, before the first reading; a child that was forked begins anew with its
-    first. Raises ``ValueError`` for a bad argument; ``reading`` raises nothing.
+    Nothing is opened and no thread is started before the first reading; a forked child starts afresh with its own
+    first reading. Raises ``ValueError`` for a bad argument; ``reading`` never raises.
     """
 
     def __init__(
@@ -70,59 +72,67 @@ class Observer:
         cpu_info: bool = False,
         interval: float = 15.0,
         patience: float = 0.5,
-        moment: float = 0.0,
+        max_age: float = 0.0,
     ) -> None:
         if root is not None and recording is not None:
-            raise ValueError("either a root or a recording can be probed, not both")
+            raise ValueError("root and recording exclude each other")
         if source not in ("auto", "linux", "xen"):
-            raise ValueError(f"a source is one of auto, linux, xen, not {source!r}")
+            raise ValueError(f"source must be auto, linux or xen, not {source!r}")
         if not 0 < interval <= threading.TIMEOUT_MAX:
-            raise ValueError(f"an interval is a number of seconds above 0, not {interval!r}")
+            raise ValueError(f"interval must be a number of seconds above 0, not {interval!r}")
         if domains_limit < 0:
-            raise ValueError(f"a limit of domains is at least 0, not {domains_limit!r}")
-        if not 0 <= patience <= threading.TIMEOUT_MAX or not moment >= 0:
-            raise ValueError("patience and moment are seconds, at least 0")
-        self._asked = Asked(
-            root, recording, source, domains, domains_limit, counters, distances, cpu_info, float(interval)
+            raise ValueError(f"domains_limit must be at least 0, not {domains_limit!r}")
+        if not 0 <= patience <= threading.TIMEOUT_MAX or not max_age >= 0:
+            raise ValueError("patience and max_age are seconds and must be at least 0")
+        self._options = Options(
+            root=root,
+            recording=recording,
+            source=source,
+            domains=domains,
+            domains_limit=domains_limit,
+            counters=counters,
+            distances=distances,
+            cpu_info=cpu_info,
+            interval=float(interval),
         )
         self._patience = patience
-        self._moment = moment
-        self._here: _Here | None = None
+        self._max_age = max_age
+        self._state: _ProcessState | None = None
         self._closed = False
 
     def reading(self) -> Reading:
-        """The figures now. A failure is one of them: ``up`` is then 0 and ``error`` says why."""
+        """Return the current figures. A failure is one of them: ``up`` is then 0 and ``error`` says why."""
         arrived = monotonic()
-        here = self._here
-        # A lock may have been held, and threads do not go along, when this process was forked.
-        if here is None or here.process != os.getpid():
-            if here is not None:
-                _PARENTS.append(here)
-            here = self._here = _Here(self._asked)
-        with here.lock:
-            last = here.last
-            if last is None or last.began < arrived - self._moment or self._closed:
-                here.last = last = here.read(self._patience, closed=self._closed)
+        state = self._state
+        # A fork copies locks in whatever state they are, and no threads.
+        if state is None or state.process != os.getpid():
+            if state is not None:
+                _INHERITED.append(state)
+            state = self._state = _ProcessState(self._options)
+        with state.lock:
+            last = state.last
+            if last is None or last.began < arrived - self._max_age or self._closed:
+                state.last = last = state.read(self._patience, closed=self._closed)
             return last
 
     def close(self) -> None:
-        """Close what is held open and end the thread; harmless when done twice. A reading then says so."""
+        """Close all files and end the thread; may be called twice. Later readings report that it is closed."""
         self._closed = True
-        here = self._here
-        if here is not None and here.process == os.getpid():
-            with here.lock:
-                here.close()
+        state = self._state
+        if state is not None and state.process == os.getpid():
+            with state.lock:
+                state.close()
 
 
-class _Here:
-    """What one process has of an observer."""
+class _ProcessState:
+    """The part of an observer that belongs to one process."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, options: Options) -> None:
         self.process = os.getpid()
         self.lock = threading.Lock()
         self.last: Reading | None = None
-        self._asked = asked
-        self._refresher = Refresher(asked)
+        self._options = options
+        self._refresher = Refresher(options)
         self._started = False
         self._sampler: numaprobe.Sampler | None = None
         self._failures = 0
@@ -149,24 +159,24 @@ class _Here:
                 raise ValueError("the observer is closed")
             sample = self._sample()
             rows = self._memory(sample)
-        # Whatever it is: an agent's scrape has other figures to give.
+        # Of any kind: the agent's scrape has other figures to report.
         except Exception as failure:
             error = failure
             self._failures += 1
         else:
             topology = self._background(rows, key_of(sample.shape))
-        self._of_itself(rows, error)
+        self._add_own_metrics(rows, error)
         rows["numaprobe_scrape_duration_seconds"] = [((), perf_counter() - start)]
-        return Reading(rows, topology, began, error)
+        return Reading(rows=rows, topology=topology, began=began, error=error)
 
     def _sample(self) -> Sample:
-        asked = self._asked
+        options = self._options
         if self._sampler is None:
-            self._sampler = numaprobe.Sampler(asked.root, recording=asked.recording, source=asked.source)
+            self._sampler = numaprobe.Sampler(options.root, recording=options.recording, source=options.source)
         try:
-            sample = self._sampler.sample(counters=asked.counters)
+            sample = self._sampler.sample(counters=options.counters)
         except Exception:
-            # What it holds open may be what fails: the next time finds what is there then.
+            # An open file may be the cause: the next reading opens everything again.
             self._sampler.close()
             self._sampler = None
             raise
@@ -174,11 +184,11 @@ class _Here:
         return sample
 
     def _compare(self, sampler: numaprobe.Sampler, shape: Shape) -> None:
-        """Count changes of the shape; answers from before one of cells or cpus are not given any more."""
-        if self._shape is not None and self._shape[1] is not shape:
-            before, known = self._shape
+        """Count changes of the shape; answers from before a change of cells or CPUs are not reported any more."""
+        before, known = self._shape or (None, shape)
+        if known is not shape:
             same = before is sampler
-            self._changes += shape.number - known.number if same else shape[1:] != known[1:]
+            self._changes += shape.number - known.number if same else shape._replace(number=known.number) != known
             if not same or (shape.cells, shape.since, shape.cpus) != (known.cells, known.since, known.cpus):
                 self._changed_at = monotonic()
                 self._refresher.hurry()
@@ -186,14 +196,14 @@ class _Here:
 
     def _memory(self, sample: Sample) -> Rows:
         cells = sample.cells
-        rows = memory_rows([cell[:3] for cell in cells])
+        rows = memory_rows([(cell.id, cell.total, cell.free) for cell in cells])
         rows |= huge_page_rows((cell.id, cell.huge_pages or ()) for cell in cells)
-        if self._asked.counters:
+        if self._options.counters:
             rows |= counter_rows((cell.id, cell.counters) for cell in cells)
         return rows
 
     def _background(self, rows: Rows, key: Key) -> Rows:
-        """Adds the last answers that are of this shape of the host; gives its topology."""
+        """Add the background thread's last answers about this shape of the host; return its topology."""
         answers = self._refresher.answers
         details, host, domains = (self._fresh(answers.get(part)) for part in ("details", "host", "domains"))
         if details is not None and details.key == key:
@@ -206,10 +216,10 @@ class _Here:
     def _fresh(self, answer: Answer | None) -> Answer | None:
         if answer is None or answer.at < self._changed_at:
             return None
-        oldest = OLDEST * max(self._asked.interval, PART * answer.seconds)
-        return answer if monotonic() - answer.at <= oldest else None
+        limit = MAX_AGE_INTERVALS * max(self._options.interval, answer.seconds / MAX_CPU_SHARE)
+        return answer if monotonic() - answer.at <= limit else None
 
-    def _of_itself(self, rows: Rows, error: Exception | None) -> None:
+    def _add_own_metrics(self, rows: Rows, error: Exception | None) -> None:
         refresher = self._refresher
         now = monotonic()
         answers = sorted(dict(refresher.answers).items())
@@ -223,12 +233,13 @@ class _Here:
 
 
 def _merged(now: list[Any] | None, before: list[Any]) -> list[Any]:
-    """Rows of before, less those that there are of now."""
+    """The rows of ``now``, and those of ``before`` for other labels."""
     if not now:
         return before
-    there = {labels for labels, _ in now}
-    return sorted(now + [row for row in before if row[0] not in there], key=_numbers)
+    present = {labels for labels, _ in now}
+    return sorted(now + [(labels, value) for labels, value in before if labels not in present], key=_numbers)
 
 
 def _numbers(row: tuple[tuple[str, ...], float]) -> tuple[int, ...]:
-    return tuple(map(int, row[0]))
+    labels, _ = row
+    return tuple(map(int, labels))

@@ -30,15 +30,15 @@ except ModuleNotFoundError as error:
         "numaprobe.contrib.opentelemetry needs opentelemetry-api: pip install 'numaprobe[opentelemetry]'"
     ) from error
 
-# Seconds after which the instruments of one collection are no longer given the same reading.
+# Instruments queried within this many seconds share one reading.
 COLLECTION_SECONDS = 1.0
 
 
 def instrument(meter: Meter, root: Any = None, **options: Any) -> Observer:
-    """Make an observable gauge or counter of ``meter`` for each metric in ``docs/metrics.md``.
+    """Create an observable gauge or counter of ``meter`` for each metric in ``docs/metrics.md``.
 
-    The other arguments are those of ``Observer``, which is given back so that it can be closed. All instruments of one
-    collection share one reading. Nothing is read before the first.
+    The other arguments are those of ``Observer``, which is returned so that it can be closed. All instruments of one
+    collection share one reading. Nothing is read before the first collection.
     """
     observer = Observer(root, **options)
     shared = _Shared(observer)
@@ -49,21 +49,21 @@ def instrument(meter: Meter, root: Any = None, **options: Any) -> Observer:
 
 
 class _Shared:
-    """A reading for one collection, which asks each instrument once: whoever asks again begins the next one."""
+    """One reading per collection. A collection queries each instrument once: the second query starts the next one."""
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
         self._lock = Lock()
         self._last: Reading | None = None
-        self._given: set[str] = set()
+        self._served: set[str] = set()
 
     def reading(self, name: str) -> Reading:
         with self._lock:
             last = self._last
-            if last is None or name in self._given or monotonic() - last.began > COLLECTION_SECONDS:
+            if last is None or name in self._served or monotonic() - last.began > COLLECTION_SECONDS:
                 self._last = last = self._observer.reading()
-                self._given.clear()
-            self._given.add(name)
+                self._served.clear()
+            self._served.add(name)
             return last
 
 
@@ -73,7 +73,7 @@ def _callback(metric: Metric, shared: _Shared) -> Callable[[CallbackOptions], It
     def observe(_options: CallbackOptions) -> Iterable[Observation]:
         reading = shared.reading(metric.name)
         rows = reading.rows.get(metric.name) or reading.topology.get(metric.name) or ()
-        # An empty label is none for Prometheus; an attribute would be there, and empty.
+        # Prometheus treats an empty label as absent; an empty attribute would be present.
         return [
             Observation(value, {name: word for name, word in zip(names, values, strict=True) if word})
             for values, value in rows

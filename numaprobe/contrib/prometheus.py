@@ -1,4 +1,4 @@
-"""numaprobe's metrics in a program that has a registry of prometheus_client.
+"""numaprobe's metrics in a program with a registry of prometheus_client.
 
 from prometheus_client import REGISTRY
 from numaprobe.contrib.prometheus import NumaCollector
@@ -25,16 +25,17 @@ except ModuleNotFoundError as error:
         "numaprobe.contrib.prometheus needs prometheus-client: pip install 'numaprobe[prometheus]'"
     ) from error
 
-# Sets of labels that are kept for the next scrape; domains come and go.
+# Label sets kept for the next scrape; their number is bounded because domains are added and removed.
 MAX_LABELS = 50_000
 
 
 class NumaCollector(Collector):
     """A collector of every metric in ``docs/metrics.md``, for ``REGISTRY.register``.
 
-    The arguments are those of ``Observer``. A scrape reads the memory of the cells and takes the rest from a daemon
-    thread, which begins with the first scrape. It never raises: ``numaprobe_up`` and ``numaprobe_scrape_errors_total``
-    tell what failed, and ``error`` why. To be shared by threads, and to be used in a child that was forked.
+    The arguments are those of ``Observer``. A scrape reads the memory of the cells and takes everything else from a
+    daemon thread, which starts with the first scrape. A scrape never raises: ``numaprobe_up`` and
+    ``numaprobe_scrape_errors_total`` report what failed, and ``error`` why. Safe to share between threads and to use
+    in forked children.
     """
 
     def __init__(self, root: Any = None, **options: Any) -> None:
@@ -44,18 +45,18 @@ class NumaCollector(Collector):
         self.error: Exception | None = None
 
     def describe(self) -> list[Family]:
-        """Nothing: a registry that is told no names does not collect when the collector is registered."""
+        """Return nothing, so that registering the collector does not trigger a collection."""
         return []
 
     def collect(self) -> list[Family]:
-        """The families that there are figures for, in the order of the table."""
+        """The families with at least one sample, in the order of ``METRICS``."""
         from ..metrics.prometheus import families
 
         reading = self._observer.reading()
         self.error = reading.error
         rows, made = self._topology
         if rows is not reading.topology:
-            # Labels of cells and domains that have gone go with the shape that they were of.
+            # Labels of removed cells and domains are dropped together with their topology.
             self._labels = {}
             made = families(reading.topology)
             self._topology = (reading.topology, made)
@@ -64,5 +65,5 @@ class NumaCollector(Collector):
         return made + families(reading.rows, self._labels)
 
     def close(self) -> None:
-        """Close what is held open; a scrape then gives ``numaprobe_up`` 0."""
+        """Close all files and end the thread; later scrapes report ``numaprobe_up`` 0."""
         self._observer.close()

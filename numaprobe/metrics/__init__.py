@@ -1,7 +1,7 @@
-"""The table of metrics: every renderer is made from it, and ``docs/metrics.md`` lists it.
+"""The table of metrics. Every renderer is built from it, and ``docs/metrics.md`` lists it.
 
-Names are Prometheus's: base units, ``_total`` at the end of counters only, ``node`` for a cell's id. ``dotted`` is the
-same metric for OpenTelemetry; its usual translation to Prometheus gives ``name`` again.
+Names follow Prometheus: base units, the suffix ``_total`` on counters only, ``node`` for a cell's id. ``dotted`` is the
+name of the same metric in OpenTelemetry, whose standard translation to Prometheus yields ``name``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    # By metric, values by the values of its labels; a metric without any is not there.
+    # By metric name: label values and value of each sample. A metric without samples has no entry.
     Rows = dict[str, list[tuple[tuple[str, ...], float]]]
 
 PREFIX = "numaprobe_"
@@ -22,8 +22,9 @@ PARTS = ("memory", "details", "host", "domains")
 class Metric(namedtuple("Metric", "name kind unit help labels dotted ucum")):
     """One metric.
 
-    ``kind`` is ``gauge``, ``counter`` or ``info`` (always 1, for its labels). ``unit`` is ``bytes``, ``seconds``,
-    ``pages`` or nothing, ``ucum`` the same for OpenTelemetry. ``labels`` are names, and for OpenTelemetry attributes.
+    ``kind`` is ``gauge``, ``counter`` or ``info`` (always 1; its labels are the information). ``unit`` is ``bytes``,
+    ``seconds``, ``pages`` or empty, ``ucum`` the same for OpenTelemetry. ``labels`` are the names of the labels, in
+    OpenTelemetry of the attributes.
     """
 
     __slots__ = ()
@@ -37,12 +38,12 @@ class Metric(namedtuple("Metric", "name kind unit help labels dotted ucum")):
 
     @property
     def short(self) -> str:
-        """The name without the prefix that all have."""
+        """The name without the common prefix."""
         return self.name.removeprefix(PREFIX)
 
     @property
     def family(self) -> str:
-        """The name as OpenMetrics gives it to the family: without what its kind adds."""
+        """The name of the family in OpenMetrics: without the suffix of its kind."""
         suffix = {"counter": "_total", "info": "_info"}.get(self.kind, "")
         return self.name.removesuffix(suffix)
 
@@ -50,18 +51,32 @@ class Metric(namedtuple("Metric", "name kind unit help labels dotted ucum")):
 UCUM = {"bytes": "By", "seconds": "s", "pages": "{page}"}
 
 
+def _metric(
+    name: str, *, kind: str, help_: str, labels: Sequence[str], dotted: str, unit: str = "", ucum: str = ""
+) -> Metric:
+    return Metric(
+        name=PREFIX + name,
+        kind=kind,
+        unit=unit,
+        help=help_,
+        labels=tuple(labels),
+        dotted=f"numaprobe.{dotted}",
+        ucum=UCUM.get(unit, ucum),
+    )
+
+
 def _gauge(name: str, help_: str, labels: Sequence[str], dotted: str, ucum: str = "") -> Metric:
     unit = next((unit for unit in ("bytes", "seconds") if name.endswith(f"_{unit}")), "")
-    return Metric(PREFIX + name, "gauge", unit, help_, tuple(labels), f"numaprobe.{dotted}", UCUM.get(unit, ucum))
+    return _metric(name, kind="gauge", unit=unit, help_=help_, labels=labels, dotted=dotted, ucum=ucum)
 
 
 def _counter(name: str, help_: str, labels: Sequence[str], dotted: str, ucum: str = "") -> Metric:
     unit = "pages" if name.endswith("_pages_total") else ""
-    return Metric(PREFIX + name, "counter", unit, help_, tuple(labels), f"numaprobe.{dotted}", UCUM.get(unit, ucum))
+    return _metric(name, kind="counter", unit=unit, help_=help_, labels=labels, dotted=dotted, ucum=ucum)
 
 
 def _info(name: str, help_: str, labels: Sequence[str], dotted: str) -> Metric:
-    return Metric(PREFIX + name, "info", "", help_, tuple(labels), f"numaprobe.{dotted}", "")
+    return _metric(name, kind="info", help_=help_, labels=labels, dotted=dotted)
 
 
 _NODE = ("node",)
@@ -72,93 +87,93 @@ METRICS: tuple[Metric, ...] = (
     _gauge("up", "Whether the memory of the cells could be read: 1 or 0.", (), "up"),
     _gauge(
         "scrape_duration_seconds",
-        "Time that numaprobe took for these figures, without what renders and sends them.",
+        "Time taken to read these figures, without rendering and sending them.",
         (),
         "scrape.duration",
     ),
-    _counter(
-        "scrape_errors_total", "Readings that failed, by what was read.", ("part",), "scrape.errors", ucum="{error}"
-    ),
+    _counter("scrape_errors_total", "Failed readings, by what was read.", ("part",), "scrape.errors", ucum="{error}"),
     _gauge(
         "refresh_age_seconds",
-        "Age of the figures that are read in the background, by what they are of.",
+        "Age of the figures that are read in the background, by what was read.",
         ("part",),
         "refresh.age",
     ),
     _gauge(
         "refresh_duration_seconds",
-        "Time that the last reading in the background took.",
+        "Duration of the last background reading, by what was read.",
         ("part",),
         "refresh.duration",
     ),
     _counter(
         "shape_changes_total",
-        "Changes of the cells, their online cpus or their total memory since numaprobe began to look.",
+        "Changes of the cells, their online CPUs or their total memory since numaprobe started.",
         (),
         "shape.changes",
         ucum="{change}",
     ),
     _info(
         "host_info",
-        "Who was asked: the source, the hypervisor and its version, and the version of numaprobe.",
+        "The source of the figures, the hypervisor and its version, and the version of numaprobe.",
         ("source", "hypervisor", "hypervisor_version", "version"),
         "host_info",
     ),
     _info(
         "node_info",
-        "A cell, the kind of its memory (gpu, cxl, dax) and its memory tier, where the kernel tells them.",
+        "A cell, the kind of its memory (gpu, cxl, dax) and its memory tier, where the kernel reports them.",
         ("node", "kind", "tier"),
         "node_info",
     ),
     _info(
         "cpu_info",
-        "A cpu, the cell that it is in, and its package, die and core by the source's own ids.",
+        "A CPU, its cell, and its package, die and core by the source's own ids.",
         ("cpu", "node", "package", "die", "core"),
         "cpu_info",
     ),
-    _gauge("cpus", "Online cpus of the cell.", _NODE, "cpus", "{cpu}"),
+    _gauge("cpus", "Online CPUs of the cell.", _NODE, "cpus", "{cpu}"),
     _gauge(
         "distance",
-        "Cost for the cpus of a cell (node) to reach the memory of another (to): 10 is local.",
+        "Cost for the CPUs of a cell (node) to access the memory of another (to): 10 is local.",
         ("node", "to"),
         "distance",
         "{cost}",
     ),
     _gauge("memory_total_bytes", "Usable memory of the cell.", _NODE, "memory.total"),
-    _gauge("memory_free_bytes", "Memory that the allocator has free in the cell.", _NODE, "memory.free"),
-    _gauge("memory_used_bytes", "Memory of the cell that is not free: total less free.", _NODE, "memory.used"),
+    _gauge("memory_free_bytes", "Memory of the cell that the page allocator has free.", _NODE, "memory.free"),
+    _gauge("memory_used_bytes", "Memory of the cell that is not free: total minus free.", _NODE, "memory.used"),
     _gauge(
         "memory_available_bytes",
-        "Memory of the cell that could be had without swapping.",
+        "Memory of the cell available to new allocations without swapping.",
         _NODE,
         "memory.available",
     ),
     _gauge(
         "memory_claimed_bytes",
-        "Memory that Xen has promised to domains and they have not taken, on whichever cell.",
+        "Memory that Xen has promised to domains and not yet allocated, on any cell.",
         (),
         "memory.claimed",
     ),
     _gauge(
         "huge_pages_total_bytes",
-        "Memory of the cell in huge pages of a size (bytes), surplus ones included.",
+        "Memory of the cell in huge pages of a size (bytes), including surplus pages.",
         _PAGES,
         "huge_pages.total",
     ),
-    _gauge("huge_pages_free_bytes", "Memory in huge pages that nobody has taken.", _PAGES, "huge_pages.free"),
+    _gauge(
+        "huge_pages_free_bytes", "Memory of the cell in unused huge pages of a size (bytes).", _PAGES, "huge_pages.free"
+    ),
     _gauge(
         "huge_pages_surplus_bytes",
-        "Memory in huge pages beyond the number that was set.",
+        "Memory of the cell in huge pages of a size (bytes) above the configured number.",
         _PAGES,
         "huge_pages.surplus",
     ),
     _counter("numa_hit_pages_total", "Pages allocated on the cell as intended.", _NODE, "numa.hit_pages"),
     _counter(
-        "numa_miss_pages_total", "Pages allocated on the cell though another was wanted.", _NODE, "numa.miss_pages"
+        "numa_miss_pages_total", "Pages allocated on the cell although another was preferred.", _NODE, "numa.miss_pages"
     ),
     _counter(
         "numa_foreign_pages_total",
-        "Pages allocated on another cell though this one was wanted.",
+        "Pages allocated on another cell although this one was preferred.",
         _NODE,
         "numa.foreign_pages",
     ),
@@ -170,35 +185,39 @@ METRICS: tuple[Metric, ...] = (
     ),
     _counter(
         "numa_local_pages_total",
-        "Pages allocated on the cell by processes that ran on it.",
+        "Pages allocated on the cell by processes running on it.",
         _NODE,
         "numa.local_pages",
     ),
     _counter(
         "numa_other_pages_total",
-        "Pages allocated on the cell by processes that ran on another.",
+        "Pages allocated on the cell by processes running on another.",
         _NODE,
         "numa.other_pages",
     ),
     _gauge("domains", "Domains (guests) of the host.", (), "domains", "{domain}"),
     _gauge(
-        "omitted_domains", "Domains beyond the limit, of which no figure is given.", (), "omitted_domains", "{domain}"
+        "omitted_domains",
+        "Domains beyond the limit, for which no figures are reported.",
+        (),
+        "omitted_domains",
+        "{domain}",
     ),
     _gauge(
         "domain_memory_bytes",
-        "Memory that a domain holds on the cell, where that is known.",
+        "Memory of a domain on the cell, where that is known.",
         ("domain", "name", "node"),
         "domain.memory",
     ),
     _gauge(
         "domain_unplaced_memory_bytes",
-        "Memory that a domain holds and of which nothing tells the cell.",
+        "Memory of a domain whose cell is unknown.",
         _DOMAIN,
         "domain.unplaced_memory",
     ),
     _gauge(
         "domain_claimed_memory_bytes",
-        "Memory that Xen has promised a domain beyond what it holds.",
+        "Memory that Xen has promised to a domain beyond what it holds.",
         _DOMAIN,
         "domain.claimed_memory",
     ),

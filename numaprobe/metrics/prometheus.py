@@ -1,4 +1,4 @@
-"""The table in the words of prometheus_client, which renders and negotiates every exposition format."""
+"""The table as metric families of prometheus_client, which renders and negotiates every exposition format."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
     from . import Rows
 
-    # Sets of labels by the names of the labels.
+    # Label sets by the names of the labels.
     Labels = dict[tuple[str, ...], "_Sets"]
 
 
 def families(rows: Rows, labels: Labels | None = None) -> list[Family]:
-    """A family for each metric that has rows, in the order of the table.
+    """A family for each metric with rows, in the order of ``METRICS``.
 
-    ``labels`` are sets of labels made before, which may be shared: a large host has the same few again and again.
+    ``labels`` are label sets of earlier calls to reuse: a large host repeats the same few many times.
     """
     known: Labels = {} if labels is None else labels
     return [_family(metric, rows[metric.name], known) for metric in METRICS if metric.name in rows]
@@ -37,7 +37,7 @@ def _family(metric: Metric, rows: Iterable[tuple[tuple[str, ...], float]], known
 
 
 class _Sets(dict[tuple[str, ...], dict[str, str]]):
-    """Sets of labels of the same names, by their values; made when they are first wanted."""
+    """Label sets with the same names, by their values; created on first use."""
 
     __slots__ = ("names",)
 
@@ -49,11 +49,11 @@ class _Sets(dict[tuple[str, ...], dict[str, str]]):
         return labels
 
 
-class Figures:
-    """Stands in for a registry: what is collected was read already."""
+class Collected:
+    """Families that were already collected, in the place of a registry."""
 
-    def __init__(self, found: list[Family]) -> None:
-        self._found = found
+    def __init__(self, families: list[Family]) -> None:
+        self._families = families
 
     def collect(self) -> list[Family]:
-        return self._found
+        return self._families

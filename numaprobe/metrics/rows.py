@@ -1,4 +1,4 @@
-"""From hosts, samples and domains to the rows of the table; what is unknown has no row."""
+"""From hosts, samples and domains to rows of the table. An unknown figure has no row."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ if TYPE_CHECKING:
 
     from ..model.domains import Domain
     from ..model.host import Host, HugePages
+    from ..sampling.values import Counters
     from . import Rows
 
     Row = tuple[tuple[str, ...], float]
 
-# Cells above which distances, which grow with the square, are left out unless they are asked for.
+# Above this number of cells distances, whose number grows quadratically, are omitted unless requested.
 MAX_CELLS_WITH_DISTANCES = 64
 DOMAINS_LIMIT = 100
 MAX_NAME = 200
 
-_COUNTERS = tuple(
-    f"numaprobe_numa_{name}_pages_total" for name in ("hit", "miss", "foreign", "interleave", "local", "other")
-)
+_COUNTERS = {
+    name: f"numaprobe_numa_{name}_pages_total" for name in ("hit", "miss", "foreign", "interleave", "local", "other")
+}
+_HUGE_PAGES = {name: f"numaprobe_huge_pages_{name}_bytes" for name in ("total", "free", "surplus")}
 
 
 def _known(rows: Iterable[tuple[tuple[str, ...], float | None]]) -> list[Row]:
@@ -39,10 +41,10 @@ def _add(rows: Rows, found: dict[str, list[Row]]) -> Rows:
 
 
 def topology_rows(host: Host, *, distances: bool | None = None, cpu_info: bool = False) -> Rows:
-    """What only changes with the shape of the host. ``distances`` None gives those of up to 64 cells."""
+    """Rows that change only with the shape of the host. ``distances`` None includes them up to 64 cells."""
     if distances is None:
         distances = len(host.cells) <= MAX_CELLS_WITH_DISTANCES
-    name, version = (None, None) if host.hypervisor is None else host.hypervisor[:2]
+    name, version = (None, None) if host.hypervisor is None else (host.hypervisor.name, host.hypervisor.version)
     cells = host.cells
     found: dict[str, list[Row]] = {
         "numaprobe_host_info": [((host.source, _word(name), _word(version), VERSION), 1)],
@@ -63,13 +65,13 @@ def topology_rows(host: Host, *, distances: bool | None = None, cpu_info: bool =
 
 
 def claimed_rows(host: Host) -> Rows:
-    """What Xen has promised, of the whole host."""
+    """Memory that Xen has promised and not yet allocated, of the whole host."""
     claimed = None if host.hypervisor is None else host.hypervisor.claimed
     return {} if claimed is None else {"numaprobe_memory_claimed_bytes": [((), claimed)]}
 
 
 def memory_rows(cells: Sequence[tuple[int, int | None, int | None]]) -> Rows:
-    """Memory of each cell, from its id and its total and free bytes."""
+    """Memory of each cell, from its id, total and free bytes."""
     labels = [(str(cell),) for cell, _, _ in cells]
     paired = list(zip(labels, cells, strict=True))
     return _add(
@@ -85,38 +87,38 @@ def memory_rows(cells: Sequence[tuple[int, int | None, int | None]]) -> Rows:
 
 
 def available_rows(cells: Iterable[tuple[int, int | None]]) -> Rows:
-    """Available memory, from ids and bytes."""
+    """Available memory of each cell, from ids and bytes."""
     return _add({}, {"numaprobe_memory_available_bytes": _known(((str(cell),), value) for cell, value in cells)})
 
 
 def huge_page_rows(cells: Iterable[tuple[int, Sequence[HugePages]]]) -> Rows:
     """Bytes in huge pages, from ids and the pages of each size."""
-    pages = [((str(cell), str(each[0])), each) for cell, sizes in cells for each in sizes]
+    sized = [((str(cell), str(pages.size)), pages) for cell, sizes in cells for pages in sizes]
     return _add(
         {},
         {
-            f"numaprobe_huge_pages_{name}_bytes": [
-                (label, each[0] * count) for label, each in pages if (count := each[at]) is not None
+            metric: [
+                (label, pages.size * number) for label, pages in sized if (number := getattr(pages, name)) is not None
             ]
-            for at, name in enumerate(("total", "free", "surplus"), 1)
+            for name, metric in _HUGE_PAGES.items()
         },
     )
 
 
-def counter_rows(cells: Iterable[tuple[int, tuple[int | None, ...] | None]]) -> Rows:
-    """``numastat``, from ids and ``Counters``."""
-    there = [((str(cell),), counters) for cell, counters in cells if counters is not None]
+def counter_rows(cells: Iterable[tuple[int, Counters | None]]) -> Rows:
+    """The counters of ``numastat``, from ids and ``Counters``."""
+    known = [((str(cell),), counters) for cell, counters in cells if counters is not None]
     return _add(
         {},
         {
-            name: [(label, value) for label, counters in there if (value := counters[at]) is not None]
-            for at, name in enumerate(_COUNTERS)
+            metric: [(label, value) for label, counters in known if (value := getattr(counters, name)) is not None]
+            for name, metric in _COUNTERS.items()
         },
     )
 
 
 def domain_rows(domains: Sequence[Domain], limit: int = DOMAINS_LIMIT) -> Rows:
-    """Memory of the domains with the lowest ids, at most so many; the others are counted."""
+    """Memory of at most ``limit`` domains, those with the lowest ids; the others are counted."""
     kept = [((str(domain.id), _name(domain.name)), domain) for domain in domains[:limit]]
     found: dict[str, list[Row]] = {
         "numaprobe_domains": [((), len(domains))],
@@ -132,7 +134,7 @@ def domain_rows(domains: Sequence[Domain], limit: int = DOMAINS_LIMIT) -> Rows:
 
 
 def host_rows(host: Host, *, distances: bool | None = None, cpu_info: bool = False) -> Rows:
-    """Everything that a host by itself tells."""
+    """Every metric that a host alone gives, without counters and domains."""
     rows = topology_rows(host, distances=distances, cpu_info=cpu_info)
     rows |= memory_rows([(cell.id, cell.memory.total, cell.memory.free) for cell in host.cells])
     rows |= available_rows((cell.id, cell.memory.available) for cell in host.cells)
@@ -141,5 +143,5 @@ def host_rows(host: Host, *, distances: bool | None = None, cpu_info: bool = Fal
 
 
 def _name(name: str | None) -> str:
-    """A guest's name is its owner's word: without what no format carries, and not longer than a label should be."""
+    """A guest's name is chosen by its owner: control characters are escaped, and its length is bounded."""
     return printable(name or "")[:MAX_NAME]

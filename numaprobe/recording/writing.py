@@ -115,8 +115,7 @@ def _write(name: str, compression: str, recorder: RecordingReader, manifest: dic
     moment = manifest["time"] or 0
     text = json.dumps(manifest, indent=1).encode() + b"\n"
     with (
-        replace(name) as path,
-        open(path, "wb") as file,
+        replace(name) as file,
         _packed(file, compression, moment) as packed,
         tarfile.open(fileobj=packed, mode="w") as tar,
     ):

@@ -124,14 +124,14 @@ def test_a_metric_for_each_cpu_only_if_it_is_asked_for(plant: Plant) -> None:
 def test_a_recording_without_its_processes_does_not_say_that_there_are_no_domains(plant: Plant) -> None:
     with observed(plant(two_cells())) as observer:
         observer.reading()
-        until(lambda: "domains" in observer._here._refresher.answers)
+        until(lambda: "domains" in observer._state._refresher.answers)
         assert "numaprobe_domains" not in observer.reading().rows
 
 
 def test_this_host_is_asked_for_its_domains() -> None:
     with observed(source="linux") as observer:
         observer.reading()
-        until(lambda: "domains" in observer._here._refresher.answers)
+        until(lambda: "domains" in observer._state._refresher.answers)
         assert observer.reading().rows["numaprobe_omitted_domains"] == [((), 0)]
     with observed(source="linux", domains=False) as observer:
         reading = observer.reading()
@@ -194,11 +194,11 @@ def test_a_closed_collector_says_so(plant: Plant) -> None:
     [
         ({"interval": 0}, "interval"),
         ({"interval": float("nan")}, "interval"),
-        ({"domains_limit": -1}, "limit of domains"),
+        ({"domains_limit": -1}, "domains_limit"),
         ({"source": "windows"}, "'windows'"),
         ({"patience": -1}, "patience"),
-        ({"moment": float("nan")}, "moment"),
-        ({"recording": "b"}, "not both"),
+        ({"max_age": float("nan")}, "max_age"),
+        ({"recording": "b"}, "exclude each other"),
     ],
 )
 def test_a_bad_argument_is_refused_at_once(options: dict[str, Any], words: str) -> None:
@@ -240,7 +240,7 @@ def test_answers_of_another_shape_are_not_given(plant: Plant) -> None:
     root = plant(two_cells())
     with observed(root, interval=3600) as observer:
         assert "numaprobe_distance" in observer.reading().topology
-        refresher = observer._here._refresher
+        refresher = observer._state._refresher
         host = refresher.answers["host"]
         refresher.answers["host"] = host._replace(key=((0,), host.key[1]))
         assert observer.reading().topology == {}
@@ -249,7 +249,7 @@ def test_answers_of_another_shape_are_not_given(plant: Plant) -> None:
 def test_answers_that_are_too_old_are_not_given_but_their_age_is(plant: Plant) -> None:
     with observed(plant(two_cells()), interval=3600) as observer:
         observer.reading()
-        refresher = observer._here._refresher
+        refresher = observer._state._refresher
         old = time.monotonic() - 5 * 3600 - 60
         refresher.answers["host"] = refresher.answers["host"]._replace(at=old)
         reading = observer.reading()
@@ -316,13 +316,13 @@ def test_the_first_scrape_waits_no_longer_than_it_is_patient(plant: Plant, monke
 
 
 def test_those_who_ask_at_once_share_a_reading(plant: Plant) -> None:
-    with observed(plant(two_cells()), moment=60) as observer:
+    with observed(plant(two_cells()), max_age=60) as observer:
         assert observer.reading() is observer.reading()
     with observed(plant(two_cells())) as observer:
         assert observer.reading() is not observer.reading()
         found: list[Any] = []
         threads = [threading.Thread(target=lambda: found.append(observer.reading())) for _ in range(50)]
-        with observer._here.lock:
+        with observer._state.lock:
             for thread in threads:
                 thread.start()
             time.sleep(0.2)
@@ -335,7 +335,7 @@ def test_a_child_that_was_forked_begins_anew(plant: Plant) -> None:
     """Even if the parent was in the middle of a reading, whose lock nobody in the child would ever give back."""
     collector = NumaCollector(plant(two_cells()), patience=30)
     collector.collect()
-    with collector._observer._here.lock:
+    with collector._observer._state.lock:
         child = os.fork()
         if child == 0:
             status = 1

@@ -216,15 +216,15 @@ def test_a_name_of_a_guest_cannot_break_a_format(name: str) -> None:
     from prometheus_client.openmetrics.exposition import generate_latest as open_latest
     from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-    from numaprobe.metrics.prometheus import Figures, families
+    from numaprobe.metrics.prometheus import Collected, families
 
     rows = domain_rows([domain(1, name, vcpus=1)])
     ((labels, _),) = rows["numaprobe_domain_vcpus"]
     assert len(labels[1]) <= 200
     assert labels[1].isprintable()
-    plain = generate_latest(Figures(families(rows))).decode("utf-8")
+    plain = generate_latest(Collected(families(rows))).decode("utf-8")
     assert plain.count("\n") == sum(2 + len(values) for values in rows.values())
-    read = text_string_to_metric_families(open_latest(Figures(families(rows))).decode("utf-8"))
+    read = text_string_to_metric_families(open_latest(Collected(families(rows))).decode("utf-8"))
     found = {sample.name: sample for family in read for sample in family.samples}
     assert found["numaprobe_domain_vcpus"].labels == {"domain": "1", "name": labels[1]}
 

@@ -25,7 +25,7 @@ import numaprobe
 from numaprobe import export
 from numaprobe.contrib.prometheus import NumaCollector
 from numaprobe.metrics import BY_NAME, METRICS
-from numaprobe.metrics.prometheus import Figures, families
+from numaprobe.metrics.prometheus import Collected, families
 from numaprobe.metrics.rows import domain_rows
 
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -82,8 +82,8 @@ def test_every_recorded_machine_is_read_back_by_the_parsers_of_the_client(machin
 
     recording = FIXTURES / machine / "host.tar.gz"
     host = numaprobe.probe(recording=recording)
-    found = values(open_families(open_latest(Figures(list(collected(machine)))).decode("utf-8")))
-    assert found == values(plain_families(generate_latest(Figures(list(collected(machine)))).decode("utf-8")))
+    found = values(open_families(open_latest(Collected(list(collected(machine)))).decode("utf-8")))
+    assert found == values(plain_families(generate_latest(Collected(list(collected(machine)))).decode("utf-8")))
     once = values(plain_families(export.render(host, "prometheus")))
     assert {name for name, _ in found} <= BY_NAME.keys()
     assert found["numaprobe_up", frozenset()] == 1
@@ -120,7 +120,7 @@ def test_promtool_finds_nothing_to_complain_of_on_any_recorded_machine() -> None
             )
             whole.samples += [sample._replace(labels=sample.labels | {"machine": machine}) for sample in family.samples]
     assert set(together) == {metric.family for metric in METRICS}
-    body = generate_latest(Figures(list(together.values())))
+    body = generate_latest(Collected(list(together.values())))
     assert body.count(b"machine=") > 1000
     assert promtool("check", "metrics", given=body) == ""
 

@@ -1,4 +1,4 @@
-"""Prometheus's text exposition of a host: what of ``docs/metrics.md`` a single look tells."""
+"""Prometheus's text exposition of a host: the metrics of ``docs/metrics.md`` that a single reading gives."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def render(host: Host) -> str:
-    """Raises ``ModuleNotFoundError`` that says what to install where prometheus-client is missing."""
+    """The text. Raises ``ModuleNotFoundError``, naming the package to install, if prometheus-client is missing."""
     try:
         from prometheus_client.exposition import generate_latest
 
-        from ...metrics.prometheus import Figures, families
+        from ...metrics.prometheus import Collected, families
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "export prometheus needs prometheus-client: pip install 'numaprobe[prometheus]'"
         ) from error
-    text = generate_latest(Figures(families(host_rows(host))))
+    text = generate_latest(Collected(families(host_rows(host))))
     return text.decode("utf-8")
