@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+try:
+    from ._fast import Files as _Files  # noqa: F401
+except ModuleNotFoundError:
+    raise ImportError(
+        "numaprobe's extension is not built for this Python: run `pip install -e .` in the checkout"
+    ) from None
+
 from .errors import (
     DoesNotFit,
     FactError,

@@ -14,6 +14,12 @@ from hypothesis import settings
 settings.register_profile("plain", deadline=None, max_examples=100)
 settings.load_profile("plain")
 
+_SERVERS = "starts a server of somebody else's: pytest -m servers (nox -s servers)"
+
+
+def _folder_of(variable: str) -> Path | None:
+    return Path(os.environ[variable]) if os.environ.get(variable) else None
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -23,14 +29,40 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a folder of recorded machines with their truth: SOURCE/NAME.tar.gz and truth/SOURCE/NAME.json "
         "(default: the environment variable NUMAPROBE_MACHINES)",
     )
+    parser.addoption(
+        "--cases",
+        metavar="DIR",
+        type=Path,
+        default=_folder_of("NUMAPROBE_CASES"),
+        help="a folder of cases, NAME/{cmd,expect} with their input (default: the environment variable NUMAPROBE_CASES)",
+    )
+    parser.addoption("--lab", action="store_true", help="boot real kernels and hypervisors under QEMU (minutes)")
     parser.addoption("--rewrite", action="store_true", help="write the expected models of tests/fixtures anew")
+    parser.addoption("--all", action="store_true", help="tests/faults: every call with every error (many minutes)")
+    parser.addoption(
+        "--fuzz-seconds", type=float, default=4.0, metavar="S", help="tests/fuzz: time for each kind of input"
+    )
+    parser.addoption("--fuzz-seed", type=int, default=0, metavar="N", help="tests/fuzz: another series of mutations")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """What this run leaves out, in two lines instead of one for each test."""
+    """What this run leaves out, in a line for each kind instead of one for each test."""
     machines = config.getoption("machines") or "none (--machines DIR or NUMAPROBE_MACHINES)"
-    lab = "booted" if config.getoption("lab", default=False) else "not booted (pytest tests/lab --lab)"
-    return [f"recorded machines: {machines}", f"lab: {lab}"]
+    cases = config.getoption("cases") or "none (--cases DIR or NUMAPROBE_CASES)"
+    lab = "booted" if config.getoption("lab") else "not booted (pytest tests/lab --lab)"
+    servers = "started" if _asks_for_servers(config) else "not started (pytest -m servers)"
+    return [f"recorded machines: {machines}", f"cases: {cases}", f"lab: {lab}", f"servers: {servers}"]
+
+
+def _asks_for_servers(config: pytest.Config) -> bool:
+    return "servers" in (config.getoption("markexpr") or "").replace("not servers", "")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not _asks_for_servers(config):
+        for item in items:
+            if item.get_closest_marker("servers"):
+                item.add_marker(pytest.mark.skip(reason=_SERVERS))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -144,6 +144,7 @@ def test_hwloc_finds_each_cpu_local_to_its_own_cell(topologies: dict[str, Path])
                 assert local - empty == {host.cpu(cpu).cell}, f"{name}: cpu {cpu}"
 
 
+@pytest.mark.servers
 def test_slurmd_says_of_our_topology_what_we_say(topologies: dict[str, Path]) -> None:
     """Of every machine whose cores are known; sockets of all boards, because slurmd takes groups for boards."""
     slurmd = program("slurmd", "slurmd")

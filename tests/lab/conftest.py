@@ -20,17 +20,12 @@ _HERE = Path(__file__).parent
 _HOW = "the lab runs with --lab (pytest tests/lab --lab) or NUMAPROBE_LAB_RUN=1, after tests/lab/install"
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--lab", action="store_true", help="boot real kernels and hypervisors under QEMU (minutes)")
-
-
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "lab: boots machines under QEMU; only with --lab or NUMAPROBE_LAB_RUN=1")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # Loaded after the command line is read when the whole suite is run: then there is no such option.
-    enabled = config.getoption("--lab", default=False) or os.environ.get("NUMAPROBE_LAB_RUN", "") not in ("", "0")
+    enabled = config.getoption("lab") or os.environ.get("NUMAPROBE_LAB_RUN", "") not in ("", "0")
     for item in items:
         if _HERE in item.path.parents and "result" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.lab)

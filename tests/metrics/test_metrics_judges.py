@@ -165,6 +165,7 @@ def asked(port: int, query: str) -> list[Any]:
         return found
 
 
+@pytest.mark.servers
 def test_prometheus_scrapes_the_endpoint_and_answers_for_it(tmp_path: Path) -> None:
     """The real one, with the rules loaded; its configuration is checked first."""
     prometheus = program("prometheus", "prometheus")
@@ -246,6 +247,7 @@ def test_every_machine_is_line_protocol_to_a_parser_of_it(machine: str) -> None:
     assert free == {str(cell.id): cell.memory.free for cell in host.cells if cell.memory.free is not None}
 
 
+@pytest.mark.servers
 def test_collectd_takes_every_value(open_place: Path) -> None:
     """The daemon runs a program that prints the export, and writes what it took as CSV."""
     collectd = program("collectd", "collectd-core")

@@ -18,6 +18,7 @@ from fake_xen import GIB, MIB, FakeNode, two_node_pc, two_node_srat
 from hypothesis import given
 from hypothesis import strategies as st
 from trees import CPU, NODE, Shelf
+from waiting import until
 
 import numaprobe
 from numaprobe import FactError, Sampler, SourceDenied, _fast
@@ -33,8 +34,6 @@ from numaprobe.sources.transcript import RecordingHypercalls, Transcript
 Plant = Callable[[Mapping[str, trees.Content]], Path]
 
 KB = 1024
-# How long the sampler may go on before it looks for what came.
-A_MOMENT = 0.003
 
 
 def meminfo(node: int, total_kb: int, free_kb: int, *, pages: tuple[int, int, int] = (0, 0, 0), **more_kb: int) -> str:
@@ -283,8 +282,7 @@ def test_a_node_that_comes_is_seen(plant: Plant) -> None:
     with Sampler(root) as sampler:
         sampler.sample()
         add(root, 3)
-        time.sleep(A_MOMENT)
-        sample = sampler.sample()
+        sample = until(sampler.sample, lambda sample: sample.shape.number > 1)
         assert sample.shape.number == 2
         assert sample.shape.cells == (0, 3, 5)
         assert sample.shape.since == (1, 2, 1)
@@ -299,8 +297,8 @@ def test_a_node_whose_file_comes_later_than_its_directory_is_waited_for(plant: P
         (root / NODE / "node3" / "meminfo").touch()
         later = threading.Timer(0.003, (root / NODE / "node3" / "meminfo").write_text, [meminfo(3, 100, 10)])
         later.start()
-        time.sleep(A_MOMENT / 2)
-        assert sampler.sample().free(3) == 10 * KB
+        sample = until(sampler.sample, lambda sample: 3 in sample.shape.cells)
+        assert sample.free(3) == 10 * KB
         later.join()
 
 
@@ -309,8 +307,7 @@ def test_a_node_that_goes_is_seen(plant: Plant) -> None:
     with Sampler(root) as sampler:
         first = sampler.sample()
         remove(root, 0)
-        time.sleep(A_MOMENT)
-        assert sampler.sample().shape.cells == (5,)
+        assert until(sampler.sample, lambda sample: sample.shape.number > 1).shape.cells == (5,)
         assert sampler.free() == {5: 500 * KB}
         assert first.cell(0).free == 1000 * KB, "a sample stays what it was"
 
@@ -321,8 +318,7 @@ def test_a_node_that_gets_another_number_takes_its_figures_along(plant: Plant) -
         sampler.sample()
         (root / NODE / "node5").rename(root / NODE / "node6")
         touched(root)
-        time.sleep(A_MOMENT)
-        sample = sampler.sample()
+        sample = until(sampler.sample, lambda sample: sample.shape.number > 1)
         assert {cell.id: cell.free for cell in sample.cells} == {0: 1000 * KB, 6: 500 * KB}
 
 
@@ -330,8 +326,7 @@ def test_cpus_that_come_or_go_change_the_shape(plant: Plant) -> None:
     root = plant(two_cells())
     with Sampler(root) as sampler:
         (root / CPU / "online").write_text("0-2\n")
-        time.sleep(A_MOMENT)
-        sample = sampler.sample()
+        sample = until(sampler.sample, lambda sample: sample.shape.number > 1)
         assert (sample.shape.number, sample.shape.cpus) == (2, (0, 1, 2))
         assert sample.shape.since == (1, 1)
 
@@ -352,7 +347,7 @@ def test_a_change_that_changes_nothing_keeps_the_shape(plant: Plant) -> None:
     root = plant(two_cells())
     with Sampler(root) as sampler:
         touched(root)
-        time.sleep(A_MOMENT)
+        time.sleep(0.05)  # many times the pause between two looks
         assert sampler.sample().shape.number == 1
 
 
@@ -626,11 +621,9 @@ def test_files_of_former_shapes_are_not_kept_open(plant: Plant) -> None:
         before = descriptors()
         for _ in range(5):
             add(root, 9)
-            time.sleep(A_MOMENT)
-            kept.append(sampler.sample())
+            kept.append(until(sampler.sample, lambda sample: 9 in sample.shape.cells))
             remove(root, 9)
-            time.sleep(A_MOMENT)
-            kept.append(sampler.sample())
+            kept.append(until(sampler.sample, lambda sample: 9 not in sample.shape.cells))
         assert kept[-1].shape.number == 11
         assert descriptors() == before
 
@@ -736,8 +729,8 @@ def test_a_cpu_of_xens_that_goes_is_seen_after_a_moment() -> None:
     xen = two_node_pc()
     engine = XenSampler(xen, FILES, timed=True)
     xen.cpus[7].online = False
-    time.sleep(0.011)
-    assert xen_sample(engine).shape.cpus == tuple(range(7))
+    seen = until(lambda: xen_sample(engine), lambda sample: sample.shape.cpus == tuple(range(7)))
+    assert seen.shape.cpus == tuple(range(7))
 
 
 def test_a_node_number_that_is_absent_is_no_cell() -> None:

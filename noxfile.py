@@ -1,0 +1,109 @@
+"""The daily tasks by name: ``nox -l`` lists them, ``nox -s lint types`` runs two of them.
+
+They run in the environment that nox is installed in, so nothing is installed twice. Words behind ``--`` are passed on.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "types", "tests"]
+
+PYTHON = sys.executable
+
+
+def python(session: nox.Session, *words: str, **more: object) -> None:
+    """``python -m WORDS``, with what stood behind ``--`` at the end."""
+    session.run(PYTHON, "-m", *words, *session.posargs, external=True, **more)  # type: ignore[arg-type]
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Every test that needs neither a server nor an emulated machine."""
+    python(session, "pytest")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and formatting; ``nox -s format`` mends what can be mended."""
+    python(session, "ruff", "check", ".")
+    python(session, "ruff", "format", "--check", ".")
+
+
+@nox.session(name="format")
+def format_(session: nox.Session) -> None:
+    """Formats the code and applies the fixes that are safe."""
+    python(session, "ruff", "check", "--fix", ".")
+    python(session, "ruff", "format", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy --strict."""
+    python(session, "mypy")
+
+
+@nox.session
+def servers(session: nox.Session) -> None:
+    """The tests that start Prometheus, collectd or slurmd (tests/lab/install installs them)."""
+    python(session, "pytest", "-m", "servers")
+
+
+@nox.session
+def lab(session: nox.Session) -> None:
+    """Boots the emulated machines (tests/lab/install installs the parts); ``-- -k NAME`` selects."""
+    python(session, "pytest", "tests/lab", "--lab")
+
+
+@nox.session
+def cases(session: nox.Session) -> None:
+    """Runs a folder of cases: ``nox -s cases -- --cases DIR``."""
+    python(session, "pytest", "tests/cases")
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Fails system calls one at a time; ``-- --all`` fails each of them with every error."""
+    python(session, "pytest", "tests/faults")
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Mutates what is read, for a minute; ``-- --fuzz-seconds 3600`` for an hour."""
+    python(session, "pytest", "tests/fuzz")
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Plants faults in the product's Python and counts those that the tests catch; ``-- --help`` tells how."""
+    python(session, "tests.mutation")
+
+
+@nox.session
+def sanitizers(session: nox.Session) -> None:
+    """Builds the extension with address and undefined-behaviour sanitizers and runs its tests and the fuzzer on it."""
+    session.run("tests/fuzz/sanitized", PYTHON, *session.posargs, external=True)
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Measures discovery, or what is named: ``nox -s benchmarks -- sampling``."""
+    name, *rest = session.posargs or ["discovery"]
+    session.run(PYTHON, "-m", f"benchmarks.{name}", *rest, external=True)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Writes the generated parts of the pages anew and builds the site; ``-- --check`` only compares them."""
+    how = ["--check"] if "--check" in session.posargs else ["-r"]
+    session.run(PYTHON, "-m", "cogapp", *how, "README.md", "docs/python.md", external=True)
+    session.run(PYTHON, "-m", "mkdocs", "build", "--strict", "--quiet", external=True)
+
+
+@nox.session
+def ci(session: nox.Session) -> None:
+    """Everything that a change has to pass, as root on Debian: .ci/run."""
+    session.run(".ci/run", *session.posargs, external=True)
