@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
-from .. import Plan, PlannedVcpu, Request, pin, probe
+from .. import Plan, domains, pin, probe
+from ..placement.documents import read_plan
+from .input_file import read_json
 from .layout import id_words
 from .place import solved, wanted
 
@@ -29,9 +29,13 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
             pin.domain(plan, host, options.domain, force=options.force)
     elif options.pid is not None:
         what = f"process {options.pid}"
-        steps = pin.process_steps(plan, options.pid)
+        if options.pid < 1:
+            raise ValueError(f"a process id must be at least 1, not {options.pid}")
+        steps = pin.process_steps(plan, options.pid, force=options.force or options.dry_run)
         if not options.dry_run:
-            steps = pin.process(plan, options.pid)
+            if not options.force:
+                _guest(options.pid)
+            steps = pin.process(plan, options.pid, force=options.force)
     else:
         if not options.dry_run:
             out.flush()
@@ -57,20 +61,34 @@ def lines(steps: Sequence[pin.Step], what: str) -> Iterator[str]:
 
 def planned(options: argparse.Namespace) -> Plan:
     """The plan of a file, or one for the guest of the command line."""
-    options.batch, options.optimal = None, False
     if options.plan is None:
+        if options.vcpus is None or options.memory is None:
+            raise ValueError("pin takes --vcpus and --memory, or --plan")
+        options.batch = None
         return solved(options, wanted(options))[0]
     if options.vcpus is not None or options.memory is not None:
         raise ValueError("pin takes --plan, or --vcpus and --memory, not both")
-    with open(options.plan, encoding="utf-8") as file:
-        try:
-            told = json.load(file)
-            if not told["fits"]:
-                raise ValueError("it says that nothing fits")
-            vcpus = tuple(PlannedVcpu(int(one["vcpu"]), tuple(map(int, one["cpus"]))) for one in told["vcpus"])
-            memory = {int(cell): int(size) for cell, size in told["memory"].items()}
-            asked = Request(len(vcpus), sum(memory.values()), pinned=bool(told["pinned"]))
-            cells, cpus = tuple(map(int, told["cells"])), tuple(map(int, told["cpus"]))
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"{options.plan} is not a plan: {error!r}") from None
-    return Plan(asked, cells, cpus, vcpus, memory, (), (), None, (), ())
+    document = read_json(options.plan)
+    shown = "standard input" if options.plan == "-" else options.plan
+    try:
+        return read_plan(_named(document, options.name) if isinstance(document, list) else document)
+    except ValueError as error:
+        raise ValueError(f"{shown} is not a plan to apply: {error}") from None
+
+
+def _named(documents: list[object], name: str | None) -> object:
+    """The plan of one guest of a batch."""
+    if name is None:
+        if len(documents) == 1:
+            return documents[0]
+        raise ValueError(f"it has the plans of {len(documents)} guests, and --name says which")
+    found = [one for one in documents if isinstance(one, dict) and one.get("name") == name]
+    if len(found) != 1:
+        raise ValueError(f"it has {len(found) or 'no'} plan{'' if len(found) < 2 else 's'} for a guest named {name!r}")
+    return found[0]
+
+
+def _guest(pid: int) -> None:
+    """Raise ``ValueError`` for a process that runs no guest: pinned by a slip, it would take much down with it."""
+    if pid not in {one.id for one in domains(probe(source="linux"), each_vcpu=False)}:
+        raise ValueError(f"process {pid} does not run a guest; --force pins it all the same")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import DoesNotFit, Request, place_all, probe
 from ..model.host import SCHEMA
+from .input_file import read_json
 from .sizes import parse
 
 TYPE_CHECKING = False
@@ -59,7 +60,7 @@ def solved(options: argparse.Namespace, requests: Sequence[Request]) -> list[Pla
             reserve=None if options.reserve is None else parse(options.reserve),
             domains=_domains(options, host, needed=names),
             pool=options.pool,
-            optimal=options.optimal,
+            optimal=getattr(options, "optimal", False),
         )
     except ModuleNotFoundError as error:
         raise ValueError(str(error)) from None
@@ -93,26 +94,25 @@ def wanted(options: argparse.Namespace) -> tuple[Request, ...]:
         return (_request({name: getattr(options, name) for name in Request._fields}),)
     if options.vcpus is not None or options.memory is not None:
         raise ValueError("place takes --vcpus and --memory, or --batch, not both")
-    import json
-
-    with open(options.batch, encoding="utf-8") as file:
-        try:
-            listed = json.load(file)
-        except ValueError as error:
-            raise ValueError(f"{options.batch} is not JSON: {error}") from None
-    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
-        raise ValueError(f"{options.batch} is not a list of requests")
+    listed = read_json(options.batch)
+    check_batch(options.batch, listed)
     requests = []
     for number, one in enumerate(listed, 1):
-        if strange := sorted(set(one) - set(Request._fields)):
-            raise ValueError(f"{options.batch}: request {number}: there is no {strange[0]!r} in a request")
-        if "vcpus" not in one or "memory" not in one:
-            raise ValueError(f"{options.batch}: request {number}: vcpus and memory are needed")
         try:
             requests.append(_request(one))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{options.batch}: request {number}: {error}") from None
     return tuple(requests)
+
+
+def check_batch(name: str, listed: object) -> None:
+    """Raise ``ValueError`` for a document that is not of ``schemas/batch.json``."""
+    from ..placement.schema_check import check
+
+    try:
+        check("batch", listed)
+    except ValueError as error:
+        raise ValueError(f"{name} is not a list of requests: {error}") from None
 
 
 def _request(fields: dict[str, Any]) -> Request:

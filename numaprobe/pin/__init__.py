@@ -11,7 +11,7 @@ import os
 from collections import namedtuple
 
 from ..errors import SourceDenied, SourceUnavailable
-from . import changes as _apply
+from . import changes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 MAX_ROUNDS = 8
 
 
-class Step(namedtuple("Step", "what target cpus cells")):
-    """One change. ``what`` is ``cpus``, ``memory`` or ``domain``; ``target`` a thread id, a vcpu, or None for oneself.
+class Step(namedtuple("Step", "what target cpus cells", defaults=(None, None, None))):
+    """One change. ``what`` is ``cpus``, ``memory`` or ``domain``; ``target`` a thread id, a vcpu, or None.
 
-    ``cpus`` are those that it may run on, ``cells`` those that its memory is taken from; None for what stays.
+    Without a target it is done to the calling process, or to the whole domain.
+    ``cpus`` are those that it may run on, ``cells`` those that its memory is taken from; None for what is kept.
     """
 
     __slots__ = ()
@@ -38,15 +39,20 @@ class Step(namedtuple("Step", "what target cpus cells")):
 
 
 def command_steps(plan: Plan) -> tuple[Step, ...]:
-    """What is done to this process before it becomes the command: affinity, then the memory policy."""
-    return Step("cpus", None, plan.cpus, None), Step("memory", None, None, tuple(plan.memory))
+    """What is done to this process before it becomes the command: affinity, then the memory policy.
+
+    On a host of one cell there is no memory to bind.
+    """
+    steps = (Step(what="cpus", cpus=plan.cpus),)
+    return (*steps, Step(what="memory", cells=tuple(plan.memory))) if plan.bind else steps
 
 
 def run(plan: Plan, command: Sequence[str]) -> NoReturn:
     """Become a command that runs on the plan's cpus with its memory bound to the plan's cells.
 
-    The calling process is replaced. Raises ``OSError`` where the kernel refuses or there is no such command;
-    the affinity and the policy may then have changed already. Raises ``ValueError`` for an empty command.
+    The calling process is replaced. Raises ``SourceError`` where the kernel refuses cpus or cells or leaves some out,
+    and ``OSError`` where there is no such command; the affinity and the policy may then have changed already. Raises
+    ``ValueError`` for an empty command.
     """
     if not command:
         raise ValueError("no command to run")
@@ -54,13 +60,16 @@ def run(plan: Plan, command: Sequence[str]) -> NoReturn:
     os.execvp(command[0], list(command))  # noqa: S606 (running what the caller names is the purpose)
 
 
-def process_steps(plan: Plan, pid: int) -> tuple[Step, ...]:
+def process_steps(plan: Plan, pid: int, *, force: bool = False) -> tuple[Step, ...]:
     """What is done to the threads of a process: the vcpus of a QEMU guest to theirs, all others to all of the plan's.
 
     Needs psutil. Raises ``ProcessLookupError`` where there is no such process, ``SourceDenied`` where it may not be
-    looked at, and ``ValueError`` for a guest with other vcpus than planned, or one that does not name its threads
-    (QEMU does with ``-name NAME,debug-threads=on``) while the plan gives each vcpu cpus of its own.
+    read, and ``ValueError`` for a guest with other vcpus than planned, for one that does not name its threads
+    (QEMU does with ``-name NAME,debug-threads=on``) while the plan gives each vcpu cpus of its own, and for a thread of
+    the kernel unless ``force``.
     """
+    if not force and _is_kernel_thread(pid):
+        raise ValueError(f"process {pid} is a thread of the kernel, which is not pinned unless forced")
     by_vcpu = {one.vcpu: one.cpus for one in plan.vcpus}
     found: set[int] = set()
     steps = []
@@ -70,7 +79,7 @@ def process_steps(plan: Plan, pid: int) -> tuple[Step, ...]:
             raise ValueError(f"process {pid} has a vcpu {vcpu}, which is not in the plan of {len(by_vcpu)}")
         if vcpu is not None:
             found.add(vcpu)
-        steps.append(Step("cpus", thread, plan.cpus if vcpu is None else by_vcpu[vcpu], None))
+        steps.append(Step(what="cpus", target=thread, cpus=plan.cpus if vcpu is None else by_vcpu[vcpu]))
     if plan.request.dedicated and found != set(by_vcpu):
         raise ValueError(
             f"process {pid} has no threads named for its vcpus (QEMU: -name NAME,debug-threads=on), "
@@ -81,11 +90,14 @@ def process_steps(plan: Plan, pid: int) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def process(plan: Plan, pid: int) -> tuple[Step, ...]:
-    """Pin a process as :func:`process_steps` says, threads that start meanwhile included; what was done."""
+def process(plan: Plan, pid: int, *, force: bool = False) -> tuple[Step, ...]:
+    """Pin a process as :func:`process_steps` says, threads that start meanwhile included; what was done.
+
+    Raises what that raises, and ``SourceError`` for cpus that the kernel refuses or leaves out.
+    """
     done: dict[int, Step] = {}
     for _ in range(MAX_ROUNDS):
-        new = [step for step in process_steps(plan, pid) if done.get(step.target or 0) != step]
+        new = [step for step in process_steps(plan, pid, force=force) if done.get(step.target or 0) != step]
         if not new:
             break
         for step in new:
@@ -106,7 +118,17 @@ def _threads(pid: int) -> list[int]:
     except psutil.NoSuchProcess:
         raise ProcessLookupError(f"there is no process {pid}") from None
     except psutil.AccessDenied:
-        raise SourceDenied(f"process {pid}", None, "may not be looked at") from None
+        raise SourceDenied(f"process {pid}", None, "may not be read") from None
+
+
+def _is_kernel_thread(pid: int) -> bool:
+    """Whether the kernel's flag for its own threads is set (PF_KTHREAD, the ninth field of /proc/PID/stat)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return False
+    return len(fields) > 6 and fields[6].isdigit() and bool(int(fields[6]) & 0x00200000)
 
 
 def _vcpu_of(pid: int, thread: int) -> int | None:
@@ -129,14 +151,14 @@ def domain_steps(plan: Plan, domain: Domain, *, force: bool = False) -> tuple[St
     if domain.kind not in ("pv", "hvm") or not isinstance(domain.id, int):
         raise ValueError(f"{domain.id} is not a Xen domain")
     if domain.id == 0 and not force:
-        raise ValueError("domain 0 is the control domain, which is left alone unless forced")
+        raise ValueError("domain 0 is the control domain, which is not pinned unless forced")
     if domain.state != "paused" and not force:
         raise ValueError(f"domain {domain.id} is {domain.state or 'in an unknown state'}, not paused")
     vcpus = domain.vcpus_maximum if domain.vcpus_maximum is not None else domain.vcpus
     if vcpus is not None and vcpus != len(plan.vcpus):
         raise ValueError(f"domain {domain.id} has {vcpus} vcpus, and the plan {len(plan.vcpus)}")
-    steps = [Step("domain", one.vcpu, one.cpus, None) for one in plan.vcpus]
-    return (*steps, Step("domain", None, None, tuple(plan.memory)))
+    steps = [Step(what="domain", target=one.vcpu, cpus=one.cpus) for one in plan.vcpus]
+    return (*steps, Step(what="domain", cells=tuple(plan.memory)))
 
 
 def domain(plan: Plan, host: Host, which: int | str, *, force: bool = False) -> tuple[Step, ...]:
@@ -147,7 +169,7 @@ def domain(plan: Plan, host: Host, which: int | str, *, force: bool = False) -> 
     """
     found = find(host, which)
     steps = domain_steps(plan, found, force=force)
-    _apply.xen_domain(int(found.id), [(one.vcpu, one.cpus) for one in plan.vcpus], tuple(plan.memory))
+    changes.xen_domain(int(found.id), [(one.vcpu, one.cpus) for one in plan.vcpus], tuple(plan.memory))
     return steps
 
 
@@ -162,12 +184,16 @@ def find(host: Host, which: int | str) -> Domain:
 
 
 def apply(steps: Sequence[Step]) -> None:
-    """Do what the steps of a command or process say. Raises ``OSError`` where the kernel refuses."""
+    """Do what the steps of a command or process say.
+
+    Raises ``SourceError`` where the kernel refuses or leaves something out, ``ProcessLookupError`` for a thread that
+    has ended.
+    """
     for step in steps:
         if step.what == "memory":
-            _apply.own_memory(step.cells or ())
+            changes.own_memory(step.cells or ())
         elif step.what == "cpus":
-            _apply.thread_cpus(step.target or 0, step.cpus or ())
+            changes.thread_cpus(step.target or 0, step.cpus or ())
         else:
             raise ValueError("a domain is pinned by numaprobe.pin.domain")
 

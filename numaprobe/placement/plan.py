@@ -43,14 +43,21 @@ class Rejected(namedtuple("Rejected", "cells reason")):
     reason: str
 
 
-class Plan(namedtuple("Plan", "request cells cpus vcpus memory memory_only guest_cells distance reasons rejected")):
+class Plan(
+    namedtuple(
+        "Plan",
+        "request cells cpus vcpus memory memory_only guest_cells distance reasons rejected bind",
+        defaults=((), (), None, (), (), True),
+    )
+):
     """Where one guest should run.
 
     ``cells`` are those used, ascending; ``cpus`` all cpus that it may run on; ``vcpus`` has one entry per vcpu.
     ``memory`` is bytes by cell id, and adds up to the memory asked for; ``memory_only`` are those of its cells that no
     vcpu may run on. ``guest_cells`` is empty unless asked for.
     ``distance`` is the expected cost of an access, every vcpu reaching every byte alike: 10 is all local, None where
-    the host gives no distances. ``reasons`` and ``rejected`` are sentences for people.
+    the host gives no distances. ``reasons`` and ``rejected`` are sentences for people. ``bind`` is False on a host of
+    one cell, where memory needs no binding and a kernel without NUMA would refuse it.
     """
 
     __slots__ = ()
@@ -64,6 +71,7 @@ class Plan(namedtuple("Plan", "request cells cpus vcpus memory memory_only guest
     distance: float | None
     reasons: tuple[str, ...]
     rejected: tuple[Rejected, ...]
+    bind: bool
 
     def render(self, name: str) -> str:
         """The plan as text for another program.
@@ -87,6 +95,7 @@ class Plan(namedtuple("Plan", "request cells cpus vcpus memory memory_only guest
             "vcpus": [{"vcpu": one.vcpu, "cpus": list(one.cpus)} for one in self.vcpus],
             "memory": {str(cell): size for cell, size in self.memory.items()},
             "memory_only": list(self.memory_only),
+            "bind": self.bind,
             "huge_page": asked.huge_page,
             "pinned": asked.dedicated,
             "guest_cells": [

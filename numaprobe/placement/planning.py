@@ -42,6 +42,7 @@ def explained(field: Candidates, chosen: tuple[int, ...], most_rejected: int, *,
         _distance(stock, parts),
         reasons_for(field, chosen, parts),
         rejected(field, chosen, most_rejected) if most_rejected else (),
+        bind=len(stock.rooms) > 1,
     )
     if taking:
         take(stock, asked, parts)

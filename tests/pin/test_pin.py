@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from hosts import GIB, domain, host
-from pinning import HERE, plan_here, policies
+from pinning import HERE, Recorder, plan_here, policies
 
 from numaprobe import _fast, pin, place
 from numaprobe.cli import main
@@ -142,32 +142,10 @@ def test_force_is_for_the_control_domain_and_for_running_ones() -> None:
     assert pin.domain_steps(plan, domain("dom0", 2, id=0, kind="pv", state="running", vcpus_maximum=2), force=True)
 
 
-class Recorder:
-    """Answers the version questions of one release, and keeps what it is told."""
-
-    def __init__(self, domctl: int, errno: int | None = None) -> None:
-        self.domctl = domctl
-        self.errno = errno
-        self.told: list[tuple[int, bytes, tuple[tuple[int, bytes], ...]]] = []
-
-    def call(
-        self, number: int, command: int, op: bytes, buffers: tuple[tuple[int, bytes], ...] = ()
-    ) -> tuple[int, bytes, tuple[bytes, ...]]:
-        if number == 17:
-            return (4 << 16 | 17 if command == 0 else 0), op, ()
-        if int.from_bytes(op[4:8], "little") != self.domctl:
-            raise OSError(13, "version")
-        if command in (9, 68):
-            if self.errno is not None:
-                raise OSError(self.errno, "no")
-            self.told.append((command, op, buffers))
-        return 0, op, tuple(content for _, content in buffers)
-
-
 def test_xen_is_told_vcpus_and_then_nodes() -> None:
     """In the layout since 4.5: vcpu, flags, hard map; the domain stands in the header."""
     port = Recorder(0x15)
-    apply.tell_xen(port, 7, [(0, (4, 5)), (1, (70,))], (1,))
+    apply.set_xen(port, 7, [(0, (4, 5)), (1, (70,))], (1,))
     assert [command for command, _, _ in port.told] == [9, 9, 68]
     _, op, buffers = port.told[1]
     assert len(op) == 144
@@ -182,7 +160,7 @@ def test_xen_is_told_vcpus_and_then_nodes() -> None:
 def test_a_refusal_of_xen_names_the_call(errno: int, kind: type[SourceError]) -> None:
     """And the domain."""
     with pytest.raises(kind, match="setvcpuaffinity of domain 7") as caught:
-        apply.tell_xen(Recorder(0x15, errno), 7, [(0, (4,))], (1,))
+        apply.set_xen(Recorder(0x15, errno), 7, [(0, (4,))], (1,))
     assert caught.value.errno == errno
 
 

@@ -1,0 +1,81 @@
+"""A plan out of its JSON document, which somebody else may have written or changed."""
+
+from __future__ import annotations
+
+from .plan import Plan, PlannedCell, PlannedVcpu
+from .request import Request
+from .schema_check import check
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def read_plan(document: object) -> Plan:
+    """The plan of a document of ``schemas/place.json``, with as much of its request as is kept there.
+
+    Raises ``ValueError`` with one sentence for a document that is not one, that says that nothing fits, or whose parts
+    contradict each other.
+    """
+    check("place", document)
+    assert isinstance(document, dict)
+    told: dict[str, Any] = document
+    if not told["fits"]:
+        raise ValueError("the plan says that the guest does not fit")
+    vcpus = tuple([PlannedVcpu(vcpu=one["vcpu"], cpus=tuple(one["cpus"])) for one in told["vcpus"]])
+    memory = {int(cell): size for cell, size in told["memory"].items()}
+    cells, cpus = tuple(told["cells"]), tuple(told["cpus"])
+    _agree(vcpus, cells, cpus, memory)
+    guest_cells = tuple([_guest_cell(one) for one in told["guest_cells"]])
+    pinned = bool(told.get("pinned"))
+    try:
+        request = Request(
+            vcpus=len(vcpus),
+            memory=sum(memory.values()),
+            name=told.get("name") or None,
+            huge_page=told.get("huge_page"),
+            pinned=pinned and all(len(one.cpus) == 1 for one in vcpus),
+            cores=pinned and any(len(one.cpus) > 1 for one in vcpus),
+            guest_cells=len(guest_cells) or None,
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"no guest is like that: {error}") from None
+    return Plan(
+        request=request,
+        cells=cells,
+        cpus=cpus,
+        vcpus=vcpus,
+        memory=memory,
+        memory_only=tuple(told.get("memory_only", ())),
+        guest_cells=guest_cells,
+        distance=told.get("distance"),
+        reasons=tuple(told["reasons"]),
+        bind=told.get("bind", True),
+    )
+
+
+def _guest_cell(one: dict[str, Any]) -> PlannedCell:
+    row = one["distances"]
+    return PlannedCell(
+        id=one["id"],
+        cell=one["cell"],
+        vcpus=tuple(one["vcpus"]),
+        memory=one["memory"],
+        distances=None if row is None else tuple(sorted((int(other), cost) for other, cost in row.items())),
+    )
+
+
+def _agree(
+    vcpus: tuple[PlannedVcpu, ...], cells: tuple[int, ...], cpus: tuple[int, ...], memory: dict[int, int]
+) -> None:
+    """What no schema can say: the parts of a plan are of one guest."""
+    if [one.vcpu for one in vcpus] != list(range(len(vcpus))):
+        raise ValueError("the vcpus must be numbered from 0, each once and in order")
+    everything = set(cpus)
+    for one in vcpus:
+        if not one.cpus:
+            raise ValueError(f"vcpu {one.vcpu} has no cpus")
+        if not everything.issuperset(one.cpus):
+            raise ValueError(f"vcpu {one.vcpu} has cpu {min(set(one.cpus) - everything)}, which is not in cpus")
+    if strange := sorted(set(memory) - set(cells)):
+        raise ValueError(f"memory names cell {strange[0]}, which is not in cells")
