@@ -121,8 +121,8 @@ class Device(namedtuple("Device", "address cell class_code vendor device", defau
 class Cell(
     namedtuple(
         "Cell",
-        "id cpus memory huge_pages distances accesses side_caches tier kind",
-        defaults=(None, Memory(), (), None, (), (), None, None),
+        "id cpus memory huge_pages distances accesses side_caches tier kind stand_in",
+        defaults=(None, Memory(), (), None, (), (), None, None, False),
     )
 ):
     """One locality of processors and memory.
@@ -131,6 +131,8 @@ class Cell(
     ``huge_pages`` has one entry per size, smallest first. ``distances`` are pairs (cell id, cost), in id order, or
     None: SLIT costs without a unit, 10 is local, and the way back may cost another. ``tier`` is the kernel's memory
     tier (lower is faster). ``kind`` of memory is ``gpu``, ``cxl``, ``dax`` or, where nothing marks it, None.
+    ``stand_in`` is True for the one cell of a kernel without NUMA nodes: it stands for the whole machine, and no
+    program accepts its id as a node.
     """
 
     __slots__ = ()
@@ -143,6 +145,7 @@ class Cell(
     side_caches: tuple[SideCache, ...]
     tier: int | None
     kind: str | None
+    stand_in: bool
 
 
 class Cpu(
@@ -303,15 +306,13 @@ def as_list(ids: tuple[int, ...] | None) -> list[int] | None:
 
 def _cell(host: Host, cell: Cell) -> dict[str, Any]:
     return {
-        "id": cell.id,
+        **cell._asdict(),
         "cpus": as_list(cell.cpus),
         "memory": memory_document(host, cell.memory),
         "huge_pages": [pages._asdict() for pages in cell.huge_pages],
         "distances": None if cell.distances is None else {str(other): cost for other, cost in cell.distances},
         "accesses": [{**access._asdict(), "initiators": list(access.initiators)} for access in cell.accesses],
         "side_caches": [cache._asdict() for cache in cell.side_caches],
-        "tier": cell.tier,
-        "kind": cell.kind,
     }
 
 

@@ -199,7 +199,7 @@ def _whole_machine(facts: LinuxFacts) -> Cell:
         free_from=None if free is None else "/proc/meminfo MemFree",
         available_from=None if available is None else "/proc/meminfo MemAvailable",
     )
-    return Cell(id=0, cpus=facts.cpus.online, memory=memory, huge_pages=_huge_pages(facts.huge_pages))
+    return Cell(id=0, cpus=facts.cpus.online, memory=memory, huge_pages=_huge_pages(facts.huge_pages), stand_in=True)
 
 
 def _cpus(facts: CpuFacts, cell_of: dict[int, int | None], online: frozenset[int]) -> Iterable[Cpu]:

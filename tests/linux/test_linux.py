@@ -127,6 +127,8 @@ def test_no_node_directory_is_one_cell_with_everything() -> None:
     assert [(p.size, p.total, p.free) for p in found.cells[0].huge_pages] == [(64 << 10, 5, None)]
     assert {cpu.cell for cpu in found.cpus} == {0}
     assert "one cell stands for the whole machine" in texts(found)
+    assert found.cell(0).stand_in, "no program accepts it as a node"
+    assert not host(machine({0: [0, 1]})).cell(0).stand_in, "a kernel with one node has a node"
     assert host({path: text for path, text in tree.items() if path != "proc/meminfo"}).cells[0].memory.total is None
 
 

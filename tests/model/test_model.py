@@ -142,6 +142,7 @@ def cells(cell_ids: tuple[int, ...]) -> Any:
             tier=optional_id,
             side_caches=st.lists(side_cache, max_size=2).map(tuple),
             kind=st.sampled_from([None, "gpu", "cxl", "dax"]),
+            stand_in=st.booleans(),
         )
 
     return st.tuples(*map(cell, cell_ids))
