@@ -104,6 +104,12 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def wheels(session: nox.Session) -> None:
+    """Builds wheels for glibc 2.17 and musl with every CPython on the path (extra ``wheels``); ``-- --help``."""
+    session.run(PYTHON, "packaging/wheels.py", *session.posargs, external=True)
+
+
+@nox.session
 def ci(session: nox.Session) -> None:
     """Everything that a change has to pass, as root on Debian: .ci/run."""
     session.run(".ci/run", *session.posargs, external=True)
