@@ -47,6 +47,12 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def sanitized(session: nox.Session) -> None:
+    """The extension built with the address and undefined-behaviour sanitizers, and its tests run against that."""
+    session.run("tests/fast/sanitized", *session.posargs, external=True, env={"PYTHON": PYTHON})
+
+
+@nox.session
 def servers(session: nox.Session) -> None:
     """The tests that start Prometheus, collectd or slurmd (tests/lab/install installs them)."""
     python(session, "pytest", "-m", "servers")

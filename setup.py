@@ -8,6 +8,9 @@ from setuptools import Extension, setup
 
 # NUMAPROBE_TRACE=1 builds the extension so that coverage can follow its lines; slower, for development only.
 trace = os.environ.get("NUMAPROBE_TRACE") == "1"
+# NUMAPROBE_SANITIZE=1 builds it with gcc's address and undefined-behaviour sanitizers; see tests/fast/sanitized.
+checked = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+sanitize = checked if os.environ.get("NUMAPROBE_SANITIZE") == "1" else []
 
 setup(
     ext_modules=cythonize(
@@ -15,9 +18,11 @@ setup(
             Extension(
                 "numaprobe._fast",
                 ["numaprobe/_fast.pyx"],
-                depends=sorted(glob("numaprobe/fast/*.pxi")),
+                include_dirs=["numaprobe"],
+                depends=sorted(glob("numaprobe/fast/*.pxi") + glob("numaprobe/fast/*.h")),
                 define_macros=[("CYTHON_TRACE_NOGIL", "1")] if trace else [],
-                extra_compile_args=["-O2", "-Wall", "-Wextra"],
+                extra_compile_args=["-O2", "-Wall", "-Wextra", *sanitize],
+                extra_link_args=sanitize,
             )
         ],
         compiler_directives={

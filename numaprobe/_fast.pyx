@@ -4,7 +4,9 @@
 Nothing here knows what a file or a reply means. Every system call runs without the GIL, and an error number is
 returned beside the contents instead of being raised: a missing file is an ordinary answer for a reader of sysfs.
 
-One module, so that its parts share their C functions; each part is a file of its own in ``fast``.
+One module, because its parts share C state and C functions: the growing buffer that every read fills, the figures that
+files and hypercalls both give, the pages of the hypercall's device, the count of forks. Separate modules would have to
+export these to each other. Each part is a file of its own in ``fast``; its C is in headers beside it.
 """
 
 cimport cython
@@ -61,14 +63,13 @@ def fork_count():
     return forks
 
 
-include "fast/reading.pxi"
-include "fast/files.pxi"
-include "fast/scan.pxi"
-include "fast/numa_maps.pxi"
-include "fast/figures.pxi"
-include "fast/sweep.pxi"
-include "fast/allowed.pxi"
-include "fast/hypercalls.pxi"
-include "fast/numainfo.pxi"
-include "fast/changes.pxi"
-include "fast/memory_policy.pxi"
+include "fast/reading.pxi"  # opening and draining one file; the buffer that all readers fill
+include "fast/files.pxi"  # Files and OpenFiles: many files below one root, with errno beside contents
+include "fast/scan.pxi"  # kernel text to integers: lists, masks, numbers, fields, zones
+include "fast/numa_maps.pxi"  # /proc/PID/numa_maps, summed by node
+include "fast/meminfo.pxi"  # the figures of one moment; meminfo, buddyinfo and vmstat scanned
+include "fast/meminfo_files.pxi"  # MeminfoFiles: every node's meminfo held open and read at once
+include "fast/hypercalls.pxi"  # Privcmd: the hypercalls of the two tables in hypercalls.h, and no other
+include "fast/numainfo.pxi"  # Numainfo: Xen's free memory, asked in C with the same words every time
+include "fast/changes.pxi"  # what changes something: memory policy, and a Xen domain's affinities
+include "fast/memory_policy.pxi"  # the calling thread's memory policy, read back

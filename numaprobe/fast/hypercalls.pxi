@@ -3,75 +3,7 @@
 # Xen copies operations and buffers by the caller's page tables and cannot wait for a page fault, so both live in a
 # bounce buffer that stays mapped: pages of /dev/xen/hypercall (Linux 4.18), or else locked and touched ones.
 
-cdef extern from *:
-    """
-    #include <errno.h>
-    #include <pthread.h>
-    #include <stdlib.h>
-    #include <sys/ioctl.h>
-    #include <sys/mman.h>
-
-    /* Linux's struct privcmd_hypercall and IOCTL_PRIVCMD_HYPERCALL, which C libraries lack. */
-    struct np_hypercall { uint64_t op, arg[5]; };
-    #define NP_IOCTL_HYPERCALL 0x305000UL
-
-    static uint32_t np_word(const char *op, size_t at)
-    {
-        uint32_t word;
-        memcpy(&word, op + at, sizeof word);
-        return word;
-    }
-
-    /* Maps pages that Xen can copy to and from: from the buffer device, or without one (fd < 0) anonymous and locked.
-       A child does not get them by fork, since it would share the device's pages with its parent. */
-    static char *np_map_bounce(int fd, size_t size)
-    {
-        int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
-        char *base = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
-        if (base == MAP_FAILED)
-            return NULL;
-        if (fd < 0)
-            (void)mlock(base, size);    /* where that is refused the retry on EFAULT has to do */
-        (void)madvise(base, size, MADV_DONTFORK);
-        return base;
-    }
-
-    /* Python's own lock looks at the clock whenever it is taken (PyThread_acquire_lock_timed of Python/thread_pthread.h
-       since 3.11), and in many a control domain that is a system call, as dear as the hypercall itself. */
-    static pthread_mutex_t *np_new_lock(void)
-    {
-        pthread_mutex_t *lock = malloc(sizeof *lock);
-        if (lock != NULL && pthread_mutex_init(lock, NULL) != 0) {
-            free(lock);
-            lock = NULL;
-        }
-        return lock;
-    }
-
-    static void np_free_lock(pthread_mutex_t *lock)
-    {
-        pthread_mutex_destroy(lock);
-        free(lock);
-    }
-
-    static void np_unmap(char *base, size_t size)
-    {
-        munmap(base, size);
-    }
-
-    /* The pointer is the first argument, or the second after the command. */
-    static int np_hypercall(int fd, int number, int command, char *op)
-    {
-        struct np_hypercall call = { (uint64_t)number, { 0, 0, 0, 0, 0 } };
-        if (number == 12 || number == 17) {
-            call.arg[0] = (uint64_t)command;
-            call.arg[1] = (uint64_t)(uintptr_t)op;
-        } else {
-            call.arg[0] = (uint64_t)(uintptr_t)op;
-        }
-        return ioctl(fd, NP_IOCTL_HYPERCALL, &call);
-    }
-    """
+cdef extern from "fast/privcmd.h":
     unsigned int np_word(const char *op, size_t at) nogil
     char *np_map_bounce(int fd, size_t size) nogil
     ctypedef struct pthread_mutex_t:
@@ -82,23 +14,58 @@ cdef extern from *:
     int pthread_mutex_lock(pthread_mutex_t *lock) nogil
     int pthread_mutex_unlock(pthread_mutex_t *lock) nogil
     void np_unmap(char *base, size_t size) nogil
+    bint np_takes_command(int number) nogil
     int np_hypercall(int fd, int number, int command, char *op) nogil
     int open_device "open"(const char *path, int flags) nogil
     int O_RDWR
 
 
+cdef extern from "fast/hypercalls.h":
+    enum:
+        NP_SYSCTL
+        NP_SYSCTL_BYTES
+        NP_SYSCTL_READCONSOLE
+        NP_SYSCTL_PHYSINFO
+        NP_SYSCTL_DEBUG_KEYS
+        NP_SYSCTL_NUMAINFO
+    struct np_operation:
+        int number
+        int command
+        unsigned int size
+        unsigned int handles
+        unsigned int bitmaps
+        unsigned int choice_at
+        unsigned int choices
+    const np_operation *np_find_read(int number, int command) nogil
+    const np_operation *np_find_change(int number, int command) nogil
+
+
 cdef enum:
-    CPUPOOL_INFO = 3
-    CPUPOOL_FREEINFO = 7
-    NUMA_GET_NODE_PAGES = 0
-    SYSCTL_READCONSOLE = 1
-    SYSCTL_DEBUG_KEYS = 7
     MAX_BUFFERS = 4
     # Without the buffer device, migration or compaction may take a page's mapping away for a moment.
     FAULT_TRIES = 4
 
 cdef size_t SMALLEST_BOUNCE = 64 << 10
 cdef size_t MAX_BOUNCE = 32 << 20
+
+
+# One of an operation's buffers: its contents, where its handle is, and where it lies behind the operation.
+cdef struct Part:
+    const char *content
+    size_t length
+    size_t handle
+    size_t place
+
+
+# A hypercall that was checked; the parts point into objects that the caller holds.
+cdef struct Request:
+    int number
+    int command
+    const char *op
+    size_t size
+    size_t needed
+    Py_ssize_t count
+    Part parts[MAX_BUFFERS]
 
 
 cdef class Privcmd:
@@ -113,6 +80,7 @@ cdef class Privcmd:
     cdef int device
     cdef int pages
     cdef bint debug_key
+    cdef bint may_change
     cdef char *base
     cdef size_t size
     cdef unsigned long forks
@@ -142,104 +110,129 @@ cdef class Privcmd:
         """Make one hypercall: its return value, the operation as Xen left it, and the buffers as Xen left them.
 
         ``op`` is the whole operation with every handle zero, or empty for a NULL pointer. Each of ``buffers`` is the
-        offset of its handle in ``op``, and its contents. ``ValueError`` for what is not a read-only hypercall,
-        ``OSError`` with Xen's errno for one that Xen refused.
+        offset of its handle in ``op``, and its contents. ``ValueError`` for what is not in the tables of
+        ``hypercalls.h``, ``OSError`` with Xen's errno for one that Xen refused.
         """
-        cdef const np_allowed *allowed = np_find_allowed(number, command)
-        cdef const char *contents[MAX_BUFFERS]
-        cdef size_t lengths[MAX_BUFFERS]
-        cdef size_t at[MAX_BUFFERS]
-        cdef size_t places[MAX_BUFFERS]
-        cdef size_t offset, needed
-        cdef Py_ssize_t i, count = len(buffers)
-        cdef bytes content
-        if allowed == NULL:
-            raise ValueError(f"hypercall {number} command {command} is not one of the read-only ones")
-        if <size_t>PyBytes_GET_SIZE(op) != allowed.size:
-            raise ValueError(f"hypercall {number} command {command} takes {allowed.size} bytes, not {len(op)}")
-        if number in (7, 35, 36) and <int>np_word(PyBytes_AS_STRING(op), 0) != command:
-            raise ValueError("the operation does not begin with its command")
-        if number == 35 and command == 18 and np_word(PyBytes_AS_STRING(op), 8) not in (CPUPOOL_INFO, CPUPOOL_FREEINFO):
-            raise ValueError("a cpupool_op that is not read-only")
-        if number == 36 and command == 1101 and np_word(PyBytes_AS_STRING(op), 16) != NUMA_GET_NODE_PAGES:
-            raise ValueError("a numa_op that is not read-only")
-        if number == 35 and command in (SYSCTL_READCONSOLE, SYSCTL_DEBUG_KEYS):
+        cdef const np_operation *form = np_find_read(number, command)
+        cdef Request request
+        if form == NULL and self.may_change:
+            form = np_find_change(number, command)
+        if form == NULL:
+            allowed = "allowed" if self.may_change else "one of the read-only ones"
+            raise ValueError(f"hypercall {number} command {command} is not {allowed}")
+        self._check(form, op)
+        if number == NP_SYSCTL and command in (NP_SYSCTL_READCONSOLE, NP_SYSCTL_DEBUG_KEYS):
             self._check_debug(command, op, buffers)
-        if count > MAX_BUFFERS:
-            raise ValueError("too many buffers")
-        needed = rounded(allowed.size)
-        for i in range(count):
-            offset, content = buffers[i]
-            if offset % 8 or offset >= allowed.size or not allowed.handles >> (offset // 8) & 1:
-                raise ValueError(f"no handle at offset {offset}")
-            at[i] = offset
-            contents[i] = PyBytes_AS_STRING(content)
-            lengths[i] = <size_t>PyBytes_GET_SIZE(content)
-            places[i] = needed
-            needed += rounded(lengths[i])
-            if needed > MAX_BOUNCE:
-                raise ValueError("buffers too large for one hypercall")
-        # Xen writes to wherever a handle points; the only addresses it gets are those patched in below.
-        for offset in range(0, allowed.size, 8):
-            if allowed.handles >> (offset // 8) & 1 and (
-                np_word(PyBytes_AS_STRING(op), offset) or np_word(PyBytes_AS_STRING(op), offset + 4)
-            ):
+        request.number = number
+        request.command = command
+        request.op = PyBytes_AS_STRING(op)
+        request.size = form.size
+        self._add_parts(form, &request, buffers)
+        return self._make(&request)
+
+    cdef int _check(self, const np_operation *form, bytes op) except -1:
+        """The operation is whole, is the one that it is called, and holds no address of its caller's."""
+        cdef const char *words = PyBytes_AS_STRING(op)
+        cdef size_t offset
+        cdef unsigned int choice
+        if <size_t>PyBytes_GET_SIZE(op) != form.size:
+            raise ValueError(f"hypercall {form.number} command {form.command} takes {form.size} bytes, not {len(op)}")
+        if not np_takes_command(form.number) and <int>np_word(words, 0) != form.command:
+            raise ValueError("the operation does not begin with its command")
+        if form.choices:
+            choice = np_word(words, form.choice_at)
+            if choice >= 32 or not form.choices >> choice & 1:
+                raise ValueError(f"hypercall {form.number} command {form.command} is not read-only for {choice}")
+        # Xen writes to wherever a handle points; the only addresses it gets are those patched in.
+        for offset in range(0, form.size, 8):
+            if form.handles >> (offset // 8) & 1 and (np_word(words, offset) or np_word(words, offset + 4)):
                 raise ValueError(f"the handle at offset {offset} is not zero")
-        return self._make(number, command, op, needed, count, contents, lengths, at, places)
+        return 0
+
+    cdef int _add_parts(self, const np_operation *form, Request *request, tuple buffers) except -1:
+        cdef Py_ssize_t i
+        cdef size_t offset
+        cdef bytes content
+        cdef Part *part
+        request.count = len(buffers)
+        request.needed = rounded(form.size)
+        if request.count > MAX_BUFFERS:
+            raise ValueError("too many buffers")
+        for i in range(request.count):
+            offset, content = buffers[i]
+            if offset % 8 or offset >= form.size or not form.handles >> (offset // 8) & 1:
+                raise ValueError(f"no handle at offset {offset}")
+            part = &request.parts[i]
+            part.handle = offset
+            part.content = PyBytes_AS_STRING(content)
+            part.length = <size_t>PyBytes_GET_SIZE(content)
+            if form.bitmaps >> (offset // 8) & 1 and np_word(request.op, offset + 8) > 8 * part.length:
+                raise ValueError("a bitmap is shorter than its width")
+            part.place = request.needed
+            request.needed += rounded(part.length)
+            if request.needed > MAX_BOUNCE:
+                raise ValueError("buffers too large for one hypercall")
+        return 0
 
     cdef int _check_debug(self, int command, bytes op, tuple buffers) except -1:
         """Debug keys do whatever somebody once needed, rebooting the host included: only ``u`` goes through."""
         if not self.debug_key:
             raise ValueError("the debug key was not allowed")
-        if command == SYSCTL_DEBUG_KEYS and (
+        if command == NP_SYSCTL_DEBUG_KEYS and (
             np_word(PyBytes_AS_STRING(op), 16) != 1 or len(buffers) != 1 or buffers[0][1] != b"u"
         ):
             raise ValueError("a debug key other than u")
         # The first two bytes are clear and incremental; clear would take the console's text from everybody else.
-        if command == SYSCTL_READCONSOLE and op[8] != 0:
+        if command == NP_SYSCTL_READCONSOLE and op[8] != 0:
             raise ValueError("a readconsole that is not read-only")
         return 0
 
-    cdef tuple _make(self, int number, int command, bytes op, size_t needed, Py_ssize_t count, const char **contents,
-                     size_t *lengths, size_t *at, size_t *places):
+    cdef tuple _make(self, Request *request):
         cdef char *base
-        cdef const char *operation = PyBytes_AS_STRING(op)
-        cdef size_t size = <size_t>PyBytes_GET_SIZE(op)
-        cdef uint64_t pointer
-        cdef int device, result = 0, error = 0, tries
+        cdef int result = 0, error = 0
         cdef Py_ssize_t i
         cdef list outs
-        self.hold(needed)
+        self.hold(request.needed)
         try:
             base = self.base
-            device = self.device
-            tries = 1 if self.pages >= 0 else FAULT_TRIES
             with nogil:
-                while True:
-                    # Writing is also what makes the pages present and writable for Xen; a try that failed half way
-                    # may have left anything.
-                    memset(base, 0, needed)
-                    memcpy(base, operation, size)
-                    for i in range(count):
-                        memcpy(base + places[i], contents[i], lengths[i])
-                        pointer = <uint64_t><uintptr_t>(base + places[i])
-                        memcpy(base + at[i], &pointer, sizeof(pointer))
-                    result = np_hypercall(device, number, command, base if size else NULL)
-                    error = errno if result == -1 else 0
-                    tries -= 1
-                    if error != EFAULT or tries == 0:
-                        break
-                pointer = 0
-                for i in range(count):
-                    memcpy(base + at[i], &pointer, sizeof(pointer))
+                error = self._try(request, &result)
             if error:
                 raise OSError(error, os.strerror(error))
             outs = []
-            for i in range(count):
-                outs.append(PyBytes_FromStringAndSize(base + places[i], <Py_ssize_t>lengths[i]))
-            return result, PyBytes_FromStringAndSize(base, <Py_ssize_t>size), tuple(outs)
+            for i in range(request.count):
+                outs.append(PyBytes_FromStringAndSize(base + request.parts[i].place,
+                                                      <Py_ssize_t>request.parts[i].length))
+            return result, PyBytes_FromStringAndSize(base, <Py_ssize_t>request.size), tuple(outs)
         finally:
             pthread_mutex_unlock(self.lock)
+
+    cdef int _try(self, Request *request, int *result) noexcept nogil:
+        """Make the hypercall in the pages, which are held; 0 or Xen's errno. No address stays in them."""
+        cdef char *base = self.base
+        cdef Part *part
+        cdef uint64_t pointer
+        cdef Py_ssize_t i
+        cdef int error, tries = 1 if self.pages >= 0 else FAULT_TRIES
+        while True:
+            # Writing is also what makes the pages present and writable for Xen; a try that failed half way may have
+            # left anything.
+            if request.needed:
+                memset(base, 0, request.needed)
+                memcpy(base, request.op, request.size)
+            for i in range(request.count):
+                part = &request.parts[i]
+                memcpy(base + part.place, part.content, part.length)
+                pointer = <uint64_t><uintptr_t>(base + part.place)
+                memcpy(base + part.handle, &pointer, sizeof(pointer))
+            result[0] = np_hypercall(self.device, request.number, request.command, base if request.size else NULL)
+            error = errno if result[0] == -1 else 0
+            tries -= 1
+            if error != EFAULT or tries == 0:
+                break
+        for i in range(request.count):
+            memset(base + request.parts[i].handle, 0, sizeof(pointer))
+        return error
 
     cdef int hold(self, size_t needed) except -1:
         """Take the lock, with at least this many bytes mapped. ``ValueError`` once closed."""

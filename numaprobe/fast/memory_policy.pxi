@@ -1,13 +1,6 @@
 # ---- Placing: the calling thread's memory policy as the kernel has it, read back after it was set. ----
 
-cdef extern from *:
-    """
-    /* maxnode is taken as it is here, unlike in set_mempolicy (kernel_get_mempolicy of mm/mempolicy.c). */
-    static long np_get_mempolicy(int *mode, unsigned long *mask, unsigned long bits)
-    {
-        return syscall(SYS_get_mempolicy, mode, mask, bits, NULL, 0);
-    }
-    """
+cdef extern from "fast/mempolicy.h":
     long np_get_mempolicy(int *mode, unsigned long *mask, unsigned long bits) nogil
 
 

@@ -49,7 +49,7 @@ def numa_maps(bytes content not None):
     cdef uint64_t pages[MAX_NODES]
     cdef Py_ssize_t count, i, last = -1
     cdef bint huge
-    cdef list files = []
+    cdef list placed, files = []
     memset(plain, 0, sizeof(plain))
     while at < end:
         stop = line_end(at, end)
@@ -108,8 +108,12 @@ def numa_maps(bytes content not None):
                 plain[nodes[i]] += pages[i] * page_kb
                 last = max(last, <Py_ssize_t>nodes[i])
         else:
-            files.append((
-                address, PyBytes_FromStringAndSize(file, file_length), huge, page_kb, anon,
-                tuple([(nodes[i], pages[i]) for i in range(count)]),
-            ))
-    return tuple([(i, plain[i]) for i in range(last + 1) if plain[i]]), files
+            placed = []
+            for i in range(count):
+                placed.append((nodes[i], pages[i]))
+            files.append((address, PyBytes_FromStringAndSize(file, file_length), huge, page_kb, anon, tuple(placed)))
+    placed = []
+    for i in range(last + 1):
+        if plain[i]:
+            placed.append((i, plain[i]))
+    return tuple(placed), files

@@ -1,36 +1,11 @@
 # ---- Sampling Xen: one numainfo, asked with the same words every time and compared with what it first said ----
 
-cdef extern from *:
-    """
-    #include <endian.h>
-
-    /* Two 64-bit words a node: the span of its addresses, and what of it is free. Little endian wherever Xen runs;
-       a recording may be read elsewhere. */
-    static uint64_t np_node_word(const char *rows, size_t node, size_t which)
-    {
-        uint64_t word;
-        memcpy(&word, rows + 16 * node + 8 * which, sizeof word);
-        return le64toh(word);
-    }
-
-    /* Whether two operations agree in the bits of a mask. */
-    static int np_agree(const char *op, const char *wanted, const char *mask, size_t size)
-    {
-        char differs = 0;
-        for (size_t i = 0; i < size; i++)
-            differs |= (op[i] ^ wanted[i]) & mask[i];
-        return !differs;
-    }
-    """
+cdef extern from "fast/numainfo.h":
     uint64_t np_node_word(const char *rows, size_t node, size_t which) nogil
     bint np_agree(const char *op, const char *wanted, const char *mask, size_t size) nogil
 
 
 cdef enum:
-    SYSCTL = 35
-    SYSCTL_BYTES = 136
-    SYSCTL_PHYSINFO = 3
-    SYSCTL_NUMAINFO = 17
     # Of the operation: a number of nodes, and the handle of their rows.
     NUMAINFO_COUNT = 8
     NUMAINFO_ROWS = 16
@@ -133,10 +108,10 @@ cdef class Numainfo:
 
     cdef Privcmd port
     cdef NodeRows rows
-    cdef char numainfo[SYSCTL_BYTES]
-    cdef char physinfo[SYSCTL_BYTES]
-    cdef char wanted[SYSCTL_BYTES]
-    cdef char mask[SYSCTL_BYTES]
+    cdef char numainfo[NP_SYSCTL_BYTES]
+    cdef char physinfo[NP_SYSCTL_BYTES]
+    cdef char wanted[NP_SYSCTL_BYTES]
+    cdef char mask[NP_SYSCTL_BYTES]
     cdef size_t room
     cdef int64_t every
     cdef int64_t looked
@@ -146,16 +121,16 @@ cdef class Numainfo:
                   bytes wanted not None, bytes mask not None, int64_t every):
         cdef bytes content
         for content in (numainfo, physinfo, wanted, mask):
-            if PyBytes_GET_SIZE(content) != SYSCTL_BYTES:
-                raise ValueError(f"a sysctl takes {SYSCTL_BYTES} bytes, not {len(content)}")
-        memcpy(self.numainfo, PyBytes_AS_STRING(numainfo), SYSCTL_BYTES)
-        memcpy(self.physinfo, PyBytes_AS_STRING(physinfo), SYSCTL_BYTES)
-        memcpy(self.wanted, PyBytes_AS_STRING(wanted), SYSCTL_BYTES)
-        memcpy(self.mask, PyBytes_AS_STRING(mask), SYSCTL_BYTES)
-        if np_word(self.numainfo, 0) != SYSCTL_NUMAINFO or np_word(self.physinfo, 0) != SYSCTL_PHYSINFO:
+            if PyBytes_GET_SIZE(content) != NP_SYSCTL_BYTES:
+                raise ValueError(f"a sysctl takes {NP_SYSCTL_BYTES} bytes, not {len(content)}")
+        memcpy(self.numainfo, PyBytes_AS_STRING(numainfo), NP_SYSCTL_BYTES)
+        memcpy(self.physinfo, PyBytes_AS_STRING(physinfo), NP_SYSCTL_BYTES)
+        memcpy(self.wanted, PyBytes_AS_STRING(wanted), NP_SYSCTL_BYTES)
+        memcpy(self.mask, PyBytes_AS_STRING(mask), NP_SYSCTL_BYTES)
+        if np_word(self.numainfo, 0) != NP_SYSCTL_NUMAINFO or np_word(self.physinfo, 0) != NP_SYSCTL_PHYSINFO:
             raise ValueError("not numainfo and physinfo")
         # Xen writes to wherever a handle points: that of the rows is set below, that of the distances stays zero.
-        if numainfo[NUMAINFO_COUNT + 4:] != bytes(SYSCTL_BYTES - NUMAINFO_COUNT - 4):
+        if numainfo[NUMAINFO_COUNT + 4:] != bytes(NP_SYSCTL_BYTES - NUMAINFO_COUNT - 4):
             raise ValueError("a handle is not zero")
         self.room = <size_t>np_word(self.numainfo, NUMAINFO_COUNT) * NODE_ROW
         if self.room < <size_t>(rows.nodes * NODE_ROW) or self.room > MAX_BOUNCE // 2:
@@ -169,14 +144,14 @@ cdef class Numainfo:
     cdef int _call(self, const char *operation, bint with_rows) noexcept nogil:
         """One hypercall from the port's pages, where it leaves its answer; 0 or Xen's errno. The port is held."""
         cdef char *base = self.port.base
-        cdef uint64_t pointer = <uint64_t><uintptr_t>(base + rounded(SYSCTL_BYTES))
+        cdef uint64_t pointer = <uint64_t><uintptr_t>(base + rounded(NP_SYSCTL_BYTES))
         cdef int result, error, tries = 1 if self.port.pages >= 0 else FAULT_TRIES
         while True:
-            memcpy(base, operation, SYSCTL_BYTES)
+            memcpy(base, operation, NP_SYSCTL_BYTES)
             if with_rows:
-                memset(base + rounded(SYSCTL_BYTES), 0xFF, self.room)
+                memset(base + rounded(NP_SYSCTL_BYTES), 0xFF, self.room)
                 memcpy(base + NUMAINFO_ROWS, &pointer, sizeof(pointer))
-            result = np_hypercall(self.port.device, SYSCTL, SYSCTL_NUMAINFO, base)
+            result = np_hypercall(self.port.device, NP_SYSCTL, NP_SYSCTL_NUMAINFO, base)
             error = errno if result == -1 else 0
             tries -= 1
             if error != EFAULT or tries == 0:
@@ -190,7 +165,7 @@ cdef class Numainfo:
             error = self._call(self.physinfo, False)
             if error:
                 return error
-            if not np_agree(self.port.base, self.wanted, self.mask, SYSCTL_BYTES):
+            if not np_agree(self.port.base, self.wanted, self.mask, NP_SYSCTL_BYTES):
                 return -1
             self.looked = now
         since_1970[0] = self.since_1970
@@ -203,7 +178,7 @@ cdef class Numainfo:
             return error
         if np_word(self.port.base, NUMAINFO_COUNT) != <unsigned int>self.rows.nodes:
             return -1
-        return -1 if self.rows.take(self.port.base + rounded(SYSCTL_BYTES), into, step) else 0
+        return -1 if self.rows.take(self.port.base + rounded(NP_SYSCTL_BYTES), into, step) else 0
 
     def read(self, type kind not None, origin):
         """Span and free bytes of every cell: figures of this kind, with ``origin`` attached; or why not, as a tuple.
@@ -214,7 +189,7 @@ cdef class Numainfo:
         cdef Figures found = self.rows.figures_of(kind, origin)
         cdef int position = 1, error
         cdef int64_t since_1970 = 0
-        self.port.hold(rounded(SYSCTL_BYTES) + self.room)
+        self.port.hold(rounded(NP_SYSCTL_BYTES) + self.room)
         # No object is made or let go while the port is held: that could run a finalizer which asks for it too.
         with nogil:
             found.monotonic = np_nanoseconds(CLOCK_MONOTONIC)
@@ -238,7 +213,7 @@ cdef class Numainfo:
             if found == NULL:
                 raise MemoryError()
         try:
-            self.port.hold(rounded(SYSCTL_BYTES) + self.room)
+            self.port.hold(rounded(NP_SYSCTL_BYTES) + self.room)
             with nogil:
                 error = self._ask(found, 1)
                 pthread_mutex_unlock(self.port.lock)

@@ -66,7 +66,7 @@ def run(shim: Path, request: pytest.FixtureRequest) -> Run:
     def start(code: str, **settings: object) -> subprocess.CompletedProcess[str]:
         environment = {
             **os.environ,
-            "LD_PRELOAD": str(shim),
+            "LD_PRELOAD": f"{os.environ.get('LD_PRELOAD', '')} {shim}".strip(),
             "SHIM_DEVICE": "/dev/xen/privcmd",
             "SHIM_BUFFERS": str(int(request.param == "buffer device")),
             **{name: str(value) for name, value in settings.items()},

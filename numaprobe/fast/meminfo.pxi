@@ -1,18 +1,6 @@
 # ---- Figures of one moment, and the files that they are scanned from: meminfo, buddyinfo, vmstat ----
 
-cdef extern from *:
-    """
-    /* An object of a type that is known at run time only; a call from Python would cost a third of a short read. */
-    static PyObject *np_new(PyObject *type, PyObject *nothing)
-    {
-        return ((PyTypeObject *)type)->tp_new((PyTypeObject *)type, nothing, NULL);
-    }
-
-    static int np_is_kind(PyObject *type, PyObject *base)
-    {
-        return PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)base);
-    }
-    """
+cdef extern from "fast/objects.h":
     object np_new(object type, object nothing)
     bint np_is_kind(object type, object base)
     const void *memrchr(const void *text, int character, size_t length) nogil
@@ -287,6 +275,7 @@ def words(bytes content not None, tuple names not None):
     cdef Text text
     cdef uint64_t value
     cdef dict found = dict.fromkeys(names)
+    cdef list out
     cdef bytes name
     while at < end:
         stop = line_end(at, end)
@@ -300,4 +289,7 @@ def words(bytes content not None, tuple names not None):
                 raise ValueError(f"{name.decode('ascii', 'replace')} without a number")
             found[name] = value
         at = stop + 1
-    return tuple([found[wanted] for wanted in names])
+    out = []
+    for wanted in names:
+        out.append(found[wanted])
+    return tuple(out)
