@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
 
 def solved(options: argparse.Namespace, requests: Sequence[Request]) -> list[Plan]:
     """The plans for all requests; raises ``DoesNotFit``."""
-    near = any(asked.near is not None for asked in requests)
+    near = any(asked.near for asked in requests)
     host = probe(options.root, recording=options.recording, source=options.source, devices=near, allowed=True)
     names = any(asked.away_from or asked.together_with for asked in requests)
     try:
@@ -91,7 +91,7 @@ def wanted(options: argparse.Namespace) -> tuple[Request, ...]:
     if options.batch is None:
         if options.vcpus is None or options.memory is None:
             raise ValueError("place takes --vcpus and --memory, or --batch")
-        return (_request({name: getattr(options, name) for name in Request._fields}),)
+        return (_request({name: getattr(options, name, None) for name in Request._fields}),)
     if options.vcpus is not None or options.memory is not None:
         raise ValueError("place takes --vcpus and --memory, or --batch, not both")
     listed = read_json(options.batch)

@@ -33,13 +33,18 @@ def place(
     pinned: bool = False,
     cells: int | None = None,
     max_cells: int | None = None,
-    near: str | None = None,
+    near: str | int | Iterable[str | int] | None = None,
     away_from: str | Iterable[str] = (),
     together_with: str | Iterable[str] = (),
     guest_cells: int | None = None,
     memory_only: bool = False,
     nearest: bool = False,
     policy: str = "pack",
+    smt: str | None = None,
+    pinned_vcpus: Iterable[int] = (),
+    emulator: int | Iterable[int] | None = None,
+    fewest: bool = False,
+    kinds: str | Iterable[str] = (),
     reserve: int | None = None,
     domains: Sequence[Domain] = (),
     pool: int | None = None,
@@ -70,6 +75,11 @@ def place(
         memory_only=memory_only,
         nearest=nearest,
         policy=policy,
+        smt=smt,
+        pinned_vcpus=pinned_vcpus,
+        emulator=emulator,
+        fewest=fewest,
+        kinds=kinds,
     )
     return planned(
         capacity_of(host, reserve=checked_reserve(reserve), domains=domains, pool=pool), asked, most_rejected
@@ -107,9 +117,9 @@ def checked_reserve(reserve: int | None) -> int | None:
     if reserve is None:
         return None
     if not isinstance(reserve, int) or isinstance(reserve, bool):
-        raise TypeError(f"reserve is a whole number of bytes, not {reserve!r}")
+        raise TypeError(f"reserve must be an int in bytes, not {reserve!r}")
     if reserve < 0:
-        raise ValueError(f"reserve is at least 0, not {reserve}")
+        raise ValueError(f"reserve must be at least 0, not {reserve}")
     return reserve
 
 

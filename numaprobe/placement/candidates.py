@@ -121,15 +121,31 @@ def _cells_of_domain(stock: HostCapacity, name: str) -> tuple[int, ...] | None:
     return stock.homes[name]
 
 
-def _near(stock: HostCapacity, request: Request, ids: list[int]) -> list[int] | None:
-    """How far each cell is from the device, or None without one."""
-    if request.near is None:
+def _near(stock: HostCapacity, request: Request, ids: list[int]) -> list[tuple[int, int]] | None:
+    """How far each cell is from what was named, as (worst, sum); None where none of it has a known cell."""
+    places = [place for place in _places(stock, request) if place is not None]
+    if not places:
         return None
-    if stock.devices is None:
-        raise ValueError("near a device: the host was read without its devices, which probe(devices=True) adds")
-    if request.near not in stock.devices:
-        raise ValueError(f"there is no PCI device {request.near}")
-    place = stock.devices[request.near]
-    if place is None or place not in stock.costs:
-        return None
-    return [stock.costs[cell][place] for cell in ids]
+    rows = [[stock.costs[cell][place] for place in places] for cell in ids]
+    return [(max(row), sum(row)) for row in rows]
+
+
+def _places(stock: HostCapacity, request: Request) -> list[int | None]:
+    """The cell of each device or cell that a request is to be near to, None where that is not known.
+
+    Raises ``ValueError`` for a device or cell that the host does not have.
+    """
+    out: list[int | None] = []
+    for wanted in request.near:
+        if isinstance(wanted, int):
+            if wanted not in stock.costs:
+                raise ValueError(f"near cell {wanted}: the host has no cell {wanted}")
+            out.append(wanted)
+            continue
+        if stock.devices is None:
+            raise ValueError(f"near {wanted}: the host was read without its devices, which probe(devices=True) adds")
+        if wanted not in stock.devices:
+            raise ValueError(f"near {wanted}: the host has no such device")
+        place = stock.devices[wanted]
+        out.append(place if place in stock.costs else None)
+    return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .plan import Plan, PlannedCell, PlannedVcpu
+from .plan import Plan, PlannedCell, PlannedVcpu, Repin
 from .request import Request
 from .schema_check import check
 
@@ -22,12 +22,19 @@ def read_plan(document: object) -> Plan:
     told: dict[str, Any] = document
     if not told["fits"]:
         raise ValueError("the plan says that the guest does not fit")
-    vcpus = tuple([PlannedVcpu(vcpu=one["vcpu"], cpus=tuple(one["cpus"])) for one in told["vcpus"]])
+    pinned = bool(told.get("pinned"))
+    alone = set(told.get("pinned_vcpus", ()))
+    vcpus = tuple(
+        [
+            PlannedVcpu(vcpu=one["vcpu"], cpus=tuple(one["cpus"]), pinned=pinned or one["vcpu"] in alone)
+            for one in told["vcpus"]
+        ]
+    )
     memory = {int(cell): size for cell, size in told["memory"].items()}
     cells, cpus = tuple(told["cells"]), tuple(told["cpus"])
     _agree(vcpus, cells, cpus, memory)
     guest_cells = tuple([_guest_cell(one) for one in told["guest_cells"]])
-    pinned = bool(told.get("pinned"))
+    emulator = tuple(told.get("emulator", ()))
     try:
         request = Request(
             vcpus=len(vcpus),
@@ -37,6 +44,8 @@ def read_plan(document: object) -> Plan:
             pinned=pinned and all(len(one.cpus) == 1 for one in vcpus),
             cores=pinned and any(len(one.cpus) > 1 for one in vcpus),
             guest_cells=len(guest_cells) or None,
+            pinned_vcpus=() if pinned else sorted(alone),
+            emulator=emulator or None,
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"no guest is like that: {error}") from None
@@ -51,6 +60,17 @@ def read_plan(document: object) -> Plan:
         distance=told.get("distance"),
         reasons=tuple(told["reasons"]),
         bind=told.get("bind", True),
+        emulator=emulator,
+        repin=tuple([_repin(one) for one in told.get("repin", ())]),
+    )
+
+
+def _repin(one: dict[str, Any]) -> Repin:
+    return Repin(
+        domain=one["domain"],
+        name=one["name"],
+        vcpus=None if one["vcpus"] is None else tuple(one["vcpus"]),
+        cpus=tuple(one["cpus"]),
     )
 
 

@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from .request import Request
 
 
-class PlannedVcpu(namedtuple("PlannedVcpu", "vcpu cpus")):
-    """One vcpu of the guest, counted from 0, and the host's cpus that it may run on, ascending."""
+class PlannedVcpu(namedtuple("PlannedVcpu", "vcpu cpus pinned", defaults=(False,))):
+    """One vcpu of the guest, counted from 0, and the host's CPUs that it may run on, ascending.
+
+    ``pinned``: no other guest may run on them.
+    """
 
     __slots__ = ()
     vcpu: int
     cpus: tuple[int, ...]
+    pinned: bool
 
 
 class PlannedCell(namedtuple("PlannedCell", "id cell vcpus memory distances")):
@@ -43,21 +47,36 @@ class Rejected(namedtuple("Rejected", "cells reason")):
     reason: str
 
 
+class Repin(namedtuple("Repin", "domain name vcpus cpus")):
+    """Advice: a running guest that floats on CPUs which a plan takes, and the CPUs to pin it to instead.
+
+    ``domain`` is its id and ``name`` its name or None; ``vcpus`` are the vcpus that float there, None for all of them.
+    """
+
+    __slots__ = ()
+    domain: int | str
+    name: str | None
+    vcpus: tuple[int, ...] | None
+    cpus: tuple[int, ...]
+
+
 class Plan(
     namedtuple(
         "Plan",
-        "request cells cpus vcpus memory memory_only guest_cells distance reasons rejected bind",
-        defaults=((), (), None, (), (), True),
+        "request cells cpus vcpus memory memory_only guest_cells distance reasons rejected bind emulator repin",
+        defaults=((), (), None, (), (), True, (), ()),
     )
 ):
     """Where one guest should run.
 
-    ``cells`` are those used, ascending; ``cpus`` all cpus that it may run on; ``vcpus`` has one entry per vcpu.
-    ``memory`` is bytes by cell id, and adds up to the memory asked for; ``memory_only`` are those of its cells that no
-    vcpu may run on. ``guest_cells`` is empty unless asked for.
+    ``cells`` are those used, ascending; ``cpus`` all CPUs that it may run on; ``vcpus`` has one entry per vcpu.
+    ``memory`` is bytes by cell id, and adds up to the requested memory; ``memory_only`` are those of its cells that no
+    vcpu may run on. ``guest_cells`` is empty unless requested. ``emulator`` are the CPUs for the emulator's threads,
+    empty unless requested: they then run where the vcpus do.
     ``distance`` is the expected cost of an access, every vcpu reaching every byte alike: 10 is all local, None where
     the host gives no distances. ``reasons`` and ``rejected`` are sentences for people. ``bind`` is False on a host of
-    one cell, where memory needs no binding and a kernel without NUMA would refuse it.
+    one cell, where memory needs no binding and a kernel without NUMA would refuse it. ``repin`` is advice for running
+    guests.
     """
 
     __slots__ = ()
@@ -72,6 +91,8 @@ class Plan(
     reasons: tuple[str, ...]
     rejected: tuple[Rejected, ...]
     bind: bool
+    emulator: tuple[int, ...]
+    repin: tuple[Repin, ...]
 
     def render(self, name: str) -> str:
         """The plan as text for another program.
@@ -93,6 +114,8 @@ class Plan(
             "cells": list(self.cells),
             "cpus": list(self.cpus),
             "vcpus": [{"vcpu": one.vcpu, "cpus": list(one.cpus)} for one in self.vcpus],
+            "pinned_vcpus": [one.vcpu for one in self.vcpus if one.pinned],
+            "emulator": list(self.emulator),
             "memory": {str(cell): size for cell, size in self.memory.items()},
             "memory_only": list(self.memory_only),
             "bind": self.bind,
@@ -109,6 +132,15 @@ class Plan(
                 for one in self.guest_cells
             ],
             "distance": self.distance,
+            "repin": [
+                {
+                    "domain": one.domain,
+                    "name": one.name,
+                    "vcpus": None if one.vcpus is None else list(one.vcpus),
+                    "cpus": list(one.cpus),
+                }
+                for one in self.repin
+            ],
             "reasons": list(self.reasons),
             "rejected": [{"cells": list(one.cells), "reason": one.reason} for one in self.rejected],
         }

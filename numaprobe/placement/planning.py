@@ -32,16 +32,16 @@ def explained(field: Candidates, chosen: tuple[int, ...], most_rejected: int, *,
     parts = split(field, chosen)
     vcpus = _vcpus(stock, asked, parts)
     plan = Plan(
-        asked,
-        tuple([part.cell for part in parts]),
-        tuple(sorted({cpu for one in vcpus for cpu in one.cpus})),
-        vcpus,
-        {part.cell: part.memory for part in parts if part.memory},
-        tuple([part.cell for part in parts if not _reached(stock, asked, part)]),
-        _guest_cells(stock, parts) if asked.guest_cells else (),
-        _distance(stock, parts),
-        reasons_for(field, chosen, parts),
-        rejected(field, chosen, most_rejected) if most_rejected else (),
+        request=asked,
+        cells=tuple([part.cell for part in parts]),
+        cpus=tuple(sorted({cpu for one in vcpus for cpu in one.cpus})),
+        vcpus=vcpus,
+        memory={part.cell: part.memory for part in parts if part.memory},
+        memory_only=tuple([part.cell for part in parts if not _reached(stock, asked, part)]),
+        guest_cells=_guest_cells(stock, parts) if asked.guest_cells else (),
+        distance=_distance(stock, parts),
+        reasons=reasons_for(field, chosen, parts),
+        rejected=rejected(field, chosen, most_rejected) if most_rejected else (),
         bind=len(stock.rooms) > 1,
     )
     if taking:
@@ -51,7 +51,8 @@ def explained(field: Candidates, chosen: tuple[int, ...], most_rejected: int, *,
 
 def _vcpus(stock: HostCapacity, asked: Request, parts: Sequence[Share]) -> tuple[PlannedVcpu, ...]:
     if asked.dedicated:
-        return tuple([PlannedVcpu(i, cpus) for i, cpus in enumerate(cpus for part in parts for cpus in part.cpus)])
+        each = [cpus for part in parts for cpus in part.cpus]
+        return tuple([PlannedVcpu(i, cpus, True) for i, cpus in enumerate(each)])
     if asked.guest_cells:
         cpus = [cpus_of(stock, part.cell) for part in parts for _ in range(part.vcpus)]
         return tuple([PlannedVcpu(i, inside) for i, inside in enumerate(cpus)])

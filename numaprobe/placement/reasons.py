@@ -135,9 +135,9 @@ def _dearer(field: Candidates, other: tuple[int, ...], chosen: tuple[int, ...]) 
 
 def _farther(field: Candidates, other: tuple[int, ...], chosen: tuple[int, ...]) -> str | None:
     if field.near is not None:
-        mine, theirs = (sum(field.near[i] for i in one) / len(one) for one in (chosen, other))
+        mine, theirs = (sum(field.near[i][1] for i in one) / len(one) for one in (chosen, other))
         if theirs > mine:
-            return f"farther from {field.request.near}: {theirs:g}, not {mine:g}"
+            return f"farther from {_listed(field.request.near)}: {theirs:g}, not {mine:g}"
     if len(chosen) > 1:
         mine, theirs = (_apart(field, one) for one in (chosen, other))
         if theirs > mine:
@@ -171,13 +171,17 @@ def reasons_for(field: Candidates, chosen: tuple[int, ...], parts: Sequence[Shar
         out.append(f"they are {_apart(field, chosen):g} apart on average and {worst} at worst")
     if not stock.known_distances and len(stock.rooms) > 1:
         out.append("not all distances are known; those that are not come last")
-    if request.near is not None:
+    if request.near:
         if field.near is None:
-            out.append(f"the cell of {request.near} is not known, so it had no say")
+            out.append(f"the cell of {_listed(request.near)} is not known, so it was not considered")
         else:
-            out.append(f"{request.near} is {min(field.near[i] for i in chosen)} away")
+            out.append(f"{_listed(request.near)} is {min(field.near[i] for i in chosen)[0]} away")
     bare = [part.cell for part in parts if not part.vcpus]
     if bare:
         out.append(f"{cells(bare)}: memory alone")
     out += stock.notes
     return tuple(out)
+
+
+def _listed(near: Sequence[str | int]) -> str:
+    return " and ".join([f"cell {one}" if isinstance(one, int) else one for one in near])

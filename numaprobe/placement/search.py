@@ -119,7 +119,7 @@ def _exact(field: Candidates, k: int) -> list[tuple[int, ...]]:
             row = both[i]
             added = apart + sum([row[j] for j in chosen])
             if near is not None:
-                added += near[i] * NEAR_WEIGHT
+                added += near[i][1] * NEAR_WEIGHT
             if least is not None and added + pairs_left[depth + 1] * least_pair > least:
                 continue
             chosen.append(i)
@@ -149,7 +149,7 @@ def _grown(field: Candidates, k: int) -> Iterator[tuple[int, ...]]:
         able = able_list if len(able_list) >= k else able  # type: ignore[assignment]
     least = None
     found: list[tuple[int, ...]] = []
-    for seed in sorted(able, key=lambda i: (near[i] if near else 0, -memory[i], i))[:SEEDS]:
+    for seed in sorted(able, key=lambda i: (near[i] if near else (0, 0), -memory[i], i))[:SEEDS]:
         row = costs[seed]
         order = sorted(able, key=lambda j: (j != seed, row[j] + costs[j][seed], -memory[j], j))
         chosen: list[int] = []
@@ -169,7 +169,7 @@ def _grown(field: Candidates, k: int) -> Iterator[tuple[int, ...]]:
             continue
         apart = sum(costs[i][j] for i in chosen for j in chosen if i != j)
         if near is not None:
-            apart += NEAR_WEIGHT * sum(near[i] for i in chosen)
+            apart += NEAR_WEIGHT * sum(near[i][1] for i in chosen)
         if least is None or apart < least:
             least, found = apart, []
         if apart == least:
