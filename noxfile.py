@@ -72,14 +72,14 @@ def cases(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Fails system calls one at a time; ``-- --all`` fails each of them with every error."""
-    python(session, "pytest", "tests/faults")
+    """Fails system calls one at a time, for a minute; ``-- --all`` fails each of them with every error."""
+    python(session, "pytest", "tests/faults", "--fault-seconds=15")
 
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Mutates what is read, for a minute; ``-- --fuzz-seconds 3600`` for an hour."""
-    python(session, "pytest", "tests/fuzz")
+    python(session, "pytest", "tests/fuzz", "--fuzz-seconds=10")
 
 
 @nox.session

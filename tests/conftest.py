@@ -38,9 +38,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--lab", action="store_true", help="boot real kernels and hypervisors under QEMU (minutes)")
     parser.addoption("--rewrite", action="store_true", help="write the expected models of tests/fixtures anew")
-    parser.addoption("--all", action="store_true", help="tests/faults: every call with every error (many minutes)")
+    parser.addoption("--all", action="store_true", help="tests/faults: every call with every error")
     parser.addoption(
-        "--fuzz-seconds", type=float, default=4.0, metavar="S", help="tests/fuzz: time for each kind of input"
+        "--fault-seconds", type=float, default=1.5, metavar="S", help="tests/faults: time for each question"
+    )
+    parser.addoption(
+        "--fuzz-seconds", type=float, default=0.5, metavar="S", help="tests/fuzz: time for each kind of input"
     )
     parser.addoption("--fuzz-seed", type=int, default=0, metavar="N", help="tests/fuzz: another series of mutations")
 
