@@ -71,14 +71,15 @@ class MeminfoFacts(
 class NodeFacts(
     namedtuple(
         "NodeFacts",
-        "id cpus meminfo distance huge_pages accesses side_caches",
-        defaults=(None, None, None, (), (), ()),
+        "id cpus meminfo distance huge_pages accesses side_caches interleave_weight",
+        defaults=(None, None, None, (), (), (), None),
     )
 ):
     """One ``nodeN`` directory.
 
     ``cpus`` as the node names them (old kernels and ppc64 name offline ones too), None where nothing says;
-    ``distance`` is the raw row, whose columns follow the online nodes.
+    ``distance`` is the raw row, whose columns follow the online nodes. ``interleave_weight`` is the share of the node
+    under MPOL_WEIGHTED_INTERLEAVE, None before Linux 6.9.
     """
 
     __slots__ = ()
@@ -89,6 +90,7 @@ class NodeFacts(
     huge_pages: tuple[HugePageFacts, ...]
     accesses: tuple[AccessFacts, ...]
     side_caches: tuple[SideCacheFacts, ...]
+    interleave_weight: int | None
 
 
 class CpuFacts(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .source import Source
 
 HUGE_PAGES = "sys/kernel/mm/hugepages"
+WEIGHTS = "sys/kernel/mm/mempolicy/weighted_interleave"
 COUNTS = ("nr_hugepages", "free_hugepages", "surplus_hugepages")
 PERFORMANCE = ("read_latency", "write_latency", "read_bandwidth", "write_bandwidth")
 SIDE_CACHE = ("size", "line_size", "indexing", "write_policy")
@@ -110,6 +111,7 @@ def collect(source: Source, node_ids: tuple[int, ...]) -> tuple[NodeFacts, ...]:
     per_node = ["cpulist", "meminfo", "distance"]
     per_node += [f"hugepages/hugepages-{size}kB/{COUNTS[0]}" for size in sizes]
     width = len(per_node)
+    weights = interleave_weights(source)
     contents = source.read([f"node{node}/{name}" for node in node_ids for name in per_node], NODE)
     facts = []
     for i, node in enumerate(node_ids):
@@ -130,6 +132,7 @@ def collect(source: Source, node_ids: tuple[int, ...]) -> tuple[NodeFacts, ...]:
                 huge_pages=huge,
                 accesses=_accesses(source, where),
                 side_caches=_side_caches(source, where),
+                interleave_weight=weights.get(node),
             )
         )
     return tuple(facts)
@@ -178,6 +181,20 @@ def _side_caches(source: Source, where: str) -> tuple[SideCacheFacts, ...]:
         }
         found.append(SideCacheFacts(level=level, **values))
     return tuple(found)
+
+
+def interleave_weights(source: Source) -> dict[int, int]:
+    """Weight by node for MPOL_WEIGHTED_INTERLEAVE; empty where the kernel has none.
+
+    Linux 6.9, dce41f5ae253 ("mm/mempolicy: implement the sysfs-based weighted_interleave interface").
+    """
+    names = [name for name in source.names(WEIGHTS, "node") or () if text.suffix_number(name, "node") is not None]
+    contents = source.read(names, WEIGHTS) if names else []
+    return {
+        int(name.removeprefix("node")): text.number(f"{WEIGHTS}/{name}", content)
+        for name, content in zip(names, contents, strict=True)
+        if content is not None
+    }
 
 
 def tiers(source: Source) -> dict[int, int]:

@@ -121,8 +121,8 @@ class Device(namedtuple("Device", "address cell class_code vendor device", defau
 class Cell(
     namedtuple(
         "Cell",
-        "id cpus memory huge_pages distances accesses side_caches tier kind stand_in",
-        defaults=(None, Memory(), (), None, (), (), None, None, False),
+        "id cpus memory huge_pages distances accesses side_caches tier kind stand_in interleave_weight",
+        defaults=(None, Memory(), (), None, (), (), None, None, False, None),
     )
 ):
     """One locality of processors and memory.
@@ -132,7 +132,8 @@ class Cell(
     None: SLIT costs without a unit, 10 is local, and the way back may cost another. ``tier`` is the kernel's memory
     tier (lower is faster). ``kind`` of memory is ``gpu``, ``cxl``, ``dax`` or, where nothing marks it, None.
     ``stand_in`` is True for the one cell of a kernel without NUMA nodes: it stands for the whole machine, and no
-    program accepts its id as a node.
+    program accepts its id as a node. ``interleave_weight`` is how many pages in a row the cell gets under Linux's
+    weighted interleaving (1 to 255).
     """
 
     __slots__ = ()
@@ -146,6 +147,7 @@ class Cell(
     tier: int | None
     kind: str | None
     stand_in: bool
+    interleave_weight: int | None
 
 
 class Cpu(

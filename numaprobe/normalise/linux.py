@@ -91,6 +91,7 @@ def _cell(node: NodeFacts, facts: LinuxFacts, online: frozenset[int], notes: lis
         side_caches=tuple(map(_side_cache, node.side_caches)),
         tier=facts.tiers.get(node.id),
         kind=facts.kinds.get(node.id),
+        interleave_weight=node.interleave_weight,
     )
 
 

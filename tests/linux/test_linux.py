@@ -132,6 +132,15 @@ def test_no_node_directory_is_one_cell_with_everything() -> None:
     assert host({path: text for path, text in tree.items() if path != "proc/meminfo"}).cells[0].memory.total is None
 
 
+def test_weights_of_interleaving_are_those_of_the_kernel() -> None:
+    """Each node has its weight under its own name; kernels before 6.9 have none."""
+    weights = "sys/kernel/mm/mempolicy/weighted_interleave"
+    tree = machine({0: [0], 2: [1]})
+    assert [cell.interleave_weight for cell in host(tree).cells] == [None, None]
+    tree.update({f"{weights}/node0": "9\n", f"{weights}/node2": "2\n", f"{weights}/auto": "true\n"})
+    assert [cell.interleave_weight for cell in host(tree).cells] == [9, 2]
+
+
 def test_node_directories_win_over_a_contradicting_list() -> None:
     tree = machine({0: [0], 2: [1]})
     tree[f"{NODE}/online"] = "0-3\n"

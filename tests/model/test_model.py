@@ -143,6 +143,7 @@ def cells(cell_ids: tuple[int, ...]) -> Any:
             side_caches=st.lists(side_cache, max_size=2).map(tuple),
             kind=st.sampled_from([None, "gpu", "cxl", "dax"]),
             stand_in=st.booleans(),
+            interleave_weight=st.none() | st.integers(1, 255),
         )
 
     return st.tuples(*map(cell, cell_ids))

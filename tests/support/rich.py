@@ -54,6 +54,7 @@ def rich() -> Machine:
         for name, count in (("nr", PAGES), ("free", PAGES // 2), ("surplus", 1)):
             tree[f"{node}/hugepages/hugepages-2048kB/{name}_hugepages"] = f"{count}\n"
     tree.update({f"{NODE}/node2/memory_side_cache/index1/{name}": f"{v}\n" for name, v in SIDE_CACHE.items()})
+    tree.update({f"sys/kernel/mm/mempolicy/weighted_interleave/node{cell}": f"{5 - cell}\n" for cell in cells})
     tree["sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"] = f"{3 * PAGES}\n"
     tree["sys/devices/cpu_atom/cpus"] = "0-3\n"
     tree["sys/devices/cpu_core/cpus"] = "4-7\n"
