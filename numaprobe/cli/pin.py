@@ -6,7 +6,7 @@ from .. import Plan, domains, pin, probe
 from ..placement.documents import read_plan
 from .input_file import read_json
 from .layout import id_words
-from .place import solved, wanted
+from .place import plan_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ def planned(options: argparse.Namespace) -> Plan:
     if options.plan is None:
         if options.vcpus is None or options.memory is None:
             raise ValueError("pin takes --vcpus and --memory, or --plan")
-        options.batch = None
-        return solved(options, wanted(options))[0]
+        return plan_for(options)
     if options.vcpus is not None or options.memory is not None:
         raise ValueError("pin takes --plan, or --vcpus and --memory, not both")
     document = read_json(options.plan)

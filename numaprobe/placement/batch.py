@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import namedtuple
 
 from ..errors import DoesNotFit
-from .allocate import split, take
 from .candidates import Candidates
-from .outcome import Outcome
+from .limits import Limits, least_costs, most_guests
+from .outcome import Outcome, run
 from .plan import Plan
 from .ranking import mean_cost
 from .reasons import does_not_fit
+from .relations import related
 from .search import best
 
 TYPE_CHECKING = False
@@ -23,18 +24,25 @@ if TYPE_CHECKING:
 # How many placements of single guests a batch may try; a few dozen microseconds each.
 WORK = 900
 MAX_ROUNDS = 200
+LEAST_ROUNDS = 4
 
 
-class Batch(namedtuple("Batch", "plans missed optimal")):
-    """Plans for several guests, in the order asked; None for one that was left out.
+class Batch(namedtuple("Batch", "plans missed optimal bound cost least_cost", defaults=(None, None, None))):
+    """Plans for several guests, in the order of the requests; None for one that was left out.
 
-    ``missed`` are pairs (position, reasons) of those. ``optimal`` is whether this was proven to be the best there is.
+    ``missed`` are pairs (position, reasons) of those. ``optimal`` is whether this is proven to be the best there is:
+    fewest left out, then least ``cost``, the sum over the guests that were placed of the mean distance between their
+    cells. ``bound`` is how many guests can be placed at most, by any plan, and ``least_cost`` what these guests cost at
+    least; both are proven.
     """
 
     __slots__ = ()
     plans: tuple[Plan | None, ...]
     missed: tuple[tuple[int, tuple[str, ...]], ...]
     optimal: bool
+    bound: int | None
+    cost: float | None
+    least_cost: float | None
 
 
 def solve(
@@ -42,78 +50,34 @@ def solve(
 ) -> Batch:
     """Place a batch out of a stock; errors as for :func:`numaprobe.placement.place_all`."""
     mutual = related(stock, requests)
-    outcome = heuristic(stock, mutual)
-    proven = False
+    outcome, limits = heuristic(stock, mutual)
     if optimal:
         from .optimal import improve
 
-        outcome, proven = improve(stock, mutual, outcome, seconds)
-    return _explained(stock, mutual, outcome, partial, proven, most_rejected)
+        outcome, limits = improve(stock, mutual, outcome, limits, seconds)
+    return _explained(stock, mutual, outcome, limits, partial, most_rejected)
 
 
-def related(stock: HostCapacity, requests: tuple[Request, ...]) -> tuple[Request, ...]:
-    """The requests with away and together made mutual within the batch; its names are known from then on.
+def heuristic(stock: HostCapacity, requests: Sequence[Request]) -> tuple[Outcome, Limits]:
+    """The best of several orders, each improved by putting those first that came off badly.
 
-    Raises ``ValueError`` for a name that two guests have.
+    Of a batch that is too large, the smallest guests that may fit are placed first, large ones among them before small
+    ones, and then whatever is left over.
     """
-    by_name: dict[str, int] = {}
-    for position, asked in enumerate(requests):
-        if asked.name is None:
-            continue
-        if asked.name in by_name:
-            raise ValueError(f"two guests of the batch have the name {asked.name!r}")
-        by_name[asked.name] = position
-        # Nowhere yet, so nobody is away from it or together with it.
-        stock.homes[asked.name] = ()
-    away = [set(asked.away_from) for asked in requests]
-    together = [set(asked.together_with) for asked in requests]
-    for asked in requests:
-        for wishes, others in ((asked.away_from, away), (asked.together_with, together)):
-            for name in wishes:
-                if name in by_name and asked.name is not None:
-                    others[by_name[name]].add(asked.name)
-    return tuple(
-        [
-            asked._replace(away_from=tuple(sorted(away[i])), together_with=tuple(sorted(together[i])))
-            for i, asked in enumerate(requests)
-        ]
-    )
-
-
-def run(stock: HostCapacity, requests: Sequence[Request], order: list[int], policy: str | None) -> Outcome:
-    """Place one after another; ``policy`` takes the place of pack, the one that nobody has to ask for."""
-    left = stock.copy()
-    sets: dict[int, tuple[int, ...] | None] = {}
-    cost = 0.0
-    for position in order:
-        asked = requests[position]
-        if policy is not None and asked.policy == "pack":
-            asked = asked._replace(policy=policy)
-        field = Candidates(left, asked)
-        chosen = best(field)
-        if chosen is None:
-            sets[position] = None
-            continue
-        cost += mean_cost(field, chosen)
-        take(left, asked, split(field, chosen))
-        sets[position] = tuple([field.ids[i] for i in chosen])
-    return Outcome(list(order), sets, cost)
-
-
-def heuristic(stock: HostCapacity, requests: Sequence[Request]) -> Outcome:
-    """The best of several orders, each improved by putting those first that came off badly."""
     if not requests:
-        return Outcome([], {}, 0.0)
-    alone = [_alone(stock, asked) for asked in requests]
-    floor = sum([cost for cost in alone if cost is not None])
-    hopeless = sum(cost is None for cost in alone)
+        return Outcome([], {}, 0.0), Limits(0, [])
+    fields = [Candidates(stock, asked) for asked in requests]
+    alone = [_alone(field) for field in fields]
+    limits = Limits(most_guests(stock, requests, [cost is not None for cost in alone]), least_costs(fields, alone))
     sizes = _sizes(stock, requests)
     numbers = range(len(requests))
-    orders = [
-        sorted(numbers, key=lambda i: (-sizes[i][0], i)),
-        sorted(numbers, key=lambda i: (-sizes[i][1], -sizes[i][2], i)),
-    ]
-    rounds = max(2, min(MAX_ROUNDS, WORK // len(requests)))
+    by_size = sorted(numbers, key=lambda i: (-sizes[i][0], i))
+    by_memory = sorted(numbers, key=lambda i: (-sizes[i][1], -sizes[i][2], i))
+    smallest = sorted([i for i in numbers if alone[i] is not None], key=lambda i: (*sizes[i], i))
+    orders = [by_size, by_memory]
+    if limits.bound < len(smallest):
+        orders = [_first(smallest, limits.bound, by_size), [*smallest, *[i for i in numbers if alone[i] is None]]]
+    rounds = max(LEAST_ROUNDS, min(MAX_ROUNDS, WORK // len(requests)))
     best_found: Outcome | None = None
     last: Outcome | None = None
     seen: set[tuple[int, ...]] = set()
@@ -123,21 +87,44 @@ def heuristic(stock: HostCapacity, requests: Sequence[Request]) -> Outcome:
             order = orders[number % 2]
         else:
             assert last is not None
-            order = _urgent_first(last, alone, stock)
+            assert best_found is not None
+            order = _next(best_found, last, alone, stock, smallest, by_size, number)
             if tuple(order) in seen:
                 order = _mixed(order, number)
         seen.add(tuple(order))
         last = run(stock, requests, order, policy)
         if best_found is None or last.rank < best_found.rank:
             best_found = last
-        if best_found.rank[0] == hopeless and best_found.cost <= floor + 1e-9:
+        if limits.reached(best_found):
             break
     assert best_found is not None
-    return best_found
+    return best_found, limits
+
+
+def _first(smallest: list[int], number: int, by_size: list[int]) -> list[int]:
+    """So many of the smallest before the others: those large ones first, the others small ones first."""
+    chosen = set(smallest[:number])
+    return [i for i in by_size if i in chosen] + smallest[number:] + [i for i in by_size if i not in set(smallest)]
+
+
+def _next(
+    best_found: Outcome,
+    last: Outcome,
+    alone: list[float | None],
+    stock: HostCapacity,
+    smallest: list[int],
+    by_size: list[int],
+    number: int,
+) -> list[int]:
+    """The order of the next round: for every other one, one guest more than have been placed, of the smallest."""
+    placed = len(best_found.sets) - best_found.left_out
+    if number % 2 == 0 and placed < len(smallest):
+        return _first(smallest, placed + 1, by_size)
+    return _urgent_first(last, alone, stock)
 
 
 def _urgent_first(last: Outcome, alone: list[float | None], stock: HostCapacity) -> list[int]:
-    """The order of before with those moved up by half the way who were left out, or whose cells are farther apart."""
+    """The previous order, with those moved up that were left out, and by half the way those with farther cells."""
     at: list[tuple[float, int]] = []
     for place, position in enumerate(last.order):
         lowest, chosen = alone[position], last.sets[position]
@@ -162,9 +149,8 @@ def _cost(stock: HostCapacity, cells: Sequence[int]) -> float:
     return sum([stock.costs[a][b] for a in cells for b in cells]) / len(cells) ** 2
 
 
-def _alone(stock: HostCapacity, asked: Request) -> float | None:
+def _alone(field: Candidates) -> float | None:
     """What a guest's cells would cost if it were the only one; None if it fits nowhere even then."""
-    field = Candidates(stock, asked)
     chosen = best(field)
     return None if chosen is None else mean_cost(field, chosen)
 
@@ -182,7 +168,12 @@ def _sizes(stock: HostCapacity, requests: Sequence[Request]) -> list[tuple[float
 
 
 def _explained(
-    stock: HostCapacity, requests: Sequence[Request], outcome: Outcome, partial: bool, proven: bool, most_rejected: int
+    stock: HostCapacity,
+    requests: Sequence[Request],
+    outcome: Outcome,
+    limits: Limits,
+    partial: bool,
+    most_rejected: int,
 ) -> Batch:
     from .planning import explained
 
@@ -204,4 +195,11 @@ def _explained(
         label = requests[position].name or (f"guest {position + 1} of {len(requests)}" if len(requests) > 1 else "")
         more = (f"{len(missed) - 1} more of the batch do not fit either",) if len(missed) > 1 else ()
         raise DoesNotFit(f"{label}: {reasons[0]}" if label else reasons[0], *reasons[1:], *more)
-    return Batch(tuple(plans), tuple(sorted(missed)), proven)
+    return Batch(
+        plans=tuple(plans),
+        missed=tuple(sorted(missed)),
+        optimal=limits.reached(outcome),
+        bound=limits.bound,
+        cost=outcome.cost,
+        least_cost=limits.least(outcome),
+    )

@@ -6,11 +6,14 @@ heuristic minimises: guests left out first, then the sum of the mean distances b
 
 from __future__ import annotations
 
+from collections import namedtuple
 from itertools import combinations
 
 from .candidates import Candidates, assign_shares
+from .limits import Limits
 from .outcome import Outcome
 from .ranking import mean_cost
+from .relations import groups, pairs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +25,16 @@ if TYPE_CHECKING:
 # Yes-or-no variables that are still solved in seconds; with more, only smaller sets are offered and nothing is proven.
 MAX_SETS = 20000
 UNIT = 2 << 20
+
+
+class Choice(namedtuple("Choice", "guest chosen yes cells")):
+    """A set of cells that a guest may get: positions ``chosen``, ids ``cells``, and the column that says yes to it."""
+
+    __slots__ = ()
+    guest: int
+    chosen: tuple[int, ...]
+    yes: int
+    cells: tuple[int, ...]
 
 
 class Model:
@@ -46,41 +59,43 @@ class Model:
         self.high.append(high)
 
 
-def improve(stock: HostCapacity, requests: Sequence[Request], known: Outcome, seconds: float) -> tuple[Outcome, bool]:
-    """The best outcome, and whether it is proven to be; ``known`` where none is better.
+def improve(
+    stock: HostCapacity, requests: Sequence[Request], known: Outcome, limits: Limits, seconds: float
+) -> tuple[Outcome, Limits]:
+    """The best outcome, ``known`` where none is better, and the limits that were proven meanwhile.
 
-    Raises ``ModuleNotFoundError`` that says what to install where scipy is missing, and ``ValueError`` for a batch
-    with wishes between guests of it, which the program does not express.
+    Raises ``ModuleNotFoundError`` that says what to install where scipy is missing.
     """
     try:
         from scipy.optimize import Bounds, LinearConstraint, milp  # type: ignore[import-untyped,unused-ignore]
         from scipy.sparse import csr_array  # type: ignore[import-untyped,unused-ignore]
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("the exact optimum takes scipy: pip install 'numaprobe[optimal]'") from error
-    names = {asked.name for asked in requests if asked.name is not None}
-    if any(names.intersection(asked.away_from + asked.together_with) for asked in requests):
-        raise ValueError("the exact optimum knows no guests away from or together with others of their batch")
+        raise ModuleNotFoundError("the exact optimum needs scipy: pip install 'numaprobe[optimal]'") from error
+    if limits.reached(known):
+        return known, limits
     fields = [Candidates(stock, asked) for asked in requests]
     offered, whole = _offered(fields)
     model = Model()
-    choices: list[tuple[int, tuple[int, ...], int]] = []
+    choices: list[Choice] = []
     memory: dict[tuple[int, int | None], dict[int, float]] = {}
     cpus: dict[int, dict[int, float]] = {}
+    # A guest left out costs more than the whole batch could.
+    out = 255.0 * (len(requests) + 1)
     for guest, field in enumerate(fields):
-        # A guest left out costs more than the whole batch could.
         mine: dict[int, float] = {}
         for chosen in offered[guest]:
-            yes = model.column(mean_cost(field, chosen) - 255.0 * (len(requests) + 1), 1)
+            yes = model.column(mean_cost(field, chosen) - out, 1)
             mine[yes] = 1.0
-            choices.append((guest, chosen, yes))
+            choices.append(Choice(guest=guest, chosen=chosen, yes=yes, cells=tuple([field.ids[i] for i in chosen])))
             _amounts(model, field, chosen, yes, memory, cpus)
         model.row(mine, 0, 1)
+    if not choices:
+        return known, limits
     for (cell, page), terms in memory.items():
         model.row(terms, 0, stock.rooms[cell].bytes(page) // (page or UNIT))
     for cell, terms in cpus.items():
         model.row(terms, 0, stock.rooms[cell].cpus)
-    if not choices:
-        return known, whole
+    _wishes(model, requests, choices)
     places = [(r, c, value) for r, terms in enumerate(model.rows) for c, value in terms.items()]
     matrix = csr_array(
         ([value for _, _, value in places], ([r for r, _, _ in places], [c for _, c, _ in places])),
@@ -94,18 +109,39 @@ def improve(stock: HostCapacity, requests: Sequence[Request], known: Outcome, se
         options={"time_limit": seconds, "mip_rel_gap": 0.0},
     )
     if found.x is None:
-        return known, False
+        return known, limits
     sets: dict[int, tuple[int, ...] | None] = dict.fromkeys(range(len(requests)))
     cost = 0.0
-    for guest, chosen, yes in choices:
-        if found.x[yes] > 0.5:
-            sets[guest] = tuple([fields[guest].ids[i] for i in chosen])
-            cost += mean_cost(fields[guest], chosen)
-    better = Outcome(_order(fields, sets), sets, cost)
-    proven = whole and found.status == 0
-    if better.rank >= known.rank:
-        return known, proven
-    return (better, proven) if _holds(stock, requests, better) else (known, False)
+    for choice in choices:
+        if found.x[choice.yes] > 0.5:
+            sets[choice.guest] = choice.cells
+            cost += mean_cost(fields[choice.guest], choice.chosen)
+    better = Outcome(_order(requests, sets), sets, cost)
+    if better.rank < known.rank and _holds(stock, requests, better):
+        known = better
+    if whole:
+        # No solution of the program is below the dual bound, and every plan is a solution of it.
+        dual = found.mip_dual_bound if found.status != 0 else float(found.fun)
+        placed = len(known.sets) - known.left_out
+        bound = min(limits.bound, int((255.0 * len(requests) - dual) / out + 1e-9))
+        limits = Limits(bound, limits.costs, dual + out * placed if placed == bound else 0.0)
+    return known, limits
+
+
+def _wishes(model: Model, requests: Sequence[Request], choices: Sequence[Choice]) -> None:
+    """Guests of the batch that keep away from each other use no cell twice; those together use cells of one of them."""
+    of: dict[int, list[Choice]] = {}
+    for choice in choices:
+        of.setdefault(choice.guest, []).append(choice)
+    for a, b in pairs(requests, "away_from"):
+        cells = {cell for choice in of.get(a, ()) for cell in choice.cells}
+        for cell in sorted(cells):
+            model.row({c.yes: 1.0 for guest in (a, b) for c in of.get(guest, ()) if cell in c.cells}, 0, 1)
+    for a, b in pairs(requests, "together_with"):
+        for mine in of.get(b, ()):
+            inside = set(mine.cells)
+            apart = [c for c in of.get(a, ()) if not (inside <= set(c.cells) or inside >= set(c.cells))]
+            model.row({mine.yes: 1.0, **{c.yes: 1.0 for c in apart}}, 0, 1)
 
 
 def _offered(fields: Sequence[Candidates]) -> tuple[list[list[tuple[int, ...]]], bool]:
@@ -172,9 +208,19 @@ def _threads(field: Candidates) -> int:
     return max([len(core.threads) for room in field.rooms for core in room.cores], default=1)
 
 
-def _order(fields: Sequence[Candidates], sets: dict[int, tuple[int, ...] | None]) -> list[int]:
-    """Guests on one cell first: those on several then take what is left on each."""
-    return sorted(range(len(fields)), key=lambda guest: (len(sets[guest] or ()), guest))
+def _order(requests: Sequence[Request], sets: dict[int, tuple[int, ...] | None]) -> list[int]:
+    """Guests on one cell first: those on several then take what is left on each.
+
+    Of those that belong together the one on most cells comes first, since the others may use no cell beyond its own.
+    """
+    together = groups(requests)
+    size = {guest: len(cells or ()) for guest, cells in sets.items()}
+
+    def rank(guest: int) -> tuple[int, int, int, int]:
+        members = together.get(guest, (guest,))
+        return max([size[one] for one in members]), members[0], -size[guest], guest
+
+    return sorted(sets, key=rank)
 
 
 def _holds(stock: HostCapacity, requests: Sequence[Request], outcome: Outcome) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
+from typing import Any
 
 import pytest
-from hosts import GIB, host
+from hosts import GIB, MIB, host
 
-from numaprobe import DoesNotFit, Request, place, place_all
+from numaprobe import DoesNotFit, Host, Request, place, place_all
 
 
 def test_guests_do_not_race_for_the_same_cell() -> None:
@@ -133,3 +135,101 @@ def test_a_batch_of_one_is_a_plan() -> None:
     """The same as place gives."""
     machine = host([8 * GIB, 16 * GIB])
     assert place_all(machine, [Request(2, 10 * GIB)]).plans == (place(machine, vcpus=2, memory=10 * GIB),)
+
+
+def test_guests_that_belong_together_get_a_cell_that_holds_them_all() -> None:
+    """The first alone would take the smaller cell, where the second does not fit."""
+    machine = host([10 * GIB, 12 * GIB])
+    requests = [Request(1, 6 * GIB, name="x"), Request(1, 5 * GIB, name="y", together_with="x")]
+    batch = place_all(machine, requests, reserve=0)
+    assert [plan and plan.cells for plan in batch.plans] == [(1,), (1,)]
+    three = [Request(1, 3 * GIB, name="x"), *[Request(1, 4 * GIB, together_with="x") for _ in range(2)]]
+    assert {plan.cells for plan in place_all(machine, three, reserve=0).plans if plan} == {(1,)}
+
+
+def over_full(seed: int) -> tuple[Host, list[Request]]:
+    """More guests than there is memory for, of sizes from one to thirty-two."""
+    source = random.Random(seed)
+    cells = source.choice((2, 4, 8))
+    free = [source.randrange(32, 128) * GIB for _ in range(cells)]
+    weights = [source.choice((1, 1, 2, 2, 4, 8, 16, 32)) for _ in range(cells * source.choice((4, 6, 8)))]
+    load = source.choice((1.02, 1.05, 1.1, 1.3)) * sum(free) / sum(weights)
+    guests = []
+    for weight in weights:
+        wishes: dict[str, Any] = {}
+        if source.random() < 0.2:
+            wishes = source.choice(({"pinned": True}, {"max_cells": 1}, {"guest_cells": 2}))
+        size = max(64 * MIB, int(load * weight) // (2 * MIB) * 2 * MIB)
+        guests.append(Request(vcpus=source.choice((2, 4)), memory=size, **wishes))
+    return host(free, cpus=64), guests
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_over_full_batch_is_within_one_guest_of_its_bound(seed: int) -> None:
+    """The smallest that fit together are placed, and the bound says how many can be."""
+    machine, guests = over_full(seed)
+    batch = place_all(machine, guests, partial=True, most_rejected=0)
+    placed = len(guests) - len(batch.missed)
+    assert batch.bound is not None
+    assert placed <= batch.bound < len(guests)
+    assert batch.bound - placed <= 1
+
+
+def test_without_its_nine_largest_guests_nobody_of_a_batch_is_left_out() -> None:
+    """A batch at 102 % leaves out few: one by one, large ones first, it was nineteen of these."""
+    source = random.Random(1)
+    free = [source.randrange(32, 128) * GIB for _ in range(64)]
+    weights = [source.choice((1, 1, 2, 2, 4, 8, 16, 32)) for _ in range(250)]
+    unit = 1.02 * (sum(free) - 64 * 512 * MIB) / sum(weights)
+    guests = [Request(vcpus=2, memory=int(unit * weight) // (2 * MIB) * 2 * MIB) for weight in weights]
+    batch = place_all(host(free, cpus=64), guests, partial=True, most_rejected=0)
+    assert batch.bound == len(guests) - len(batch.missed) == 248
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_bound_is_never_below_what_brute_force_places(seed: int) -> None:
+    """Every subset of a few guests, in every order."""
+    source = random.Random(seed)
+    machine = host([source.randrange(4, 9) * GIB for _ in range(2)], cpus=4)
+    guests = [
+        Request(
+            vcpus=source.choice((1, 2)),
+            memory=source.randrange(1, 7) * GIB,
+            pinned=source.random() < 0.4,
+            max_cells=source.choice((None, 1)),
+        )
+        for _ in range(4)
+    ]
+    most = 0
+    for order in itertools.permutations(guests):
+        batch = place_all(machine, order, partial=True, reserve=0)
+        most = max(most, sum(plan is not None for plan in batch.plans))
+    batch = place_all(machine, guests, partial=True, reserve=0)
+    assert batch.bound is not None
+    assert batch.bound >= most
+    assert sum(plan is not None for plan in batch.plans) == most
+    assert batch.cost is not None
+    assert batch.least_cost is not None
+    assert batch.least_cost <= batch.cost + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_optimum_knows_who_keeps_away_and_who_belongs_together(seed: int) -> None:
+    """It is proven or says that more may be possible, is never worse than without it, and keeps to the wishes."""
+    pytest.importorskip("scipy", reason="the exact optimum needs scipy")
+    source = random.Random(seed)
+    machine = host([source.randrange(6, 12) * GIB for _ in range(3)], cpus=8)
+    guests = []
+    for number in range(5):
+        wish = source.choice(({}, {"away_from": "g0"}, {"together_with": "g0"})) if number else {}
+        guests.append(Request(vcpus=2, memory=source.randrange(1, 6) * GIB, name=f"g{number}", **wish))
+    fast = place_all(machine, guests, partial=True)
+    best = place_all(machine, guests, partial=True, optimal=True)
+    assert best.optimal or (best.bound or 0) > len(guests) - len(best.missed)
+    assert (len(best.missed), best.cost) <= (len(fast.missed), fast.cost)
+    where = {plan.request.name: set(plan.cells) for plan in best.plans if plan}
+    for asked in guests:
+        if asked.name in where and "g0" in where:
+            mine, other = where[asked.name], where["g0"]
+            assert not asked.away_from or mine.isdisjoint(other)
+            assert not asked.together_with or mine <= other or other <= mine

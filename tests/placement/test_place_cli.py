@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 import schemas
 import trees
 
-from numaprobe.cli import main
+from numaprobe.cli import main, progress
 from numaprobe.cli.sizes import parse
 
 Run = Callable[..., tuple[int, str, str]]
@@ -94,6 +97,8 @@ def test_nonsense_is_status_2_and_one_line(run: Run, words: list[str], complaint
         ("8G", 8 << 30),
         ("8GiB", 8 << 30),
         ("8gib", 8 << 30),
+        ("8Gi", 8 << 30),
+        ("512Mi", 512 << 20),
         ("8GB", 8 << 30),
         ("8 G", 8 << 30),
         ("64K", 65536),
@@ -108,7 +113,8 @@ def test_sizes_are_binary(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "G", "8X", "8GG", "-1", "1e9", "0x10", "1.2.3G", ".5G", "8iB", "1.G", "٣G", "0.3", "9" * 40]
+    "text",
+    ["", "G", "8X", "8GG", "-1", "1e9", "0x10", "1.2.3G", ".5G", "8iB", "8i", "8BI", "1.G", "٣G", "0.3", "9" * 40],
 )
 def test_what_is_no_size_is_refused(text: str) -> None:
     """By its text."""
@@ -153,3 +159,119 @@ def test_every_format_prints(run: Run, name: str) -> None:
     status, out, err = run("--vcpus", "2", "--memory", "1G", "--format", name)
     assert (status, err) == (0, "")
     assert out.endswith("\n")
+
+
+def batch_file(tmp_path: Path, *guests: dict[str, object]) -> str:
+    file = tmp_path / "batch.json"
+    file.write_text(json.dumps(guests))
+    return str(file)
+
+
+def test_options_of_the_command_line_hold_for_every_guest_of_a_batch(run: Run, tmp_path: Path) -> None:
+    """Unless the guest says otherwise."""
+    file = batch_file(tmp_path, {"vcpus": 2, "memory": "1G"}, {"vcpus": 2, "memory": "1G", "pinned": False})
+    _, out, _ = run("--batch", file, "--pinned", "--json")
+    assert [document["pinned"] for document in json.loads(out)] == [True, False]
+    status, _, err = run("--batch", file, "--cells", "3")
+    assert status == 2
+    assert "request 1: 2 vcpus are too few for 3 cells" in err
+
+
+def test_json_is_short_for_the_format(run: Run) -> None:
+    """And is not to be combined with another one."""
+    assert run("--vcpus", "1", "--memory", "1Gi", "--json") == run("--vcpus", "1", "--memory", "1G", "--format", "json")
+    assert run("--vcpus", "1", "--memory", "1G", "--json", "--format", "xl")[0] == 2
+
+
+def test_a_part_of_a_batch_comes_with_its_bound(run: Run, tmp_path: Path) -> None:
+    """In words, and in each document; who was left out is named."""
+    file = batch_file(tmp_path, *({"vcpus": 1, "memory": "3G", "name": name} for name in "abc"))
+    assert run("--batch", file)[0] == 3
+    status, out, err = run("--batch", file, "--partial")
+    assert (status, err) == (0, "numaprobe: 1 guest left out: c\n")
+    assert out.endswith(
+        "\n\n2 of 3 guests placed\nproven: no plan places more of them, or places as many nearer together\n"
+    )
+    status, out, err = run("--batch", file, "--partial", "--json")
+    assert (status, err) == (0, "")
+    documents = json.loads(out)
+    assert [document["fits"] for document in documents] == [True, True, False]
+    assert documents[2]["name"] == "c"
+    assert documents[2]["reasons"]
+    for document in documents:
+        schemas.check("place", document)
+        assert document["batch"]["guests"] == 3
+        assert document["batch"]["placed"] == document["batch"]["bound"] == 2
+    status, out, err = run("--batch", batch_file(tmp_path, {"vcpus": 1, "memory": "9G"}), "--partial")
+    assert status == 3
+    assert err.startswith("numaprobe: no guest of the batch fits; ")
+
+
+def test_options_of_a_batch_are_of_a_batch(run: Run) -> None:
+    """As is a time for what is not looked for."""
+    for words in (["--partial"], ["--optimal"], ["--seconds", "3"], ["--seconds", "never"]):
+        status, out, err = run("--vcpus", "1", "--memory", "1G", *words)
+        assert (status, out) == (2, "")
+        assert words[0] in err
+
+
+def test_several_things_to_be_near_to(run: Run) -> None:
+    """Cells by their ids, and again for another one; every one counts."""
+    for where in ("0", "1"):
+        _, out, _ = run("--vcpus", "1", "--memory", "1G", "--near", f"cell:{where}", "--json")
+        assert json.loads(out)["cells"] == [int(where)]
+    _, out, _ = run("--vcpus", "1", "--memory", "1G", "--near", "cell:1", "--near", "cell:1", "--json")
+    assert json.loads(out)["cells"] == [1]
+    status, _, err = run("--vcpus", "1", "--memory", "1G", "--near", "cell:1", "--near", "cell:7")
+    assert status == 2
+    assert "no cell 7" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--smt", "share"],
+        ["--smt", "isolate"],
+        ["--pinned-vcpus", "0"],
+        ["--emulator-cpus", "0-1"],
+        ["--fewest"],
+        ["--nearest"],
+        ["--kind", "cxl", "--memory-only"],
+    ],
+)
+def test_every_wish_of_a_request_is_an_option(run: Run, words: list[str]) -> None:
+    """With the values that it takes."""
+    assert run("--vcpus", "2", "--memory", "1G", *words)[0] == 0
+
+
+@pytest.mark.parametrize("text", ["", "a", "1-", "3-1", "0-70000", "1,,2", "-1", "٣"])
+def test_what_is_no_list_of_ids_is_refused(run: Run, text: str) -> None:
+    """By its option."""
+    status, _, err = run("--vcpus", "2", "--memory", "1G", f"--pinned-vcpus={text}")
+    assert status == 2
+    assert "--pinned-vcpus" in err
+
+
+def test_progress_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that is gone afterwards; nothing in a pipe, and nothing for what is done at once."""
+
+    class Screen(io.StringIO):
+        def __init__(self, terminal: bool) -> None:
+            super().__init__()
+            self.terminal = terminal
+
+        def isatty(self) -> bool:
+            return self.terminal
+
+    def shown(terminal: bool, wait: float) -> str:
+        screen = Screen(terminal)
+        monkeypatch.setattr(sys, "stderr", screen)
+        monkeypatch.setattr(progress, "DELAY", 0.01)
+        with progress.progress("placing"):
+            time.sleep(wait)
+        return screen.getvalue()
+
+    assert shown(terminal=False, wait=0.05) == ""
+    text = shown(terminal=True, wait=0.2)
+    assert text.startswith(f"{progress.CLEAR}placing: 0 s")
+    assert text.endswith(progress.CLEAR)
