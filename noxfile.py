@@ -90,8 +90,9 @@ def mutation(session: nox.Session) -> None:
 
 @nox.session
 def sanitizers(session: nox.Session) -> None:
-    """Builds the extension with address and undefined-behaviour sanitizers and runs its tests and the fuzzer on it."""
-    session.run("tests/fuzz/sanitized", PYTHON, *session.posargs, external=True)
+    """Builds the extension with address and undefined-behaviour sanitizers, and runs its tests and the fuzzer on it."""
+    rooms = session.posargs or ["tests/fast", "tests/sampling", "tests/fuzz"]
+    session.run("tests/fast/sanitized", *rooms, external=True, env={"PYTHON": PYTHON})
 
 
 @nox.session
