@@ -19,7 +19,7 @@ from .errors import (
     SourceError,
     SourceUnavailable,
 )
-from .model.host import Access, Allowed, Cell, Cpu, Device, Host, HugePages, Hypervisor, Memory, Note, SideCache
+from .model.host import Access, Allowed, Cache, Cell, Cpu, Device, Host, HugePages, Hypervisor, Memory, Note, SideCache
 from .probing.host import probe
 from .version import VERSION as __version__
 
@@ -156,6 +156,7 @@ __all__ = [
     "Affinity",
     "Allowed",
     "Batch",
+    "Cache",
     "Cell",
     "CellUse",
     "Cpu",

@@ -22,7 +22,12 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
             raise ValueError(f"export {options.format} takes no --{name.replace('_', '-')}")
     everything = options.format == "json"
     host = probe(
-        options.root, recording=options.recording, source=options.source, devices=everything, allowed=everything
+        options.root,
+        recording=options.recording,
+        source=options.source,
+        devices=everything,
+        allowed=everything,
+        caches=form.caches,
     )
     if "name" in form.options and "name" not in given and options.root is None and options.recording is None:
         import os

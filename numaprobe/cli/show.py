@@ -8,8 +8,9 @@ from .. import probe
 from ..errors import printable
 from ..model.documents import total
 from ..wording import count
+from ..wording import size as exact
 from .distances import distances
-from .layout import columns, id_words, page_count, page_size, size, table
+from .layout import UNKNOWN, columns, id_words, page_count, page_size, size, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
 
     from ..model.host import Cell, Host
 
+LETTERS: dict[str | None, str] = {"data": "d", "instruction": "i"}
+
 
 def run(options: argparse.Namespace, out: TextIO) -> None:
-    host = probe(options.root, recording=options.recording, source=options.source, devices=True, allowed=True)
+    host = probe(
+        options.root, recording=options.recording, source=options.source, devices=True, allowed=True, caches=True
+    )
     if options.json:
         import json
 
@@ -127,7 +132,21 @@ def cpus(host: Host) -> list[str]:
         if cpu.kind is not None:
             kinds.setdefault(cpu.kind, []).append(cpu.id)
     out += [f"      {kind}: {id_words(ids)}" for kind, ids in kinds.items()]
-    return out
+    return out + caches(host)
+
+
+def caches(host: Host) -> list[str]:
+    """One line: how many caches of each kind and size, as ``L3 2 x 32 MiB``."""
+    found: dict[str, dict[int | None, int]] = {}
+    for cache in host.caches or ():
+        sizes = found.setdefault(f"L{cache.level}{LETTERS.get(cache.type, '')}", {})
+        sizes[cache.size] = sizes.get(cache.size, 0) + 1
+    words = [
+        f"{name} "
+        + " + ".join(f"{number} x {UNKNOWN if each is None else exact(each)}" for each, number in sizes.items())
+        for name, sizes in found.items()
+    ]
+    return ["      caches: " + " · ".join(words)] if words else []
 
 
 def memory_kinds(host: Host) -> list[str]:

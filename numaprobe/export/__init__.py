@@ -17,21 +17,25 @@ if TYPE_CHECKING:
     from ..model.host import Host
 
 
-class Format(namedtuple("Format", "module help options", defaults=((),))):
-    """``module`` is below this package, ``help`` one line, ``options`` the keywords that ``render`` takes."""
+class Format(namedtuple("Format", "module help options caches", defaults=((), False))):
+    """``module`` is below this package, ``help`` one line, ``options`` the keywords that ``render`` takes.
+
+    ``caches`` says that the format has room for them, so that the host is best probed with ``caches=True``.
+    """
 
     __slots__ = ()
     module: str
     help: str
     options: tuple[str, ...]
+    caches: bool
 
 
 FORMATS: dict[str, Format] = {
-    "json": Format("formats.json", "the document of show --json, indented"),
-    "libvirt": Format("formats.libvirt", "libvirt's capabilities XML (virsh capabilities)", ("version", "arch")),
-    "hwloc": Format("formats.hwloc", "hwloc's XML, for HWLOC_XMLFILE and lstopo -i", ("arch",)),
+    "json": Format("formats.json", "the document of show --json, indented", caches=True),
+    "libvirt": Format("formats.libvirt", "libvirt's capabilities XML (virsh capabilities)", ("version", "arch"), True),
+    "hwloc": Format("formats.hwloc", "hwloc's XML, for HWLOC_XMLFILE and lstopo -i", ("arch",), True),
     "nrt": Format("formats.nrt", "a Kubernetes NodeResourceTopology, as JSON", ("name",)),
-    "lscpu": Format("formats.lscpu", "the columns of lscpu -p"),
+    "lscpu": Format("formats.lscpu", "the columns of lscpu -p", caches=True),
     "prometheus": Format("formats.prometheus", "Prometheus's text exposition (takes numaprobe[prometheus])"),
     "collectd": Format("formats.collectd", "PUTVAL lines, for collectd's exec plugin"),
     "telegraf": Format("formats.telegraf", "InfluxDB's line protocol, for telegraf's exec input"),
@@ -84,7 +88,10 @@ def nrt(host: Host, *, name: str | None = None) -> str:
 
 
 def lscpu(host: Host) -> str:
-    """The columns cpu, core, socket, node of ``lscpu -p``: online cpus; empty is unknown."""
+    """The columns of ``lscpu -p``: cpu, core, socket, node and, with ``host.caches``, a number for each kind of cache.
+
+    Online cpus only; empty is unknown.
+    """
     return render(host, "lscpu")
 
 

@@ -11,20 +11,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..model.host import Cell, Cpu, Host
+    from ..model.host import Cache, Cell, Cpu, Host
 
 
 class Thing:
     """An object of hwloc's tree: what it is, its online cpus, all its cpus, and the cells that hang on it."""
 
-    __slots__ = ("all_cpus", "cells", "children", "cpus", "index", "kind", "subtype")
+    __slots__ = ("all_cpus", "cache", "cells", "children", "cpus", "index", "kind", "subtype")
 
-    def __init__(self, kind: str, index: int | None, cpus: int, all_cpus: int, subtype: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        index: int | None,
+        cpus: int,
+        all_cpus: int,
+        subtype: str | None = None,
+        cache: Cache | None = None,
+    ) -> None:
         self.kind = kind
         self.index = index
         self.cpus = cpus
         self.all_cpus = all_cpus | cpus
         self.subtype = subtype
+        self.cache = cache
         self.children: list[Thing] = []
         self.cells: list[Cell] = []
 
@@ -42,7 +51,8 @@ class Thing:
                 inside.append(child)
             elif common:
                 return None
-        if inside and new.kind == "Core":
+        # Hypervisors have been seen to give each thread of a core an L1 of its own.
+        if new.kind == "Core" and any(child.cache is None for child in inside):
             return None
         self.children = [child for child in self.children if child not in inside]
         new.children = inside
@@ -67,9 +77,9 @@ def bits(ids: Iterable[int]) -> int:
 
 
 def tree(host: Host, cpus: tuple[Cpu, ...]) -> Thing:
-    """The machine with its cells, packages, dies, clusters, cores and online ``cpus``.
+    """The machine with its cells, packages, dies, clusters, caches, cores and online ``cpus``.
 
-    Cells come first; a package, die or core that crosses one, or another, is left out: a tree cannot show it.
+    Cells come first; a package, die, cache or core that crosses one, or another, is left out: a tree cannot show it.
     """
     root = Thing("Machine", None, bits(cpu.id for cpu in cpus), bits(cpu.id for cpu in host.cpus))
     members: dict[int, int] = {}
@@ -77,16 +87,19 @@ def tree(host: Host, cpus: tuple[Cpu, ...]) -> Thing:
         members[cell.id] = _members(host, cell, root.cpus)
     localities = _apart(members.values())
     found_cores = _cores(cpus)
+    found_caches = _caches(host, root.cpus, found_cores)
     # From the outermost: of two with the same cpus the later is the inner one.
     levels = [
         _level("Group", "Drawer", host, cpus, lambda cpu: (cpu.drawer,)),
         _level("Group", "Book", host, cpus, lambda cpu: (cpu.drawer, cpu.book)),
         _level("Package", None, host, cpus, lambda cpu: (cpu.drawer, cpu.book, cpu.package)),
         _level("Die", None, host, cpus, lambda cpu: (cpu.drawer, cpu.book, cpu.package, cpu.die)),
+        found_caches,
         _level("Group", "Cluster", host, cpus, lambda cpu: (cpu.package, cpu.die, cpu.cluster)),
         found_cores,
     ]
     core_sets = {core.cpus for core in found_cores}
+    cache_sets = {cache.cpus for cache in found_caches}
     named = {thing.cpus for level in levels for thing in level}
     groups = [
         Thing(
@@ -102,7 +115,9 @@ def tree(host: Host, cpus: tuple[Cpu, ...]) -> Thing:
         root.insert(thing)
     for level in levels:
         for thing in level:
-            if not any(_cross(thing.cpus, locality) for locality in localities) and not _idle(root, thing, core_sets):
+            if not any(_cross(thing.cpus, locality) for locality in localities) and not _idle(
+                root, thing, core_sets, cache_sets
+            ):
                 root.insert(thing)
     for cpu in cpus:
         root.insert(Thing("PU", cpu.id, 1 << cpu.id, 0))
@@ -164,10 +179,12 @@ def _cross(one: int, other: int) -> bool:
     return common not in (0, one, other)
 
 
-def _idle(root: Thing, thing: Thing, cores: set[int]) -> bool:
+def _idle(root: Thing, thing: Thing, cores: set[int], caches: set[int]) -> bool:
     """Whether a die or a group would only repeat what is there with the same cpus: hwloc drops such a group."""
     if thing.kind not in ("Die", "Group"):
         return False
+    if thing.kind == "Group" and thing.cpus in caches:
+        return True
     return root.around(thing.cpus).cpus == thing.cpus or thing.cpus in cores
 
 
@@ -184,6 +201,20 @@ def _level(kind: str, subtype: str | None, host: Host, cpus: tuple[Cpu, ...], ke
         for place, members in online.items()
         if place[-1] is not None
     ]
+
+
+def _caches(host: Host, online: int, cores: list[Thing]) -> list[Thing]:
+    """Caches from the last level inwards; those of instructions, of which hwloc has three levels, are innermost.
+
+    One that crosses a core is left out and not the core, by which Slurm and MPI place.
+    """
+    found = []
+    for cache in sorted(host.caches or (), key=lambda cache: (cache.type == "instruction", -cache.level, cache.cpus)):
+        members = bits(cache.cpus) & online
+        letter, last = ("i", 3) if cache.type == "instruction" else ("", 5)
+        if members and 1 <= cache.level <= last and not any(_cross(members, core.cpus) for core in cores):
+            found.append(Thing(f"L{cache.level}{letter}Cache", None, members, 0, cache=cache))
+    return found
 
 
 def _cores(cpus: tuple[Cpu, ...]) -> list[Thing]:

@@ -20,16 +20,24 @@ if TYPE_CHECKING:
 TRIES = 8
 
 
-def collect(reader: Reader, *, available: bool = True, devices: bool = False, allowed: bool = False) -> LinuxFacts:
+def collect(
+    reader: Reader,
+    *,
+    available: bool = True,
+    devices: bool = False,
+    allowed: bool = False,
+    caches: bool = False,
+) -> LinuxFacts:
     """Read a host.
 
     ``available`` reads ``/proc/zoneinfo`` too, whose cost grows with nodes times cpus; ``devices`` the node of every
-    PCI device; ``allowed`` what this process may use. A host whose nodes or cpus come or go meanwhile is read again.
+    PCI device; ``allowed`` what this process may use; ``caches`` five files of every cache. A host whose nodes or cpus
+    are added or removed meanwhile is read again.
     Raises ``SourceUnavailable`` if there is neither a node nor a cpu to be found, ``FactError`` for a file that makes
     no sense, and ``SourceError`` with ``ESTALE`` for a host that does not stand still.
     """
     for _ in range(TRIES):
-        facts = _collected(reader, available=available, devices=devices, allowed=allowed)
+        facts = _collected(reader, available=available, devices=devices, allowed=allowed, caches=caches)
         if _same(reader, facts):
             return facts
     raise SourceError(f"{NODE}/online", ESTALE, "nodes or cpus came or went each time that the host was read")
@@ -49,7 +57,7 @@ def _same(reader: Reader, facts: LinuxFacts) -> bool:
     )
 
 
-def _collected(reader: Reader, *, available: bool, devices: bool, allowed: bool) -> LinuxFacts:
+def _collected(reader: Reader, *, available: bool, devices: bool, allowed: bool, caches: bool) -> LinuxFacts:
     source = Source(reader)
     cpu_facts = cpus.collect(source)
     online, possible = _lists(source, "online", "possible")
@@ -66,7 +74,7 @@ def _collected(reader: Reader, *, available: bool, devices: bool, allowed: bool)
         content = source.one("proc/zoneinfo")
         if content is not None:
             zones = tuple(map(ZoneFacts._make, text.zones("proc/zoneinfo", content)))
-    found_devices = found_allowed = None
+    found_devices = found_allowed = found_caches = None
     if devices:
         from .devices import collect as collect_devices
 
@@ -75,6 +83,10 @@ def _collected(reader: Reader, *, available: bool, devices: bool, allowed: bool)
         from .allowed import collect as collect_allowed
 
         found_allowed = collect_allowed(source)
+    if caches:
+        from .caches import collect as collect_caches
+
+        found_caches = collect_caches(source, cpu_facts.online)
     sizes = () if ids else nodes.huge_page_sizes(source, nodes.HUGE_PAGES)
     return LinuxFacts(
         numa=bool(ids),
@@ -92,6 +104,7 @@ def _collected(reader: Reader, *, available: bool, devices: bool, allowed: bool)
         devices=found_devices,
         allowed=found_allowed,
         notes=tuple(source.notes),
+        caches=found_caches,
     )
 
 

@@ -123,6 +123,17 @@ class CpuFacts(
     kinds: tuple[tuple[str, tuple[int, ...]], ...]
 
 
+class CacheFacts(namedtuple("CacheFacts", "level type size_kb id cpus")):
+    """One ``cpuN/cache/indexM``: ``type`` is the kernel's word, ``cpus`` the online ones that share the cache."""
+
+    __slots__ = ()
+    level: int
+    type: str | None
+    size_kb: int | None
+    id: int | None
+    cpus: tuple[int, ...]
+
+
 class ZoneFacts(namedtuple("ZoneFacts", "node name low_pages high_pages managed_pages protection_pages")):
     """One zone of ``/proc/zoneinfo``; None where an unpopulated zone stops early."""
 
@@ -165,16 +176,16 @@ class LinuxFacts(
     namedtuple(
         "LinuxFacts",
         "numa nodes cpus nodes_online nodes_possible has_cpu has_memory meminfo huge_pages zones tiers kinds devices"
-        " allowed notes",
-        defaults=(None, None, None, None, None, (), None, {}, {}, None, None, ()),
+        " allowed notes caches",
+        defaults=(None, None, None, None, None, (), None, {}, {}, None, None, (), None),
     )
 ):
     """Everything that was read of a Linux host.
 
     ``numa`` is False where the kernel has no node directory; only then are ``meminfo`` and ``huge_pages``, the whole
     machine's, filled in. ``has_cpu`` and ``has_memory`` are read only where a node does not say itself. ``zones``,
-    ``devices`` and ``allowed`` are None where they were not asked for or are not there. ``tiers`` and ``kinds`` are by
-    node id. ``notes`` are pairs of path and text.
+    ``devices``, ``allowed`` and ``caches`` are None where they were not requested or do not exist. ``tiers`` and
+    ``kinds`` are by node id. ``notes`` are pairs of path and text.
     """
 
     __slots__ = ()
@@ -193,3 +204,4 @@ class LinuxFacts(
     devices: tuple[DeviceFacts, ...] | None
     allowed: AllowedFacts | None
     notes: tuple[tuple[str, str], ...]
+    caches: tuple[CacheFacts, ...] | None

@@ -107,6 +107,23 @@ class SideCache(
     write_policy: str | None
 
 
+class Cache(namedtuple("Cache", "level type size id cpus")):
+    """A cache between cpus and memory.
+
+    ``level`` is 1 for the nearest to the cpu; ``type`` is ``data``, ``instruction``, ``unified`` or, where the source
+    has another word or none, None; ``size`` in bytes, None where unknown. ``id`` is unique among the caches of a level
+    and type, and names the cache to resctrl; None where the source does not number them. ``cpus`` are the ids of the
+    online cpus that share it, ascending. Source: ``cpuN/cache/indexM`` of Linux.
+    """
+
+    __slots__ = ()
+    level: int
+    type: str | None
+    size: int | None
+    id: int | None
+    cpus: tuple[int, ...]
+
+
 class Device(namedtuple("Device", "address cell class_code vendor device", defaults=(None, None, None, None))):
     """A PCI device: address ``dddd:bb:dd.f``, the cell it is near or None, and its PCI codes or None."""
 
@@ -220,8 +237,8 @@ class Allowed(namedtuple("Allowed", "cpus cells quota where", defaults=(None, No
 class Host(
     namedtuple(
         "Host",
-        "source hypervisor cells cpus notes possible_cells possible_cpus devices allowed machine",
-        defaults=((), None, None, None, None, None),
+        "source hypervisor cells cpus notes possible_cells possible_cpus devices allowed machine caches",
+        defaults=((), None, None, None, None, None, None),
     )
 ):
     """A host at one moment.
@@ -230,7 +247,9 @@ class Host(
     or not. ``possible_cells`` and ``possible_cpus`` are ids that may come to be by hotplug, None where the source does
     not say.
     ``devices`` and ``allowed`` are None unless they were asked for, and where the source has none. ``machine`` is the
-    architecture in the words of ``uname -m``, None for a recording that does not tell.
+    architecture in the words of ``uname -m``, None for a recording that does not tell. ``caches`` are in the order of
+    level, type (data, instruction, unified) and first cpu; None unless requested, where the kernel knows none, and on
+    Xen, whose control domain sees only its virtual cpus' caches.
     """
 
     __slots__ = ()
@@ -244,6 +263,7 @@ class Host(
     devices: tuple[Device, ...] | None
     allowed: Allowed | None
     machine: str | None
+    caches: tuple[Cache, ...] | None
 
     def cell(self, cell_id: int) -> Cell:
         """The cell with this id. Raises ``KeyError`` if there is none."""
@@ -261,6 +281,18 @@ class Host(
         row = self.cell(start).distances
         self.cell(end)
         return None if row is None else dict(row).get(end)
+
+    def last_level_cache(self, cpu_id: int) -> Cache | None:
+        """The cache that a cpu shares with the most others before memory; None where caches are unknown.
+
+        Raises ``KeyError`` for a cpu that is not there.
+        """
+        self.cpu(cpu_id)
+        found = None
+        for cache in self.caches or ():
+            if cache.type != "instruction" and cpu_id in cache.cpus and (found is None or cache.level > found.level):
+                found = cache
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """The host as the JSON document ``numaprobe/1``: built-in types only."""
@@ -288,6 +320,9 @@ def host_document(host: Host) -> dict[str, Any]:
         "cpus": [{**cpu._asdict(), "siblings": as_list(cpu.siblings)} for cpu in host.cpus],
         "possible_cells": as_list(host.possible_cells),
         "possible_cpus": as_list(host.possible_cpus),
+        "caches": None
+        if host.caches is None
+        else [{**cache._asdict(), "cpus": list(cache.cpus)} for cache in host.caches],
         "devices": None if host.devices is None else [device._asdict() for device in host.devices],
         "allowed": None
         if host.allowed is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..errors import FactError
 from ..model.host import Access, Allowed, Cell, Cpu, Device, Host, HugePages, Memory, Note, SideCache
 from .available import available_memory
+from .caches import caches_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def from_linux(facts: LinuxFacts) -> Host:
         possible_cpus=facts.cpus.possible,
         devices=None if facts.devices is None else tuple(map(_device, facts.devices)),
         allowed=None if facts.allowed is None else _allowed(facts.allowed, online, cells),
+        caches=None if facts.caches is None else caches_of(facts.caches),
     )
 
 

@@ -22,6 +22,7 @@ def probe(
     available: bool = True,
     devices: bool = False,
     allowed: bool = False,
+    caches: bool = False,
 ) -> Host:
     """The host: this one, or a recorded one.
 
@@ -30,7 +31,8 @@ def probe(
     hypervisor's) or ``auto``: the hypervisor's in a Xen control domain, else the kernel's.
 
     ``available`` reads what available memory is computed from, which costs the kernel most on large machines;
-    ``devices`` adds PCI devices, ``allowed`` what this process may use (a view of Linux alone).
+    ``devices`` adds PCI devices, ``allowed`` what this process may use, ``caches`` the cpus' caches (both are views of
+    Linux alone).
 
     Raises ``SourceUnavailable`` (nothing there), ``SourceDenied`` (not privileged), ``InterfaceMismatch`` (an unknown
     Xen), ``FactError`` (an answer that makes no sense), ``RecordingError`` (a bad recording) and ``ValueError`` (a bad
@@ -40,7 +42,7 @@ def probe(
     with open_source(root, recording) as reader:
         if choose_source(reader, source, live=live) == "xen":
             return _xen(reader, live=live, devices=devices)
-        host = from_linux(linux.collect(reader, available=available, devices=devices, allowed=allowed))
+        host = from_linux(linux.collect(reader, available=available, devices=devices, allowed=allowed, caches=caches))
         return host._replace(machine=machine(reader, live=live))
 
 

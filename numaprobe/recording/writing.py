@@ -49,7 +49,7 @@ def record(
         recorder = RecordingReader(reader)
         # Linux's view is kept under Xen too: it is another host, which a replay can be asked for.
         asks_xen = choose_source(recorder, source, live=live) == "xen"
-        facts = linux.collect(recorder, available=True, devices=True, allowed=allowed)
+        facts = linux.collect(recorder, available=True, devices=True, allowed=allowed, caches=True)
         LinuxSampler(recorder, None, live=False, timed=False).take_all()
         if asks_xen:
             from ..sampling.xen import XenSampler

@@ -11,9 +11,11 @@ import xml.etree.ElementTree as ElementTree
 from functools import cache
 from pathlib import Path
 
+import fakes
 import jsonschema
 import pytest
 import trees
+from collected import ids_of
 from commands import Plant
 from judges import program, relax_ng, said
 
@@ -32,9 +34,9 @@ def hosts() -> dict[str, Host]:
     found = {}
     for name in MACHINES:
         recording = FIXTURES / name / "host.tar.gz"
-        found[name] = numaprobe.probe(recording=recording)
+        found[name] = numaprobe.probe(recording=recording, caches=True)
         if found[name].source == "xen" and not name.startswith("fake"):
-            found[f"{name} (dom0)"] = numaprobe.probe(recording=recording, source="linux")
+            found[f"{name} (dom0)"] = numaprobe.probe(recording=recording, source="linux", caches=True)
     return found
 
 
@@ -93,7 +95,7 @@ def test_hwlocs_dtd_takes_every_machine(topologies: dict[str, Path]) -> None:
 
 def shape(element: ElementTree.Element) -> tuple[object, ...]:
     """An object as far as two writers of the same topology agree on it, with what is in it."""
-    names = ("type", "os_index", "cpuset", "complete_cpuset", "nodeset", "complete_nodeset")
+    names = ("type", "os_index", "cpuset", "complete_cpuset", "nodeset", "complete_nodeset", "cache_size", "cache_type")
     return (
         *(element.get(name) for name in names),
         int(element.get("local_memory", 0)),
@@ -181,30 +183,50 @@ def test_lscpu_said_the_same_on_the_machine_itself(machine: str) -> None:
     assert rows(export.lscpu(host)) == expected
 
 
+def with_masks(tree: trees.Machine) -> trees.Machine:
+    """A machine with the masks that lscpu and hwloc read instead of the lists."""
+    old = {"package_cpus_list": "core_siblings", "core_cpus_list": "thread_siblings", "cpulist": "cpumap"}
+    old["shared_cpu_list"] = "shared_cpu_map"
+    masks: trees.Machine = {
+        path.replace(new, name): trees.mask(ids_of(content) if str(content).strip() else [])
+        for path, content in tree.items()
+        for new, name in old.items()
+        if path.endswith(f"/{new}")
+    }
+    return {**tree, **masks, "proc/cpuinfo": "vendor_id\t: x\n"}
+
+
 @pytest.mark.parametrize(
     ("cells", "threads"), [({0: [0, 1, 2, 3]}, 2), ({2: [0, 2, 4], 7: [1, 3, 5]}, 1), ({5: [8, 9]}, 2)]
 )
 def test_lscpu_says_the_same_of_a_tree(cells: dict[int, list[int]], threads: int, plant: Plant) -> None:
-    tree = {**trees.machine(cells, threads=threads), "proc/cpuinfo": "vendor_id\t: x\n"}
-    for path, content in list(tree.items()):
-        old = path.replace("package_cpus_list", "core_siblings").replace("core_cpus_list", "thread_siblings")
-        if old != path:
-            numbers = [
-                int(n)
-                for part in str(content).split(",")
-                for n in range(int(part.split("-")[0]), int(part.split("-")[-1]) + 1)
-            ]
-            tree[old] = trees.mask(numbers)
-        if path.endswith("cpulist"):
-            numbers = [
-                int(n)
-                for part in str(content).split(",")
-                for n in range(int(part.split("-")[0]), int(part.split("-")[-1]) + 1)
-            ]
-            tree[path.replace("cpulist", "cpumap")] = trees.mask(numbers)
-    root = plant(tree)
+    root = plant(with_masks(trees.machine(cells, threads=threads)))
     done = said(program("lscpu", "util-linux"), "--sysroot", root, "-p=CPU,CORE,SOCKET,NODE", stdin=subprocess.DEVNULL)
     assert rows(export.lscpu(numaprobe.probe(root))) == rows(done.stdout) != []
+
+
+def test_lscpu_numbers_the_same_caches(plant: Plant) -> None:
+    root = plant(with_masks(fakes.chiplets()))
+    done = said(program("lscpu", "util-linux"), "--sysroot", root, "-p=CPU,CACHE", stdin=subprocess.DEVNULL)
+    theirs = [line.split(",") for line in done.stdout.splitlines() if not line.startswith("# ") or "L1d" in line]
+    ours = [line.split(",") for line in export.lscpu(numaprobe.probe(root, caches=True)).splitlines()[1:]]
+    assert [row[2:] for row in theirs] == [row[5:] for row in ours]
+    assert len(ours) == 33
+
+
+def test_hwloc_finds_the_same_caches_in_the_tree(plant: Plant) -> None:
+    """Kind, size and cpus of each, as hwloc reads them itself."""
+    root = plant(with_masks(fakes.chiplets()))
+    done = said(program("lstopo-no-graphics", "hwloc-nox"), "-i", root, "--if", "fsroot", "--of", "xml")
+    ours = ElementTree.fromstring(export.hwloc(numaprobe.probe(root, caches=True)))
+
+    def caches(topology: ElementTree.Element) -> list[tuple[str | None, ...]]:
+        names = ("type", "cache_size", "cache_type", "depth", "cpuset")
+        objects = [o for o in topology.iter("object") if "Cache" in str(o.get("type"))]
+        return sorted(tuple(o.get(name) for name in names) for o in objects)
+
+    assert caches(ours) == caches(ElementTree.fromstring(done.stdout))
+    assert len(caches(ours)) == 16 * 3 + 8
 
 
 # --- Kubernetes ------------------------------------------------------------------------------------------------

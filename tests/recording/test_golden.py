@@ -32,7 +32,7 @@ def written(document: dict[str, object]) -> str:
 def test_a_recorded_machine_gives_the_expected_model(machine: str, request: pytest.FixtureRequest) -> None:
     """The whole document of the recording equals the committed one."""
     folder = FIXTURES / machine
-    host = numaprobe.probe(recording=folder / "host.tar.gz", devices=True)
+    host = numaprobe.probe(recording=folder / "host.tar.gz", devices=True, caches=True)
     expectation = folder / "expected.json"
     if request.config.getoption("--rewrite"):
         expectation.write_text(written(host.to_dict()))

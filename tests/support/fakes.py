@@ -11,6 +11,7 @@ from pathlib import Path
 
 import fake_xen
 import trees
+from cache_files import usual_caches
 
 import numaprobe
 from numaprobe.sources.transcript import RecordingHypercalls
@@ -74,7 +75,25 @@ def first_node_gone() -> trees.Machine:
     return tree | {f"{trees.CPU}/present": "0-5\n", f"{trees.NODE}/possible": "0-7\n"}
 
 
+def chiplets() -> trees.Machine:
+    """Two packages of two cells; in each cell two groups of cores with an L3 of their own, as on EPYC with NPS2."""
+    cores = [(core, core + 16) for core in range(16)]
+    cells = {cell: [cpu for core in cores[4 * cell : 4 * cell + 4] for cpu in core] for cell in range(4)}
+    tree = trees.machine({cell: sorted(cpus) for cell, cpus in cells.items()})
+    for core, threads in enumerate(cores):
+        package = core // 8
+        for cpu in threads:
+            topology = f"{trees.CPU}/cpu{cpu}/topology"
+            tree[f"{topology}/physical_package_id"] = f"{package}\n"
+            tree[f"{topology}/package_cpus_list"] = trees.fold([c for pair in cores[8 * package :][:8] for c in pair])
+            tree[f"{topology}/core_id"] = f"{core % 8}\n"
+            tree[f"{topology}/core_cpus_list"] = trees.fold(threads)
+    last = [[cpu for core in cores[first : first + 2] for cpu in core] for first in range(0, 16, 2)]
+    return tree | usual_caches(cores, [sorted(group) for group in last])
+
+
 LINUX = {
+    "chiplets": (chiplets, "eight last-level caches in four cells of two packages, threads numbered apart"),
     "wide": (wide, "1280 cpus, node ids to 224: more than the masks of old programs hold"),
     "contested": (contested, "every node claims every cpu, so that no cpu's cell is known"),
     "hybrid-arm": (hybrid_arm, "three kinds of cores by capacity, and a kernel without nodes"),

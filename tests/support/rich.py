@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cache_files import usual_caches
 from trees import CPU, NODE, Machine, fold, machine, meminfo
 
 MEMORY_KB = 4 << 20
@@ -70,4 +71,5 @@ def rich() -> Machine:
     tree["proc/self/cgroup"] = "0::/a\n"
     tree["proc/self/mountinfo"] = "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
     tree["sys/fs/cgroup/a/cpu.max"] = "150000 100000\n"
+    tree |= usual_caches([(0, 1), (2, 3), (4, 5), (6, 7)], [(0, 1, 2, 3), (4, 5, 6, 7)])
     return tree

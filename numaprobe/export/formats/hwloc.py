@@ -23,6 +23,8 @@ HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE topology SYSTEM "hwloc
 GROUPS = {"Drawer": (110, 1), "Book": (110, 0), "Cluster": (222, 0), None: (1001, 0)}
 # From the operating system, and a latency (hwloc_distances_kind_e).
 DISTANCES = 1 | 4
+# hwloc_obj_cache_type_e; a size, line or associativity of 0 is one that is not known.
+CACHE_TYPES = {"unified": 0, "data": 1, "instruction": 2}
 # What Linux's perf calls the kinds, in hwloc's words.
 CORE_TYPES = {"core": "IntelCore", "atom": "IntelAtom", "lowpower": "IntelLowPower"}
 
@@ -68,6 +70,9 @@ class _Writer:
         if thing.kind == "Group":
             more["kind"], more["subkind"] = GROUPS[thing.subtype]
             more["subtype"] = thing.subtype
+        if thing.cache is not None:
+            more |= {"cache_size": thing.cache.size or 0, "depth": thing.cache.level, "cache_linesize": 0}
+            more |= {"cache_associativity": 0, "cache_type": CACHE_TYPES.get(str(thing.cache.type), 0)}
         head = self.start(thing.kind, depth, os_index=index, **sets, **more)
         if thing.kind == "PU":
             yield head + "/>"

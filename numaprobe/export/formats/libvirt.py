@@ -25,6 +25,8 @@ DISTANCES = range(10, 256)
 # What virCapabilitiesGetNodeCache makes of the kernel's enum cache_indexing and enum cache_write_policy.
 ASSOCIATIVITY = {"direct": "direct", "indexed": "full", "custom": "none"}
 POLICY = {"write-back": "writeback", "write-through": "writethrough", "other": "none"}
+# virCacheType; libvirt's order of the attributes.
+CACHE_TYPES: dict[str | None, str] = {"unified": "both", "instruction": "code", "data": "data"}
 # The kernel's words for machines that libvirt has one word for (virArchFromHost).
 ARCH = {"i386": "i686", "i486": "i686", "i586": "i686", "amd64": "x86_64"}
 
@@ -45,6 +47,7 @@ def render(host: Host, *, version: int = 9, arch: str | None = None) -> str:
         for cell in host.cells:
             lines += _cell(host, cell, version, None if arch is None else BASE_PAGE.get(arch))
         lines += ["      </cells>", *_interconnects(host), "    </topology>"]
+    lines += _banks(host)
     return "\n".join([*lines, "  </host>", "</capabilities>"]) + "\n"
 
 
@@ -95,6 +98,22 @@ def _cache(cache: SideCache) -> Iterator[str]:
     yield f"            <size value='{cache.size // 1024}' unit='KiB'/>"
     yield f"            <line value='{cache.line_size}' unit='B'/>"
     yield "          </cache>"
+
+
+def _banks(host: Host) -> list[str]:
+    """Caches from level 3 on, which libvirt counts (virCapabilitiesInitCaches); the schema wants an id and a size."""
+    banks = [
+        f"      <bank id='{cache.id}' level='{cache.level}' type='{CACHE_TYPES[cache.type]}' "
+        f"{_bank_size(cache.size)} cpus='{id_list(cache.cpus)}'/>"
+        for cache in host.caches or ()
+        if cache.level >= 3 and cache.id is not None and cache.size is not None and cache.type in CACHE_TYPES
+    ]
+    return ["    <cache>", *banks, "    </cache>"] if banks else []
+
+
+def _bank_size(size: int) -> str:
+    """In MiB where that is whole, else in KiB, as virFormatIntPretty has it."""
+    return f"size='{size >> 20}' unit='MiB'" if size % (1 << 20) == 0 else f"size='{size >> 10}' unit='KiB'"
 
 
 def _where(cpu: Cpu | None, version: int) -> str:

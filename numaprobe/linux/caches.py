@@ -1,0 +1,166 @@
+"""``cpuN/cache/indexM``: the caches between the cpus and memory.
+
+A cache's list of cpus answers for all of them, so its files are read for the first cpu only: the number of files read
+grows with caches, not with cpus. Sources: Documentation/ABI/testing/sysfs-devices-system-cpu and
+drivers/base/cacheinfo.c of Linux; ``id`` exists since Linux 4.11, only where firmware or the processor numbers caches.
+"""
+
+from __future__ import annotations
+
+from . import text
+from .facts import CacheFacts
+from .source import CPU
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .source import Source
+
+LIST, MASK = "shared_cpu_list", "shared_cpu_map"
+ATTRIBUTES = ("level", "type", "size", "id")
+# How many caches are read in one batch.
+AHEAD = 64
+
+
+def collect(source: Source, online: tuple[int, ...]) -> tuple[CacheFacts, ...] | None:
+    """Every cache of the online cpus, in the order of index and first cpu; None where the kernel knows none."""
+    indexes = _indexes(source, online)
+    if not indexes:
+        return None
+    walk = _Walk(source, online)
+    found = {index: walk.index(index) for index in indexes}
+    # Some kinds of cpus have more caches than the first cpu. Those that share their first cache share the others too.
+    leaders = [cache.cpus[0] for cache in found[indexes[0]]] or online
+    index = indexes[-1] + 1
+    while any(
+        level is not None for level in source.read([f"cpu{cpu}/cache/index{index}/level" for cpu in leaders], CPU)
+    ):
+        found[index] = walk.index(index)
+        index += 1
+    return tuple([cache for caches in found.values() for cache in caches])
+
+
+def _indexes(source: Source, online: tuple[int, ...]) -> list[int]:
+    """Numbers of the caches of the first cpu that has any: a recording may be without those of some cpus."""
+    for cpu in online:
+        names = source.names(f"{CPU}/cpu{cpu}/cache", "index") or ()
+        found = sorted(n for n in (text.suffix_number(name, "index") for name in names) if n is not None)
+        if found:
+            return found
+    return []
+
+
+class _Walk:
+    """Reads the caches of one index after the other."""
+
+    def __init__(self, source: Source, online: tuple[int, ...]) -> None:
+        self.source = source
+        self.online = online
+        self.is_online = frozenset(online)
+        # Linux before 2.6.26 has the masks only.
+        self.members_name = LIST
+
+    def index(self, index: int) -> list[CacheFacts]:
+        """The caches of one index. A cpu that an earlier cache names is not read.
+
+        One batch reads many: the next caches are expected to be shaped as the latest one. Where they are not, a cache
+        too many is read, or another batch.
+        """
+        found: list[CacheFacts] = []
+        known: set[int] = set()
+        ahead: dict[int, list[bytes | None]] = {}
+        shape = [0]
+        for position, cpu in enumerate(self.online):
+            if cpu in known:
+                continue
+            if cpu not in ahead:
+                # The first cache is read alone: its shape is that of the others.
+                ahead = self._read(index, self._expected(position, known, shape) if found else [cpu])
+            known.add(cpu)
+            cache = self._cache(cpu, index, ahead[cpu])
+            if cache is None:
+                continue
+            others = [member for member in cache.cpus if member != cpu]
+            if len(others) == len(cache.cpus) or not known.isdisjoint(others):
+                self.source.note(
+                    f"{CPU}/cpu{cpu}/cache/index{index}/{self.members_name}",
+                    "the lists of the caches contradict each other; each cpu is taken at its own word",
+                )
+                return self._one_by_one(index)
+            found.append(cache)
+            known.update(others)
+            shape = [member - cpu for member in cache.cpus]
+        return found
+
+    def _expected(self, position: int, known: set[int], shape: list[int]) -> list[int]:
+        leaders: list[int] = []
+        followers = set(known)
+        for cpu in self.online[position:]:
+            if cpu not in followers:
+                leaders.append(cpu)
+                if len(leaders) == AHEAD:
+                    break
+                followers.update([cpu + step for step in shape])
+        return leaders
+
+    def _one_by_one(self, index: int) -> list[CacheFacts]:
+        found: dict[tuple[int, ...], CacheFacts] = {}
+        for cpu, contents in self._read(index, list(self.online)).items():
+            cache = self._cache(cpu, index, contents)
+            if cache is not None and cpu in cache.cpus:
+                found.setdefault(cache.cpus, cache)
+        return list(found.values())
+
+    def _read(self, index: int, cpus: list[int]) -> dict[int, list[bytes | None]]:
+        names = (self.members_name, *ATTRIBUTES)
+        found = self.source.read([f"cpu{cpu}/cache/index{index}/{name}" for cpu in cpus for name in names], CPU)
+        return {cpu: found[i * len(names) : (i + 1) * len(names)] for i, cpu in enumerate(cpus)}
+
+    def _cache(self, cpu: int, index: int, contents: list[bytes | None]) -> CacheFacts | None:
+        """One cache; None for a cpu that has none of this index, and for one whose level or cpus nothing says."""
+        members_text, level, kind, size, number = contents
+        where = f"{CPU}/cpu{cpu}/cache/index{index}"
+        if members_text is None and level is None and kind is None:
+            return None
+        members = self._members(where, cpu, members_text)
+        if members is None or level is None:
+            self.source.note(where, "does not say its level or its cpus; it is left out")
+            return None
+        return CacheFacts(
+            level=text.number(f"{where}/level", level),
+            type=None if kind is None else kind.strip(b"\0 \n").decode("ascii", "replace"),
+            size_kb=None if size is None else _kilobytes(self.source, f"{where}/size", size),
+            id=None if number is None else text.number(f"{where}/id", number),
+            cpus=members,
+        )
+
+    def _members(self, where: str, cpu: int, content: bytes | None) -> tuple[int, ...] | None:
+        """Online cpus that share a cache; None where neither list nor mask is there."""
+        parse = text.mask if self.members_name == MASK else text.ids
+        path = f"{where}/{self.members_name}"
+        # Some recordings have the list's file empty and the mask's whole.
+        if self.members_name == LIST and not (content or b"").strip():
+            path, parse = f"{where}/{MASK}", text.mask
+            if content is None:
+                self.members_name = MASK
+            content = self.source.one(path) if content is None else self.source.one(path) or content
+        if content is None:
+            return None
+        members = parse(path, content) if content.strip() else ()
+        if not members:
+            # Itanium's kernels and some hypervisors' guests have the mask zero; the directory is the cpu's own.
+            self.source.note(path, "names no cpu; the cache is taken to be this cpu's own")
+            return (cpu,)
+        if not self.is_online.issuperset(members):
+            return tuple([member for member in members if member in self.is_online])
+        return members
+
+
+def _kilobytes(source: Source, where: str, content: bytes) -> int | None:
+    """A size such as ``32K``; the kernel prints no other unit (size_show of drivers/base/cacheinfo.c)."""
+    words = content.strip(b"\0 \n")
+    digits = words.removesuffix(b"K")
+    if digits == words or not digits.isdigit() or len(digits) > 12:
+        source.note(where, f"not a size: {words[:40].decode('ascii', 'backslashreplace')!r}")
+        return None
+    # Zero stands for a size that neither processor nor firmware gives, before such files were left out (4.16).
+    return int(digits) or None

@@ -1,0 +1,183 @@
+"""Caches of a Linux tree: which there are, who shares them, and how few files that takes."""
+
+from __future__ import annotations
+
+from errno import EACCES
+
+import pytest
+from cache_files import cache_files, usual_caches
+from collected import host, texts
+from hypothesis import given
+from hypothesis import strategies as st
+from trees import CPU, Machine, Shelf, machine, mask
+
+from numaprobe import Cache
+from numaprobe.linux import collect as linux
+
+CORES = [(0, 4), (1, 5), (2, 6), (3, 7)]
+HALVES = [(0, 1, 4, 5), (2, 3, 6, 7)]
+CHIPLETS: Machine = machine({0: range(8)}) | usual_caches(CORES, HALVES)
+
+
+def last_levels(tree: Machine) -> list[tuple[int, ...]]:
+    return [cache.cpus for cache in host(tree, caches=True).caches or () if cache.level == 3]
+
+
+def test_caches_are_in_the_order_of_level_type_and_first_cpu() -> None:
+    """Sizes are bytes, types are words of the model, ids are the kernel's."""
+    caches = host(CHIPLETS, caches=True).caches
+    assert caches is not None
+    assert caches[0] == Cache(level=1, type="data", size=32768, id=0, cpus=(0, 4))
+    assert caches[-1] == Cache(level=3, type="unified", size=16 << 20, id=1, cpus=(2, 3, 6, 7))
+    assert [(c.level, c.type, c.cpus[0]) for c in caches] == [
+        *((1, "data", i) for i in range(4)),
+        *((1, "instruction", i) for i in range(4)),
+        *((2, "unified", i) for i in range(4)),
+        (3, "unified", 0),
+        (3, "unified", 2),
+    ]
+
+
+def test_caches_are_read_only_on_request() -> None:
+    """A probe without them opens none of their files."""
+    shelf = Shelf(CHIPLETS)
+    linux.collect(shelf)
+    assert [path for path in shelf.opened if "/cache/" in path] == []
+    assert host(CHIPLETS).caches is None
+
+
+def test_a_cache_is_read_once_and_not_once_for_each_cpu() -> None:
+    """Five files for each of 14 caches, and one look for a further index at each core."""
+    shelf = Shelf(CHIPLETS)
+    linux.collect(shelf, caches=True)
+    opened = [path for path in shelf.opened if "/cache/" in path]
+    assert len(opened) == 14 * 5 + 4
+    assert len(set(opened)) == len(opened)
+
+
+def test_a_host_without_cache_files_does_not_know_its_caches() -> None:
+    """None, and not an empty list: every processor has some."""
+    assert host(machine({0: range(2)}), caches=True).caches is None
+
+
+def test_the_last_level_cache_of_a_cpu_is_a_lookup() -> None:
+    known = host(CHIPLETS, caches=True)
+    cache = known.last_level_cache(6)
+    assert cache is not None
+    assert cache.cpus == (2, 3, 6, 7)
+    assert host(CHIPLETS).last_level_cache(6) is None
+    with pytest.raises(KeyError):
+        known.last_level_cache(8)
+
+
+def test_cpus_without_a_last_level_have_the_level_before_it() -> None:
+    """As the low-power cores of some hybrid processors, which are outside of the L3."""
+    tree = machine({0: range(4)}) | usual_caches([(0,), (1,), (2, 3)], [(0, 1)])
+    known = host(tree, caches=True)
+    assert [getattr(known.last_level_cache(cpu), "level", None) for cpu in range(4)] == [3, 3, 2, 2]
+
+
+def test_caches_that_only_later_cpus_have_are_found() -> None:
+    """The first cpu's directory is not the measure of all."""
+    tree = machine({0: range(4)}) | cache_files(0, 1, "Unified", "32K", [(0,), (1,), (2,), (3,)], ids=True)
+    tree |= cache_files(1, 2, "Unified", "1024K", [(2, 3)], ids=True)
+    assert [(c.level, c.cpus) for c in host(tree, caches=True).caches or () if c.level == 2] == [(2, (2, 3))]
+
+
+def test_kinds_of_cores_have_caches_of_their_own_size() -> None:
+    tree = machine({0: range(6)}) | cache_files(0, 2, "Unified", "1280K", [(0,), (1,)], ids=True)
+    tree |= cache_files(0, 2, "Unified", "2048K", [(2, 3, 4, 5)], ids=True)
+    assert [(c.size, c.cpus) for c in host(tree, caches=True).caches or ()] == [
+        (1280 << 10, (0,)),
+        (1280 << 10, (1,)),
+        (2048 << 10, (2, 3, 4, 5)),
+    ]
+
+
+@pytest.mark.parametrize("form", ["mask alone", "list empty"])
+def test_masks_say_what_lists_do_not(form: str) -> None:
+    """Before Linux 2.6.26 there are no lists; some recordings have them empty."""
+    tree: Machine = {}
+    for path, content in CHIPLETS.items():
+        if path.endswith("shared_cpu_list"):
+            cpu = int(path.split("/cpu")[2].split("/")[0])
+            groups = HALVES if "index3" in path else CORES
+            ids = list(next(group for group in groups if cpu in group))
+            tree[path.replace("_list", "_map")] = mask(ids)
+            if form == "list empty":
+                tree[path] = "\n"
+        else:
+            tree[path] = content
+    assert host(tree, caches=True).caches == host(CHIPLETS, caches=True).caches
+
+
+def test_a_mask_of_zero_means_the_cpu_itself_and_is_noted() -> None:
+    """Itanium's kernels say so of every cache."""
+    tree = machine({0: range(2)}) | cache_files(0, 1, "Data", "16K", [(0,), (1,)], ids=False)
+    for cpu in range(2):
+        tree[f"{CPU}/cpu{cpu}/cache/index0/shared_cpu_list"] = "\n"
+        tree[f"{CPU}/cpu{cpu}/cache/index0/shared_cpu_map"] = "00000000\n"
+    found = host(tree, caches=True)
+    assert [cache.cpus for cache in found.caches or ()] == [(0,), (1,)]
+    assert "names no cpu" in texts(found)
+
+
+def test_offline_cpus_share_nothing() -> None:
+    """ppc64 lists them; what is told is who competes."""
+    tree = CHIPLETS | {f"{CPU}/online": "0-3,5-7\n"}
+    assert last_levels(tree) == [(0, 1, 5), (2, 3, 6, 7)]
+
+
+def test_lists_that_contradict_each_other_are_noted_and_each_cpu_is_believed() -> None:
+    tree = CHIPLETS | {f"{CPU}/cpu1/cache/index3/shared_cpu_list": "1-2\n"}
+    tree |= {f"{CPU}/cpu2/cache/index3/shared_cpu_list": "1-2\n"}
+    tree |= {f"{CPU}/cpu0/cache/index3/shared_cpu_list": "0,4\n"}
+    found = host(tree, caches=True)
+    assert "contradict" in texts(found)
+    assert {(0, 4), (1, 2)} <= set(last_levels(tree))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "field", "told", "note"),
+    [
+        ("size", "many\n", "size", None, "not a size: 'many'"),
+        ("size", "32\n", "size", None, "not a size: '32'"),
+        ("size", "0K\n", "size", None, None),
+        ("type", "Trace\n", "type", None, None),
+    ],
+)
+def test_what_is_not_understood_costs_the_field(
+    name: str, text: str, field: str, told: object, note: str | None
+) -> None:
+    """The cache itself stays."""
+    tree = CHIPLETS | {f"{CPU}/cpu2/cache/index3/{name}": text}
+    found = host(tree, caches=True)
+    cache = found.last_level_cache(2)
+    assert cache is not None
+    assert getattr(cache, field) == told
+    assert (note or "") in texts(found)
+    assert bool(note) == bool(found.notes)
+
+
+def test_an_unreadable_file_is_noted() -> None:
+    """Unlike one that does not exist."""
+    path = f"{CPU}/cpu0/cache/index3/size"
+    found = host(CHIPLETS, {path: EACCES}, caches=True)
+    assert "cpu0/cache/index3/size: cannot be read: Permission denied" in texts(found)
+    cache = found.last_level_cache(0)
+    assert cache is not None
+    assert cache.size is None
+    assert cache.id == 0
+
+
+@given(st.data())
+def test_any_partition_of_the_cpus_comes_back(data: st.DataObject) -> None:
+    """However the caches are shaped, each is found once with all of its cpus."""
+    owners = data.draw(st.lists(st.integers(0, 5), min_size=1, max_size=24))
+    groups: dict[int, list[int]] = {}
+    for cpu, owner in enumerate(owners):
+        groups.setdefault(owner, []).append(cpu)
+    parts = sorted(groups.values())
+    tree = machine({0: range(len(owners))}) | cache_files(0, 3, "Unified", "8192K", parts, ids=False)
+    assert [list(cache.cpus) for cache in host(tree, caches=True).caches or ()] == parts
+    assert not host(tree, caches=True).notes
