@@ -62,7 +62,7 @@ def test_no_call_that_fails_is_read_as_a_fact(
     limit = "all" if request.config.getoption("all") else str(request.config.getoption("fault_seconds"))
     found = under_faults(shim, root, question, limit)
     wrong = found["wrong"]
-    assert found["tried"] == found["every"] or found["tried"] > 10, "too slow a machine for the seconds given"
+    assert found["tried"] == found["every"] or found["tried"] > 0, "too slow a machine for the seconds given"
     assert found["equal"] + found["error"] + found["explained"] > 0
     assert found["leaked"] == 0
     known = KNOWN.get(question, ())
