@@ -70,7 +70,7 @@ class Refresher:
         self.options = options
         self.answers: dict[str, Answer] = {}
         self.errors = {"details": 0, "host": 0, **({"domains": 0} if options.domains else {})}
-        # Set once the host and its details have been requested, with or without success.
+        # Set once everything has been requested, with or without success.
         self.ready = threading.Event()
         self._wake = threading.Event()
         self._stopped = threading.Event()
@@ -100,9 +100,9 @@ class Refresher:
         changed, self._changed = self._changed, False
         key = self._tried("details", self._details)
         self._tried("host", lambda: self._topology(key, changed=changed))
-        self.ready.set()
         if self.options.domains and not self._stopped.is_set():
             self._tried("domains", self._domains)
+        self.ready.set()
         return max(self.options.interval, (1 / MAX_CPU_SHARE - 1) * (monotonic() - began))
 
     def _tried(self, part: str, read: Callable[[], tuple[Rows, Key]]) -> Key | None:

@@ -105,6 +105,13 @@ METRICS: tuple[Metric, ...] = (
         "refresh.duration",
     ),
     _counter(
+        "textfile_errors_total",
+        "Files of serve --textfile that could not be written.",
+        (),
+        "textfile.errors",
+        ucum="{error}",
+    ),
+    _counter(
         "shape_changes_total",
         "Changes of the cells, their online CPUs or their total memory since numaprobe started.",
         (),

@@ -24,7 +24,9 @@ from endpoints import free_port, serving
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 
 from numaprobe.cli import endpoint
-from numaprobe.cli.endpoint import Endpoint, listening, name_of, parsed
+from numaprobe.cli.endpoint import Endpoint
+from numaprobe.cli.listen import is_loopback, listening, name_of, parsed
+from numaprobe.cli.serve import negotiated
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "two-nodes-threads" / "host.tar.gz"
 
@@ -147,6 +149,42 @@ def test_a_request_that_is_none_or_too_large_is_refused(address: tuple[str, int]
     assert asked(address, "GET", "/healthz").status == 200
 
 
+def test_formats_that_are_negotiated_are_few_whatever_clients_accept() -> None:
+    """Each unknown version or parameter would otherwise have a rendering of its own."""
+    found = set()
+    for number in range(2000):
+        version = f"{number % 7}.{number}.{number % 3}"
+        for kind in ("application/openmetrics-text", "text/plain", f"text/x{number}"):
+            for escaping in ("dots", "underscores", "values", "allow-utf-8", f"x{number}"):
+                form, content_type = negotiated(f"{kind};version={version};escaping={escaping};q=0.{number}")
+                found.add(form)
+                assert "x" + str(number) not in content_type
+    assert found == {"text", "openmetrics"}
+
+
+def test_clients_with_unique_accept_headers_share_a_rendering() -> None:
+    made: list[str] = []
+
+    def render(form: str) -> bytes:
+        made.append(form)
+        time.sleep(0.1)
+        return b"x 1\n"
+
+    with endpoint_of(render, negotiate=negotiated) as where:
+        clients = [
+            threading.Thread(target=asked, args=(where, "GET", "/metrics"), kwargs={"Accept": f"text/plain;v={number}"})
+            for number in range(100)
+        ]
+        for client in clients:
+            client.start()
+        start = time.monotonic()
+        assert asked(where, "GET", "/metrics", Accept="application/openmetrics-text;version=1.0.0").status == 200
+        assert time.monotonic() - start < 5
+        for client in clients:
+            client.join()
+    assert len(made) < 40
+
+
 # --- slow and many clients, in this process ---
 
 
@@ -179,7 +217,7 @@ def endpoint_of(render: Any, **options: Any) -> Iterator[tuple[str, int]]:
 def test_a_request_that_trickles_in_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The deadline is for the whole request: a byte now and then does not put it off."""
     monkeypatch.setattr(endpoint, "REQUEST_SECONDS", 0.5)
-    with endpoint_of(lambda _: (b"x 1\n", "text/plain")) as where, socket.create_connection(where, 10) as client:
+    with endpoint_of(lambda _: b"x 1\n") as where, socket.create_connection(where, 10) as client:
         start = time.monotonic()
         client.sendall(b"GET /metrics HTTP/1.1\r\n")
         with pytest.raises((ConnectionResetError, BrokenPipeError)):  # noqa: PT012
@@ -192,7 +230,7 @@ def test_a_request_that_trickles_in_is_given_up(monkeypatch: pytest.MonkeyPatch)
 def test_slow_clients_do_not_keep_others_out_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """More of them than there are connections; each goes at its deadline."""
     monkeypatch.setattr(endpoint, "REQUEST_SECONDS", 0.5)
-    with endpoint_of(lambda _: (b"x 1\n", "text/plain"), most=4) as where:
+    with endpoint_of(lambda _: b"x 1\n", max_connections=4) as where:
         slow = [socket.create_connection(where) for _ in range(8)]
         for client in slow:
             client.sendall(b"G")
@@ -202,7 +240,7 @@ def test_slow_clients_do_not_keep_others_out_for_long(monkeypatch: pytest.Monkey
 
 
 def test_connections_at_rest_make_room_for_others() -> None:
-    with endpoint_of(lambda _: (b"x 1\n", "text/plain"), most=4) as where:
+    with endpoint_of(lambda _: b"x 1\n", max_connections=4) as where:
         resting = [http.client.HTTPConnection(*where, timeout=20) for _ in range(4)]
         for client in resting:
             client.request("GET", "/healthz")
@@ -220,7 +258,10 @@ def test_connections_at_rest_make_room_for_others() -> None:
 def test_a_client_that_does_not_read_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "ANSWER_SECONDS", 0.3)
     large = b"x" * (64 << 20)
-    with endpoint_of(lambda _: (large, "text/plain"), most=1) as where, socket.create_connection(where) as client:
+    with (
+        endpoint_of(lambda _: large, max_connections=1) as where,
+        socket.create_connection(where) as client,
+    ):
         client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         assert asked(where, "GET", "/healthz").status == 200
 
@@ -229,13 +270,13 @@ def test_those_who_ask_at_once_share_one_rendering() -> None:
     made: list[str] = []
     running: list[int] = []
 
-    def render(accept: str) -> tuple[bytes, str]:
+    def render(form: str) -> bytes:
         assert not running
         running.append(1)
-        made.append(accept)
+        made.append(form)
         time.sleep(0.3)
         running.pop()
-        return b"x 1\n", "text/plain"
+        return b"x 1\n"
 
     with endpoint_of(render) as where:
         statuses: list[int] = []
@@ -256,11 +297,11 @@ def test_those_who_ask_at_once_share_one_rendering() -> None:
 def test_what_cannot_be_rendered_is_an_error_of_that_request_only() -> None:
     turns = iter([ValueError("broken"), None])
 
-    def render(_accept: str) -> tuple[bytes, str]:
+    def render(_form: str) -> bytes:
         error = next(turns)
         if error:
             raise error
-        return b"x 1\n", "text/plain"
+        return b"x 1\n"
 
     with endpoint_of(render) as where:
         first = asked(where, "GET", "/metrics")
@@ -333,9 +374,9 @@ def test_an_address_is_a_host_and_a_port(text: str, found: tuple[str, int]) -> N
     ["", ":", "9975", ":9975", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1", "::1:9975",
      "[::1]", "[]:1", "[127.0.0.1]:1", "[::1:1", "::1]:1", "a:\u0661", "h:999999999999"],
 )  # fmt: skip
-def test_another_form_is_wrong_use(text: str) -> None:
+def test_another_form_is_a_usage_error(text: str) -> None:
     line = complaint(2, "serve", "--recording", FIXTURE, f"--listen={text}")
-    assert "an address to listen at is ADDR:PORT" in line
+    assert "the address to listen on must be ADDR:PORT" in line
 
 
 def test_ipv6_is_listened_at() -> None:
@@ -344,6 +385,12 @@ def test_ipv6_is_listened_at() -> None:
             assert name_of(found).startswith("[::1]:")
     except OSError:
         pytest.skip("no IPv6 loopback here")
+
+
+@pytest.mark.parametrize(("address", "found"), [("127.0.0.1:0", True), ("127.1.2.3:0", True), ("0.0.0.0:0", False)])
+def test_only_loopback_addresses_are_this_hosts_alone(address: str, found: bool) -> None:
+    with listening(address) as there:
+        assert is_loopback(there) == found
 
 
 def test_an_address_in_use_is_one_line() -> None:
@@ -397,7 +444,7 @@ def test_without_its_library_it_says_what_to_install() -> None:
         ("--domains-limit", "-1"),
     ],
 )
-def test_options_that_make_no_sense_are_wrong_use(words: tuple[str, ...]) -> None:
+def test_options_that_make_no_sense_are_a_usage_error(words: tuple[str, ...]) -> None:
     complaint(2, "serve", "--recording", FIXTURE, *words)
 
 
@@ -467,3 +514,68 @@ def test_a_textfile_is_kept_up_to_date_until_a_signal(plant: Plant, tmp_path: Pa
 def test_a_textfile_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     line = complaint(1, "serve", "--recording", FIXTURE, "--textfile", tmp_path / "no" / "x.prom", "--count", "1")
     assert line == f"numaprobe: {tmp_path}/no/x.prom: No such file or directory\n"
+
+
+def test_the_first_textfile_has_the_guests(tmp_path: Path) -> None:
+    """They are read in the background, which the first file waits for."""
+    target = tmp_path / "numaprobe.prom"
+    assert run("serve", "--source", "linux", "--textfile", target, "--count", "1").returncode == 0
+    assert "\nnumaprobe_domains " in target.read_text()
+
+
+def test_a_full_disk_is_counted_and_tried_again(tmp_path: Path) -> None:
+    """Also when it is full from the start."""
+    program = (
+        "import sys, errno, os\n"
+        "from numaprobe import atomic_file\n"
+        "real = os.fsync\n"
+        "def fsync(descriptor):\n"
+        "    if os.path.exists(sys.argv[1]):\n"
+        "        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n"
+        "    real(descriptor)\n"
+        "os.fsync = fsync\n"
+        "from numaprobe.cli import main\n"
+        "sys.exit(main(sys.argv[2:]))\n"
+    )
+    full, target = tmp_path / "full", tmp_path / "numaprobe.prom"
+    full.touch()
+    words = ["serve", "--recording", FIXTURE, "--textfile", target, "--interval", "0.05"]
+    command = [sys.executable, "-c", program, full, *words]
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE)
+    try:
+        assert process.stderr is not None
+        line = process.stderr.readline().decode()
+        assert line == f"numaprobe: {target}: No space left on device; it is tried again every 0.05 s\n"
+        full.unlink()
+        end = time.monotonic() + 20
+        while not target.exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        text = target.read_text()
+        count = float(text.split("\nnumaprobe_textfile_errors_total ")[1].split()[0])
+        assert count >= 1
+        process.terminate()
+        assert process.wait(10) == 0
+        assert process.stderr.read() == b""
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+@pytest.mark.parametrize("words", [("--listen", "127.0.0.1:0"), ("--textfile", "numaprobe.prom")])
+def test_a_signal_in_the_first_moments_prints_nothing(words: tuple[str, str], tmp_path: Path) -> None:
+    """Whenever it comes: while modules are imported, while the host is read for the first time."""
+    for number in range(25):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "numaprobe", "serve", "--recording", str(FIXTURE), *words],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+        )
+        time.sleep(0.012 * number)
+        process.terminate()
+        _, err = process.communicate(timeout=20)
+        assert process.returncode in (0, -signal.SIGTERM)
+        assert b"Traceback" not in err
+        assert b"Exception" not in err
+        assert [path for path in os.listdir(tmp_path) if path != "numaprobe.prom"] == []

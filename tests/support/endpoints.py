@@ -36,9 +36,18 @@ def running(*command: object, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
 @contextmanager
 def serving(*words: object) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """``numaprobe serve`` in a process of its own, and its address as it says it itself."""
-    command = (sys.executable, "-m", "numaprobe", "serve", "--listen", "127.0.0.1:0", *words)
+    command = (
+        sys.executable,
+        "-m",
+        "numaprobe",
+        "serve",
+        *(() if "--listen" in words else ("--listen", "127.0.0.1:0")),
+        *words,
+    )
     with running(*command) as process:
         assert process.stderr is not None
         line = process.stderr.readline().decode()
-        assert re.fullmatch(r"numaprobe: metrics at http://127\.0\.0\.1:\d+/metrics\n", line), line
+        while "warning" in line:
+            line = process.stderr.readline().decode()
+        assert re.fullmatch(r"numaprobe: metrics at https?://[\d.]+:\d+/metrics\n", line), line
         yield process, line.split("//")[1].split("/")[0]
