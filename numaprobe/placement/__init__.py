@@ -6,7 +6,7 @@ The rules, in the order in which they decide, are in ``docs/placement.md``.
 from __future__ import annotations
 
 from .capacity import capacity_of
-from .plan import Plan, PlannedCell, PlannedVcpu, Rejected
+from .plan import Plan, PlannedCell, PlannedVcpu, Rejected, Repin
 from .planning import planned
 from .request import Request
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..model.host import Host
     from .batch import Batch
 
-# Sets of cells that were not chosen are told of up to this many; there may be thousands.
+# Sets of cells that were not chosen are reported up to this many; there may be thousands.
 MAX_REJECTED = 16
 
 
@@ -48,14 +48,18 @@ def place(
     reserve: int | None = None,
     domains: Sequence[Domain] = (),
     pool: int | None = None,
+    plans: Sequence[Plan] = (),
+    ignore_allowed: bool = False,
     most_rejected: int = MAX_REJECTED,
 ) -> Plan:
     """Where a guest of ``vcpus`` and ``memory`` bytes should run on this host.
 
-    The wishes are those of :class:`numaprobe.Request`. ``reserve`` bytes are kept back in each cell
-    (None: a 64th of the cell's memory, at most 512 MiB). ``domains`` are those that run there, whose vcpus weigh on
-    the cells that they may run in. ``pool`` is the only cpupool whose cpus are used (None: the lowest). Offline and
-    isolated cpus are never used, nor what ``host.allowed`` leaves out where the host was read with it.
+    The wishes are those of :class:`numaprobe.Request`. ``reserve`` bytes are kept back in each cell (None: a 64th of
+    the cell's memory, at most 512 MiB). ``domains`` are those that run there: CPUs that their vcpus have for themselves
+    are not used, and their other vcpus weigh on the CPUs that they may run on. ``plans`` are those that running guests
+    were started by: what they pin is not used. ``pool`` is the only cpupool whose CPUs are used (None: the lowest).
+    Offline and isolated CPUs are never used, nor what ``host.allowed`` leaves out where the host was read with it,
+    unless ``ignore_allowed``: a guest that another program starts is not bound by what this process may use.
 
     Raises ``DoesNotFit`` with the nearest miss, ``ValueError`` and ``TypeError`` for a request that makes no sense.
     """
@@ -81,9 +85,15 @@ def place(
         fewest=fewest,
         kinds=kinds,
     )
-    return planned(
-        capacity_of(host, reserve=checked_reserve(reserve), domains=domains, pool=pool), asked, most_rejected
+    stock = capacity_of(
+        host,
+        reserve=checked_reserve(reserve),
+        domains=domains,
+        pool=pool,
+        plans=plans,
+        ignore_allowed=ignore_allowed,
     )
+    return planned(stock, asked, most_rejected)
 
 
 def place_all(
@@ -93,6 +103,8 @@ def place_all(
     reserve: int | None = None,
     domains: Sequence[Domain] = (),
     pool: int | None = None,
+    plans: Sequence[Plan] = (),
+    ignore_allowed: bool = False,
     partial: bool = False,
     optimal: bool = False,
     seconds: float = 30.0,
@@ -108,7 +120,14 @@ def place_all(
     """
     from .batch import solve
 
-    stock = capacity_of(host, reserve=checked_reserve(reserve), domains=domains, pool=pool)
+    stock = capacity_of(
+        host,
+        reserve=checked_reserve(reserve),
+        domains=domains,
+        pool=pool,
+        plans=plans,
+        ignore_allowed=ignore_allowed,
+    )
     return solve(stock, tuple(requests), partial, optimal, seconds, most_rejected)
 
 
@@ -123,4 +142,4 @@ def checked_reserve(reserve: int | None) -> int | None:
     return reserve
 
 
-__all__ = ["Plan", "PlannedCell", "PlannedVcpu", "Rejected", "Request", "place", "place_all"]
+__all__ = ["Plan", "PlannedCell", "PlannedVcpu", "Rejected", "Repin", "Request", "place", "place_all"]

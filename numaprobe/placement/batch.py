@@ -18,8 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .capacity import HostCapacity
     from .request import Request
+    from .rooms import HostCapacity
 
 # How many placements of single guests a batch may try; a few dozen microseconds each.
 WORK = 900
@@ -175,7 +175,7 @@ def _explained(
     partial: bool,
     most_rejected: int,
 ) -> Batch:
-    from .planning import explained
+    from .planning import explained, without
 
     plans: list[Plan | None] = [None] * len(requests)
     missed = []
@@ -190,6 +190,8 @@ def _explained(
             continue
         where = {cell: i for i, cell in enumerate(field.ids)}
         plans[position] = explained(field, tuple([where[cell] for cell in cells]), most_rejected, taking=True)
+    taken = {cpu for plan in plans if plan is not None for cpu in plan.exclusive_cpus}
+    plans = [plan and without(plan, taken) for plan in plans]
     if missed and not partial:
         position, reasons = min(missed)
         label = requests[position].name or (f"guest {position + 1} of {len(requests)}" if len(requests) > 1 else "")

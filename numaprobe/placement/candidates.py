@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from math import ceil
+
+from .rooms import CellCapacity, HostCapacity
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .capacity import CellCapacity, HostCapacity
     from .request import Request
+    from .rooms import Table
 
 
 class Candidates:
-    """The cells that may take part, with what each has to give, as parallel lists in id order."""
+    """The cells that may take part, with what each has to give, as parallel lists in id order.
+
+    ``cpus`` counts vcpus of this request that a cell can run, ``hosting`` those that it can run with the emulator
+    on it too. ``out`` says why the others were left out, and ``blocked`` why all were.
+    """
 
     __slots__ = (
-        "costs",
+        "_table",
+        "blocked",
         "cpus",
         "first_part",
+        "hosting",
         "ids",
         "memory",
         "near",
@@ -34,24 +44,36 @@ class Candidates:
         self.need = -(-request.memory // request.granule) * request.granule
         self.shares = shares(request) if request.parts else None
         self.out: dict[int, str] = {}
+        self.blocked = _blocked(stock, request)
         allowed = _allowed(stock, request, self.out)
         self.ids: list[int] = []
         self.rooms: list[CellCapacity] = []
         self.cpus: list[int] = []
         self.memory: list[int] = []
+        self._table: Table | None = None
         granule, page = request.granule, request.huge_page
-        for cell, room in stock.rooms.items():
+        shared = _shared_emulator(stock, request)
+        for cell, whole in stock.rooms.items():
             if cell not in allowed:
                 continue
-            cpus = room.idle if request.cores else room.cpus
-            if not room.full_cpus and not request.memory_only:
-                self.out[cell] = "has no cpus that may be used"
+            if why := _barred(whole, request):
+                self.out[cell] = why
                 continue
+            room = whole
+            if shared and request.exclusive:
+                # The emulator shares these with others: they are not for one vcpu alone.
+                room = whole.copy()
+                room.hold(shared)
             self.ids.append(cell)
             self.rooms.append(room)
-            self.cpus.append(cpus)
+            self.cpus.append(room.cpus if not request.exclusive and request.smt is None else units(room, request, 0))
             self.memory.append((room.memory if page is None else room.bytes(page)) // granule * granule)
-        self.costs = [[stock.costs[a][b] for b in self.ids] for a in self.ids]
+        own = request.emulator_cpus
+        self.hosting = [units(room, request, own) for room in self.rooms] if own else self.cpus
+        if request.pinned_vcpus:
+            for i, room in enumerate(self.rooms):
+                if _holds_mixed(room, request):
+                    self.hosting[i] = self.cpus[i] = max(self.cpus[i], request.vcpus)
         self.near = _near(stock, request, self.ids)
         parts = self.shares or []
         self.first_part = [
@@ -59,12 +81,127 @@ class Candidates:
             for cpus, memory in zip(self.cpus, self.memory, strict=True)
         ]
 
+    @property
+    def table(self) -> Table:
+        """Costs between the cells that take part, by position."""
+        if self._table is None:
+            self._table = self.stock.table(self.ids)
+        return self._table
+
+    @property
+    def costs(self) -> list[list[int]]:
+        return self.table.costs
+
+    def counting_cores(self) -> Candidates:
+        """The same cells with whole cores that nobody runs on counted instead of threads."""
+        other = Candidates.__new__(Candidates)
+        for name in self.__slots__:
+            setattr(other, name, getattr(self, name))
+        other.cpus = [
+            min(cpus, max(0, int(room.idle - room.load))) for cpus, room in zip(self.cpus, self.rooms, strict=True)
+        ]
+        other.hosting = [min(a, b) for a, b in zip(self.hosting, other.cpus, strict=True)]
+        return other
+
     def fits(self, chosen: Sequence[int]) -> bool:
         """Whether a set of positions can hold the request."""
+        if self.blocked is not None:
+            return False
         if self.shares is not None:
             return assign_shares(self, chosen) is not None
-        memory, cpus = self.memory, self.cpus
-        return sum([memory[i] for i in chosen]) >= self.need and sum([cpus[i] for i in chosen]) >= self.request.vcpus
+        return sum([self.memory[i] for i in chosen]) >= self.need and self.runs(chosen) >= self.request.vcpus
+
+    def runs(self, chosen: Sequence[int]) -> int:
+        """How many vcpus a set of positions can run, the emulator included."""
+        cpus = self.cpus
+        most = sum([cpus[i] for i in chosen])
+        if self.hosting is not cpus:
+            most -= min([cpus[i] - self.hosting[i] for i in chosen])
+        return most
+
+
+def units(room: CellCapacity, request: Request, more: int, kept: int = 0) -> int:
+    """How many vcpus of a request a cell can run, with ``more`` CPUs taken by its emulator.
+
+    Vcpus with CPUs of their own leave as many as the floating guests that were placed here need.
+    """
+    threads = room.cpus - more
+    if not request.exclusive:
+        if more and threads < room.kept:
+            return 0
+        return max(0, min(room.idle, threads) if request.smt == "avoid" else threads)
+    threads -= max(room.kept, kept)
+    if threads <= 0:
+        return 0
+    if request.smt == "isolate":
+        return _whole_cores(room, threads)
+    if request.smt == "avoid":
+        return min(room.idle, threads)
+    if request.smt == "require":
+        return min(sum([len(core.threads) for core in room.cores if len(core.threads) > 1]), threads)
+    return threads
+
+
+def _whole_cores(room: CellCapacity, threads: int) -> int:
+    """How many whole cores, whichever they are, can be given away within so many threads."""
+    sizes = sorted([len(core.threads) for core in room.cores if core.whole], reverse=True)
+    if not sizes:
+        return 0
+    if sizes[0] == sizes[-1]:
+        return min(len(sizes), threads // sizes[0])
+    number = 0
+    for size in sizes:
+        threads -= size
+        if threads < 0:
+            break
+        number += 1
+    return number
+
+
+def _holds_mixed(room: CellCapacity, request: Request) -> bool:
+    """Whether one cell can run all vcpus of a guest of which only some are pinned."""
+    floating = request.vcpus - request.exclusive
+    return units(room, request, request.emulator_cpus, kept=floating) >= request.exclusive
+
+
+def _blocked(stock: HostCapacity, request: Request) -> str | None:
+    if stock.quota is not None and request.vcpus > ceil(stock.quota):
+        return (
+            f"{request.vcpus} vcpus are more than this process's CPU quota of {stock.quota:g}"
+            " (ignore_allowed disregards it)"
+        )
+    wanted = request.exclusive
+    if stock.floaters and wanted + request.emulator_cpus:
+        cores = [core for room in stock.rooms.values() for core in room.cores]
+        threads = sum([len(core.threads) for core in cores])
+        if request.smt == "isolate":
+            wanted = sum(sorted([len(core.threads) for core in cores if core.whole], reverse=True)[:wanted])
+        if 0 < threads <= wanted + request.emulator_cpus:
+            names = sorted({one.name or str(one.domain) for one in stock.floaters})
+            shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            return f"no CPU would remain for running guests that float ({shown})"
+    return None
+
+
+def _shared_emulator(stock: HostCapacity, request: Request) -> frozenset[int]:
+    """The CPUs that a request names for its emulator; raises ``ValueError`` for those that may not be used."""
+    if not isinstance(request.emulator, tuple):
+        return frozenset()
+    usable = {cpu for room in stock.rooms.values() for core in room.cores for cpu in core.threads}
+    for cpu in request.emulator:
+        if cpu not in usable:
+            raise ValueError(f"emulator: CPU {cpu} is not available on this host")
+    return frozenset(request.emulator)
+
+
+def _barred(room: CellCapacity, request: Request) -> str | None:
+    """Why a cell may not take part, or None."""
+    named = room.kind is not None and room.kind in request.kinds
+    if not room.full_cpus and not request.memory_only and not named:
+        return f"has no usable CPUs{': ' + '; '.join(room.notes) if room.notes else ''}"
+    if room.kind == "gpu" and room.group and not named:
+        return "is memory of a GPU, which is used only if kinds names gpu"
+    return None
 
 
 def shares(request: Request) -> list[tuple[int, int]]:
@@ -96,7 +233,17 @@ def assign_shares(field: Candidates, chosen: Sequence[int]) -> list[int] | None:
     order = sorted(chosen, key=lambda i: (first[i], i))
     if len(order) != len(field.shares or ()) or any(first[i] > place for place, i in enumerate(order)):
         return None
+    if field.hosting is not field.cpus and emulator_at(field, order) is None:
+        return None
     return order
+
+
+def emulator_at(field: Candidates, order: Sequence[int]) -> int | None:
+    """The place in an assignment of shares whose cell can run the emulator too."""
+    for (vcpus, _), i in zip(field.shares or (), order, strict=True):
+        if field.hosting[i] >= vcpus:
+            return i
+    return None
 
 
 def _allowed(stock: HostCapacity, request: Request, out: dict[int, str]) -> set[int]:

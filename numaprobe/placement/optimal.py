@@ -19,8 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .capacity import HostCapacity
     from .request import Request
+    from .rooms import HostCapacity
 
 # Yes-or-no variables that are still solved in seconds; with more, only smaller sets are offered and nothing is proven.
 MAX_SETS = 20000

@@ -94,6 +94,14 @@ class Plan(
     emulator: tuple[int, ...]
     repin: tuple[Repin, ...]
 
+    @property
+    def exclusive_cpus(self) -> tuple[int, ...]:
+        """The CPUs that no other guest may run on, ascending: of pinned vcpus, and of an emulator that has its own."""
+        taken = {cpu for one in self.vcpus if one.pinned for cpu in one.cpus}
+        if self.request.emulator_cpus:
+            taken.update(self.emulator)
+        return tuple(sorted(taken))
+
     def render(self, name: str) -> str:
         """The plan as text for another program.
 

@@ -1,18 +1,18 @@
-"""From chosen cells to a plan: shares, cpus, guest cells and reasons."""
+"""From chosen cells to a plan: shares, CPUs, guest cells, advice and reasons."""
 
 from __future__ import annotations
 
 from .allocate import cpus_of, split, take
 from .candidates import Candidates
-from .capacity import HostCapacity
-from .plan import Plan, PlannedCell, PlannedVcpu
+from .plan import Plan, PlannedCell, PlannedVcpu, Repin
 from .reasons import does_not_fit, reasons_for, rejected
 from .request import Request
+from .rooms import HostCapacity
 from .search import best
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from .allocate import Share
 
@@ -30,35 +30,57 @@ def explained(field: Candidates, chosen: tuple[int, ...], most_rejected: int, *,
     """The plan for a set of cells that fits."""
     stock, asked = field.stock, field.request
     parts = split(field, chosen)
-    vcpus = _vcpus(stock, asked, parts)
+    taken = {cpu for part in parts for cpus in (*part.cpus, part.emulator) for cpu in cpus}
+    vcpus = _vcpus(stock, asked, parts, taken)
+    emulator = asked.emulator if isinstance(asked.emulator, tuple) else tuple(c for p in parts for c in p.emulator)
+    repin = _repins(stock, taken)
     plan = Plan(
         request=asked,
         cells=tuple([part.cell for part in parts]),
-        cpus=tuple(sorted({cpu for one in vcpus for cpu in one.cpus})),
+        cpus=tuple(sorted({cpu for one in vcpus for cpu in one.cpus}.union(emulator))),
         vcpus=vcpus,
         memory={part.cell: part.memory for part in parts if part.memory},
         memory_only=tuple([part.cell for part in parts if not _reached(stock, asked, part)]),
         guest_cells=_guest_cells(stock, parts) if asked.guest_cells else (),
         distance=_distance(stock, parts),
-        reasons=reasons_for(field, chosen, parts),
+        reasons=reasons_for(field, chosen, parts, repin),
         rejected=rejected(field, chosen, most_rejected) if most_rejected else (),
-        bind=len(stock.rooms) > 1,
+        bind=stock.bind,
+        emulator=emulator,
+        repin=repin,
     )
     if taking:
         take(stock, asked, parts)
     return plan
 
 
-def _vcpus(stock: HostCapacity, asked: Request, parts: Sequence[Share]) -> tuple[PlannedVcpu, ...]:
-    if asked.dedicated:
-        each = [cpus for part in parts for cpus in part.cpus]
-        return tuple([PlannedVcpu(i, cpus, True) for i, cpus in enumerate(each)])
-    if asked.guest_cells:
-        cpus = [cpus_of(stock, part.cell) for part in parts for _ in range(part.vcpus)]
-        return tuple([PlannedVcpu(i, inside) for i, inside in enumerate(cpus)])
+def without(plan: Plan, taken: Iterable[int]) -> Plan:
+    """A plan whose floating vcpus keep off CPUs that others got for themselves after it was made."""
+    mine = set(plan.exclusive_cpus)
+    gone = set(taken) - mine
+    if gone.isdisjoint(plan.cpus):
+        return plan
+    vcpus = tuple(
+        [
+            one if one.pinned else one._replace(cpus=tuple([cpu for cpu in one.cpus if cpu not in gone]))
+            for one in plan.vcpus
+        ]
+    )
+    cpus = {cpu for one in vcpus for cpu in one.cpus}.union(plan.emulator)
+    return plan._replace(vcpus=vcpus, cpus=tuple(sorted(cpus)))
+
+
+def _vcpus(stock: HostCapacity, asked: Request, parts: Sequence[Share], taken: set[int]) -> tuple[PlannedVcpu, ...]:
+    free = {part.cell: tuple([cpu for cpu in cpus_of(stock, part.cell) if cpu not in taken]) for part in parts}
     inside = [part.cell for part in parts if _reached(stock, asked, part)]
-    everywhere = tuple(sorted([cpu for cell in inside for cpu in cpus_of(stock, cell)]))
-    return tuple([PlannedVcpu(i, everywhere) for i in range(asked.vcpus)])
+    everywhere = tuple(sorted([cpu for cell in inside for cpu in free[cell]]))
+    out: list[PlannedVcpu] = []
+    for part in parts:
+        floating = free[part.cell] if asked.guest_cells else everywhere
+        for place in range(part.vcpus):
+            alone = part.cpus[place] if part.cpus else ()
+            out.append(PlannedVcpu(vcpu=len(out), cpus=alone or floating, pinned=bool(alone)))
+    return tuple(out)
 
 
 def _reached(stock: HostCapacity, asked: Request, part: Share) -> bool:
@@ -69,13 +91,39 @@ def _reached(stock: HostCapacity, asked: Request, part: Share) -> bool:
     return bool(part.vcpus or (stock.striped and not asked.dedicated and stock.rooms[part.cell].cpus))
 
 
+def _repins(stock: HostCapacity, taken: set[int]) -> tuple[Repin, ...]:
+    """Advice for running guests that float on CPUs which are taken: to the rest of theirs, or of their cells."""
+    if not taken or not stock.floaters:
+        return ()
+    cell_of = {cpu: cell for cell, room in stock.rooms.items() for core in room.cores for cpu in core.threads}
+    free = set(cell_of) - taken
+    out = []
+    for one in stock.floaters:
+        if one.cpus is not None and taken.isdisjoint(one.cpus):
+            continue
+        rest = free if one.cpus is None else free.intersection(one.cpus)
+        if not rest and one.cpus is not None:
+            cells = {cell_of.get(cpu) for cpu in one.cpus}
+            rest = {cpu for cpu in free if cell_of[cpu] in cells} or free
+        out.append(Repin(domain=one.domain, name=one.name, vcpus=one.vcpus, cpus=tuple(sorted(rest))))
+    return tuple(out)
+
+
 def _guest_cells(stock: HostCapacity, parts: Sequence[Share]) -> tuple[PlannedCell, ...]:
     out = []
     first = 0
     for number, part in enumerate(parts):
-        row = stock.costs[part.cell]
+        row = stock.distances[part.cell]
         distances = tuple([(i, row[other.cell]) for i, other in enumerate(parts)]) if stock.known_distances else None
-        out.append(PlannedCell(number, part.cell, tuple(range(first, first + part.vcpus)), part.memory, distances))
+        out.append(
+            PlannedCell(
+                id=number,
+                cell=part.cell,
+                vcpus=tuple(range(first, first + part.vcpus)),
+                memory=part.memory,
+                distances=distances,
+            )
+        )
         first += part.vcpus
     return tuple(out)
 

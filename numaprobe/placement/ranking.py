@@ -1,4 +1,4 @@
-"""Which of several sets of cells is better."""
+"""Which of several sets of cells is better where an access costs the same on each of them."""
 
 from __future__ import annotations
 
@@ -10,52 +10,65 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from .rooms import CellCapacity
 
 EXACT = 16
 
 Rank = tuple[object, ...]
+# What the first places of a rank mean; the policy and the ids follow.
+STRADDLES, DISPLACES, CROWDS, BURDEN = range(4)
 
 
 def mean_cost(field: Candidates, chosen: Sequence[int]) -> float:
-    """Mean distance between the cells of a set, each with itself included: 10 for one cell."""
+    """Mean cost between the cells of a set, each with itself included: 10 for one cell."""
+    if len(chosen) == 1:
+        cell = field.ids[chosen[0]]
+        return float(field.stock.costs[cell][cell])
     return sum([field.costs[i][j] for i in chosen for j in chosen]) / len(chosen) ** 2
 
 
 def ranker(field: Candidates) -> Callable[[tuple[int, ...]], Rank]:
-    """What decides between sets that are as many and as near: smaller is better."""
-    request, rooms, memory, costs = field.request, field.rooms, field.memory, field.costs
+    """What decides between sets on which an access costs the same: smaller is better.
+
+    First that CPUs of its own share a cache where one has room; that no running guest has to give way; that nobody
+    shares a core with others. Then the policy, and the lowest ids.
+    """
+    request, rooms, memory = field.request, field.rooms, field.memory
     policy, need, vcpus, page = request.policy, field.need, request.vcpus, request.huge_page
     cpus = field.cpus
-    load = [room.load for room in rooms]
-    if request.pinned and not request.cores:
-        clean = [sum([len(core.threads) for core in room.cores if core.whole]) for room in rooms]
-        sharing = [0.0] * len(rooms)
-    else:
-        clean = [room.idle for room in rooms]
-        sharing = load
-    full_memory = memory if page is not None else [room.full_memory for room in rooms]
-    full_cpus = [room.full_cpus for room in rooms]
+    alone = request.exclusive
+    threads = bool(alone) and request.smt in (None, "share", "require")
+    quiet = bool(alone) and bool(field.stock.floaters)
 
     def rank(chosen: tuple[int, ...]) -> Rank:
+        mine = [rooms[i] for i in chosen]
         left = sum([memory[i] for i in chosen]) - need
-        shared = max(0.0, vcpus - sum([clean[i] - sharing[i] for i in chosen]))
-        worst = largest = 0
-        if len(chosen) > 1:
-            worst = max([costs[i][j] for i in chosen for j in chosen if i != j])
-            # Where memory is dealt out evenly, a large part on one cell is no nearer.
-            largest = 0 if field.stock.striped else -max([memory[i] for i in chosen])
-        if policy == "pack" and not request.dedicated:
-            return (worst, shared > 0, largest, left, chosen)
-        by_memory = 1 - left / (sum([full_memory[i] for i in chosen]) or 1)
-        busy = sum([full_cpus[i] - cpus[i] + load[i] for i in chosen]) + vcpus
-        by_cpus = busy / (sum([full_cpus[i] for i in chosen]) or 1)
+        load = sum([room.load for room in mine])
+        clean = sum([room.clean if threads else room.idle for room in mine])
+        shared = max(0.0, vcpus - (clean - load))
+        straddles = bool(alone) and len(mine) == 1 and alone > mine[0].widest()
+        displaces = quiet and alone > sum([_quiet(room, threads=threads) for room in mine])
+        # Of those that displace somebody, the least loaded.
+        burden = load if displaces else 0.0
+        if policy == "pack" and not alone:
+            return (straddles, displaces, shared > 0, burden, left, chosen)
+        full = memory if page is not None else [room.full_memory for room in rooms]
+        full_memory = sum([full[i] for i in chosen])
+        full_cpus = sum([room.full_cpus for room in mine])
+        by_memory = 1 - left / (full_memory or 1)
+        by_cpus = (full_cpus - sum([cpus[i] for i in chosen]) + load + vcpus) / (full_cpus or 1)
         if policy == "pack":
-            return (worst, shared > 0, largest, -max(by_memory, by_cpus), chosen)
+            return (straddles, displaces, shared > 0, burden, -max(by_memory, by_cpus), chosen)
         if policy == "spread":
-            return (worst, shared, largest, by_memory + by_cpus, chosen)
-        return (worst, shared, largest, max(by_memory, by_cpus), chosen)
+            return (straddles, displaces, shared, burden, by_memory + by_cpus, chosen)
+        return (straddles, displaces, shared, burden, max(by_memory, by_cpus), chosen)
 
     return rank
+
+
+def _quiet(room: CellCapacity, *, threads: bool) -> int:
+    """Whole cores on which no running guest floats in particular, or their threads."""
+    return sum([len(core.threads) if threads else 1 for core in room.cores if core.whole and not core.load])
 
 
 def smaller_sets(field: Candidates, size: int) -> Iterator[tuple[int, ...]]:

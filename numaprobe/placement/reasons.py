@@ -1,13 +1,14 @@
-"""Why a set of cells was chosen, why others were not, and what the nearest miss lacks."""
+"""Why a set of cells was chosen, why others were not, and what is missing where nothing fits."""
 
 from __future__ import annotations
 
 from itertools import islice
 
 from ..errors import DoesNotFit
-from ..wording import cells, count, size
+from ..wording import cells, count, id_list, size
+from .access import expected_cost, for_cores
 from .plan import Rejected
-from .ranking import EXACT, mean_cost, ranker, smaller_sets
+from .ranking import BURDEN, CROWDS, DISPLACES, STRADDLES, ranker, smaller_sets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,28 +16,35 @@ if TYPE_CHECKING:
 
     from .allocate import Share
     from .candidates import Candidates
+    from .plan import Repin
+
+# Names of running guests that one sentence gives.
+MAX_NAMES = 3
 
 
 def shortage(field: Candidates, chosen: Sequence[int]) -> str | None:
-    """What a set lacks, ``512 MiB and 2 cpus``; None for one that fits."""
+    """What a set is missing, ``512 MiB and 2 CPUs``; None for one that fits."""
     missing = _missing(field, chosen)
+    request = field.request
     words = []
     if missing[0] > 0:
-        pages = field.request.huge_page
+        pages = request.huge_page
         words.append(size(missing[0]) + (f" in huge pages of {size(pages)}" if pages else ""))
     if missing[1] > 0:
-        words.append(count(missing[1], "free core" if field.request.cores else "cpu"))
+        words.append(count(missing[1], "free core" if request.smt in ("isolate", "avoid") else "CPU"))
     if not words and not field.fits(chosen):
-        return "the shares to be had of it are too uneven"
+        if request.emulator_cpus and field.shares is None:
+            return f"{count(request.emulator_cpus, 'CPU')} for the emulator"
+        return "equal shares: its free memory and CPUs cannot be split that evenly"
     return " and ".join(words) or None
 
 
 def _missing(field: Candidates, chosen: Sequence[int]) -> tuple[int, int]:
-    """Bytes and cpus that a set is short of; for equal shares, what its cells are short of each, summed."""
+    """Bytes and CPUs that a set is missing; for equal shares, what its cells are missing of each, summed."""
     if field.shares is None:
         return (
             field.need - sum(field.memory[i] for i in chosen),
-            field.request.vcpus - sum(field.cpus[i] for i in chosen),
+            field.request.vcpus - field.runs(chosen),
         )
     by_memory = sorted((field.memory[i] for i in chosen), reverse=True)
     by_cpus = sorted((field.cpus[i] for i in chosen), reverse=True)
@@ -51,21 +59,27 @@ def does_not_fit(field: Candidates) -> DoesNotFit:
     n, request = len(field.ids), field.request
     wanted = len(field.shares) if field.shares is not None else min(n, request.max_cells or n)
     reasons = []
-    if not n:
+    if field.blocked is not None:
+        reasons.append(field.blocked)
+    elif not n:
         reasons.append("no cell may be used")
     elif field.shares is not None and wanted > n:
-        reasons.append(f"{count(wanted, 'cell')} wanted, and only {n} may be used")
+        reasons.append(f"{count(wanted, 'cell')} are needed, and only {n} may be used")
     else:
         near = _nearest(field, wanted)
         short = shortage(field, near)
         if wanted == 1:
-            reasons.append(f"cell {field.ids[near[0]]} lacks {short}")
+            reasons.append(f"cell {field.ids[near[0]]} is missing {short}{_reserved(field, near)}")
         elif short is not None and field.shares is None:
             one = _nearest(field, 1)
-            reasons.append(f"{cells(field.ids[i] for i in near)} together lack {short}")
-            reasons.append(f"cell {field.ids[one[0]]} alone lacks {shortage(field, one)}")
+            where = cells(field.ids[i] for i in near)
+            reasons.append(f"{where} together are missing {short}{_reserved(field, near)}")
+            reasons.append(f"cell {field.ids[one[0]]} alone is missing {shortage(field, one)}")
+        elif short is not None:
+            where = cells(field.ids[i] for i in near)
+            reasons.append(f"{where} are missing {short}{_reserved(field, near)}")
         else:
-            reasons.append(f"{cells(field.ids[i] for i in near)}: {short or f'no {wanted} of the cells hold it'}")
+            reasons.append(f"no {wanted} of the cells hold it together")
     for cell, why in sorted(field.out.items()):
         reasons.append(f"cell {cell} {why}")
     for room in field.rooms:
@@ -74,8 +88,17 @@ def does_not_fit(field: Candidates) -> DoesNotFit:
     return DoesNotFit(*reasons, *field.stock.notes)
 
 
+def _reserved(field: Candidates, chosen: Sequence[int]) -> str:
+    """That the reserve is what is missing, where it is."""
+    missing = _missing(field, chosen)[0]
+    kept = sum([field.rooms[i].reserve for i in chosen])
+    if field.request.huge_page is not None or not 0 < missing <= kept:
+        return ""
+    return f"; {size(kept)} there {'is' if len(chosen) == 1 else 'are'} kept back as reserve"
+
+
 def _nearest(field: Candidates, wanted: int) -> tuple[int, ...]:
-    """The set of so many cells that comes nearest, by the larger of both shortages relative to what is asked."""
+    """The set of so many cells that comes nearest, by both shortages relative to what is requested."""
     n = len(field.ids)
 
     def short(i: int) -> tuple[float, int]:
@@ -94,55 +117,58 @@ def _relative(field: Candidates, chosen: tuple[int, ...]) -> float:
 
 def rejected(field: Candidates, chosen: tuple[int, ...], most: int) -> tuple[Rejected, ...]:
     """Other sets in the order they were tried, up to ``most``, each with the first thing that spoke against it."""
-    out = [Rejected((cell,), why) for cell, why in sorted(field.out.items())][:most]
+    out = [Rejected(cells=(cell,), reason=why) for cell, why in sorted(field.out.items())][:most]
     rank = ranker(field)
     mine = rank(chosen)
-    labels = ("", "more vcpus would share a core", "less of it on one cell")
+    cost = expected_cost(field, chosen)
     for other in islice(smaller_sets(field, len(chosen)), most + 1):
         if len(out) >= most:
             break
         if other == chosen:
             continue
-        ids = tuple([field.ids[i] for i in other])
-        short = shortage(field, other)
-        if short is not None:
-            out.append(Rejected(ids, f"lacks {short}"))
-            continue
-        if _dearer(field, other, chosen):
-            out.append(Rejected(ids, f"an access costs {mean_cost(field, other):g}, not {mean_cost(field, chosen):g}"))
-            continue
-        if near := _farther(field, other, chosen):
-            out.append(Rejected(ids, near))
-            continue
-        theirs = rank(other)
-        place = next(i for i, (a, b) in enumerate(zip(theirs, mine, strict=True)) if a != b)
-        if place == 0:
-            why = f"{theirs[0]} apart at worst, not {mine[0]}"
-        elif place < len(labels):
-            why = labels[place]
-        elif other > chosen and place == len(mine) - 1:
-            why = "as good, with higher ids"
-        else:
-            why = f"policy {field.request.policy}"
-        out.append(Rejected(ids, why))
+        out.append(Rejected(cells=tuple([field.ids[i] for i in other]), reason=_against(field, other, chosen, cost)))
+        if out[-1].reason == "":
+            out[-1] = out[-1]._replace(reason=_ranked(field, rank(other), mine))
     return tuple(out)
 
 
-def _dearer(field: Candidates, other: tuple[int, ...], chosen: tuple[int, ...]) -> bool:
-    """Whether the mean cost alone, between sets of any size, speaks against a set."""
-    return field.request.nearest and len(other) != len(chosen)
-
-
-def _farther(field: Candidates, other: tuple[int, ...], chosen: tuple[int, ...]) -> str | None:
+def _against(field: Candidates, other: tuple[int, ...], chosen: tuple[int, ...], cost: float) -> str:
+    """What speaks against another set before policies and ids do; empty if nothing does."""
+    short = shortage(field, other)
+    if short is not None:
+        return f"is missing {short}" if len(other) == 1 else f"are missing {short}"
+    if for_cores(field, chosen) and len(other) < len(chosen):
+        return f"has {_idle(field, other)} free cores for {field.request.vcpus} vcpus"
     if field.near is not None:
-        mine, theirs = (sum(field.near[i][1] for i in one) / len(one) for one in (chosen, other))
+        mine, theirs = (min(field.near[i] for i in one) for one in (chosen, other))
         if theirs > mine:
-            return f"farther from {_listed(field.request.near)}: {theirs:g}, not {mine:g}"
-    if len(chosen) > 1:
-        mine, theirs = (_apart(field, one) for one in (chosen, other))
-        if theirs > mine:
-            return f"{theirs:g} apart on average, not {mine:g}"
-    return None
+            return f"farther from {_listed(field.request.near)}: {theirs[0]}, not {mine[0]}"
+    theirs_cost = expected_cost(field, other)
+    if theirs_cost > cost * (1 + 1e-12):
+        return f"an access costs {theirs_cost:.4g}, not {cost:.4g}"
+    if len(other) > len(chosen):
+        return "more cells"
+    if field.request.fewest and len(chosen) > 1:
+        mine_apart, theirs_apart = (_apart(field, one) for one in (chosen, other))
+        if theirs_apart > mine_apart:
+            return f"{theirs_apart:g} apart on average, not {mine_apart:g}"
+    return ""
+
+
+def _ranked(field: Candidates, theirs: tuple[object, ...], mine: tuple[object, ...]) -> str:
+    place = next(i for i, (a, b) in enumerate(zip(theirs, mine, strict=True)) if a != b)
+    if place == len(mine) - 1:
+        return "as good, with higher ids" if theirs > mine else "as good"
+    return {
+        STRADDLES: "its CPUs would be in several caches",
+        DISPLACES: "running guests that float would have to give way",
+        CROWDS: "more vcpus would share a core",
+        BURDEN: "more vcpus float there",
+    }.get(place) or {
+        "pack": "more would be left on it: the fullest is filled first, which keeps room for large guests",
+        "balance": "its memory or its CPUs would be more in demand",
+        "spread": "it is fuller",
+    }[field.request.policy]
 
 
 def _apart(field: Candidates, chosen: tuple[int, ...]) -> float:
@@ -150,27 +176,33 @@ def _apart(field: Candidates, chosen: tuple[int, ...]) -> float:
     return sum(pairs) / len(pairs)
 
 
-def reasons_for(field: Candidates, chosen: tuple[int, ...], parts: Sequence[Share]) -> tuple[str, ...]:
+def _idle(field: Candidates, chosen: Sequence[int]) -> int:
+    """Whole cores of a set that nobody runs on."""
+    return sum([max(0, int(field.rooms[i].idle - field.rooms[i].load)) for i in chosen])
+
+
+def reasons_for(
+    field: Candidates, chosen: tuple[int, ...], parts: Sequence[Share], repin: Sequence[Repin]
+) -> tuple[str, ...]:
     """Sentences for the set that was chosen."""
     request, stock = field.request, field.stock
     ids = [field.ids[i] for i in chosen]
     got = size(sum(field.memory[i] for i in chosen))
-    cpus = count(sum(field.cpus[i] for i in chosen), "whole core" if request.cores else "cpu")
+    cpus = count(field.runs(chosen), "whole core" if request.smt in ("isolate", "avoid") else "CPU")
     out = []
     if field.shares is not None and len(chosen) > 1:
-        out.append(f"{cells(ids)}: {len(chosen)} wanted, each with an equal share; {got} and {cpus} to be had")
+        out.append(f"{cells(ids)}: {len(chosen)} cells with an equal share each; {got} and {cpus} available")
     elif len(chosen) == 1:
-        out.append(f"{cells(ids)} alone is enough: {got} and {cpus} to be had")
-    else:
-        fewest = "the fewest that fit" if len(field.ids) <= EXACT else "the fewest found to fit"
-        if request.nearest:
-            fewest = "the nearest that fit"
-        out.append(f"{cells(ids)}: {len(chosen)} are {fewest}; {got} and {cpus} to be had")
+        out.append(f"{cells(ids)} is large enough on its own: {got} and {cpus} available")
+    elif not for_cores(field, chosen):
+        why = "the fewest that hold it" if request.fewest else "where an access costs least"
+        out.append(f"{cells(ids)}: {why}; {got} and {cpus} available")
+    out += _cores(field, chosen)
     if len(chosen) > 1 and stock.known_distances:
         worst = max(field.costs[i][j] for i in chosen for j in chosen if i != j)
         out.append(f"they are {_apart(field, chosen):g} apart on average and {worst} at worst")
     if not stock.known_distances and len(stock.rooms) > 1:
-        out.append("not all distances are known; those that are not come last")
+        out.append("not all distances are known; those that are not rank last")
     if request.near:
         if field.near is None:
             out.append(f"the cell of {_listed(request.near)} is not known, so it was not considered")
@@ -179,8 +211,54 @@ def reasons_for(field: Candidates, chosen: tuple[int, ...], parts: Sequence[Shar
     bare = [part.cell for part in parts if not part.vcpus]
     if bare:
         out.append(f"{cells(bare)}: memory alone")
+    out += _uneven(field, parts)
+    if repin:
+        names = ", ".join([one.name or str(one.domain) for one in repin[:MAX_NAMES]])
+        more = f" and {len(repin) - MAX_NAMES} more" if len(repin) > MAX_NAMES else ""
+        out.append(
+            f"{names}{more} {'floats' if len(repin) == 1 else 'float'} on CPUs that are taken: re-pin to the rest"
+        )
     out += stock.notes
     return tuple(out)
+
+
+def _cores(field: Candidates, chosen: tuple[int, ...]) -> list[str]:
+    """What the default does about threads: several cells for their cores, or one with vcpus that share cores."""
+    request = field.request
+    if request.smt is not None or field.shares is not None:
+        return []
+    label, idle = count(request.vcpus, "vcpu"), _idle(field, chosen)
+    if for_cores(field, chosen):
+        most = max([_idle(field, (i,)) for i in chosen])
+        where = cells(field.ids[i] for i in chosen)
+        return [f"{label} on {count(idle, 'free core')} of {where}; one cell has {most} at most"]
+    if idle >= request.vcpus or all(len(core.threads) < 2 for i in chosen for core in field.rooms[i].cores):
+        return []
+    text = f"{label} on {count(idle, 'free core')}, so some share a core"
+    if len(chosen) == 1 and len(field.ids) > 1:
+        view = field.counting_cores()
+        start = chosen[0]
+        for cost, ring in field.table.around(start):
+            for i in ring:
+                if view.fits((start, i)):
+                    both = sorted((field.ids[start], field.ids[i]))
+                    return [f"{text}; cells {id_list(both)} have {_idle(field, (start, i))}, {cost} apart"]
+    return [text]
+
+
+def _uneven(field: Candidates, parts: Sequence[Share]) -> list[str]:
+    """That Xen takes as much of each cell as of the others until it is empty, the reserve included."""
+    given = [part for part in parts if part.memory]
+    if not field.stock.striped or field.shares is not None or len(given) < 2 or field.request.huge_page is not None:
+        return []
+    least = min(given, key=lambda part: part.memory)
+    reserve = field.stock.rooms[least.cell].reserve
+    if max(part.memory for part in given) - least.memory <= field.request.granule or not reserve:
+        return []
+    return [
+        f"Xen deals memory out evenly until a cell is empty, so it may take up to {size(reserve)}"
+        f" more of cell {least.cell}, its reserve"
+    ]
 
 
 def _listed(near: Sequence[str | int]) -> str:

@@ -1,177 +1,177 @@
-"""Which sets of cells fit a request, and the best of them: exact up to 16 cells, bounded beyond."""
+"""The best set of cells for a request.
+
+One cell wherever one is enough; else the set with the lowest expected cost of an access, then the fewest cells, then
+what :mod:`.ranking` says.
+"""
 
 from __future__ import annotations
 
+from itertools import combinations
+from math import comb
+
+from .access import NEARBY, Arrangement, arrangement, cheapest, even, nearness
 from .candidates import Candidates
-from .ranking import EXACT, mean_cost, ranker
+from .ranking import ranker
+from .sets import nearest_sets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-
-# Beyond that many cells, sets of more than two are grown, from so many cells.
-SEEDS = 32
-NEAR_WEIGHT = 1 << 40
+# Sets of one size that are all considered; of more, only those that are nearest to each other.
+MAX_SETS = 1500
 
 
 def best(field: Candidates) -> tuple[int, ...] | None:
-    """Positions of the best set, None if none fits: fewest cells, nearest, least apart, policy, lowest ids.
-
-    For a guest that asked for the nearest, the cheapest of the best sets of each size.
-    """
-    n = len(field.ids)
-    request = field.request
+    """Positions of the best set, None if none fits."""
+    n, request = len(field.ids), field.request
+    if field.blocked is not None or not n:
+        return None
     if field.shares is not None:
-        levels: Sequence[int] = (len(field.shares),)
-    else:
-        most = min(n, request.max_cells or n)
-        least = max(_fewest(field.memory, field.need), _fewest(field.cpus, request.vcpus))
-        levels = range(least, most + 1)
-    cheapest: tuple[float, tuple[int, ...]] | None = None
-    for k in levels:
-        if k > n or (cheapest is not None and _bound(field, k) >= cheapest[0]):
-            break
-        found = _level(field, k)
-        if not found:
+        return _least(field, _sets(field, len(field.shares), range(n)), []) if len(field.shares) <= n else None
+    most = min(n, request.max_cells or n)
+    single = best_single(field)
+    if single is not None:
+        return with_cores(field, single, most) or (single,)
+    if most < 2:
+        return None
+    if request.fewest:
+        return _fewest_cells(field, most)
+    for group in sorted({room.group for room in field.rooms}):
+        pool = [i for i in range(n) if field.rooms[i].group <= group]
+        if sum([field.memory[i] for i in pool]) < field.need or field.runs(pool) < request.vcpus:
             continue
-        chosen = min(found, key=ranker(field)) if len(found) > 1 else found[0]
-        cost = mean_cost(field, chosen)
-        if cheapest is None or cost < cheapest[0] - 1e-9:
-            cheapest = cost, chosen
-        if not request.nearest:
-            break
-    return None if cheapest is None else cheapest[1]
+        if chosen := (_even_set if field.stock.striped else _filled_set)(field, pool, min(most, len(pool))):
+            return chosen
+    return None
 
 
-def _bound(field: Candidates, k: int) -> float:
-    """No set of ``k`` cells can have a lower mean cost than this."""
-    n = len(field.ids)
-    own = min([field.costs[i][i] for i in range(n)])
-    least = min([field.costs[i][j] for i in range(n) for j in range(n) if i != j], default=own)
-    return (own + (k - 1) * least) / k
+def best_single(field: Candidates) -> int | None:
+    """The best cell of those that can hold the request alone."""
+    vcpus, need, memory, hosting = field.request.vcpus, field.need, field.memory, field.hosting
+    able = [i for i in range(len(field.ids)) if memory[i] >= need and hosting[i] >= vcpus]
+    if len(able) < 2:
+        return able[0] if able else None
+    rank, costs, ids, near = ranker(field), field.stock.costs, field.ids, field.near
+    return min(able, key=lambda i: (near[i] if near is not None else (), costs[ids[i]][ids[i]], rank((i,))))
 
 
-def _fewest(gives: list[int], need: int) -> int:
-    """At least so many cells it takes by one measure alone; more than there are if all are too little."""
-    got = 0
-    for number, value in enumerate(sorted(gives, reverse=True), 1):
-        got += value
-        if got >= need:
-            return number
-    return len(gives) + 1
-
-
-def _level(field: Candidates, k: int) -> list[tuple[int, ...]]:
-    """The nearest sets of ``k`` that fit, all that tie."""
-    n = len(field.ids)
-    if k == 1:
-        sets: list[tuple[int, ...]] = [(i,) for i in range(n) if field.fits((i,))]
-        if field.near is not None and sets:
-            near = field.near
-            closest = min(near[i] for (i,) in sets)
-            sets = [(i,) for (i,) in sets if near[i] == closest]
-        return sets
-    if n <= EXACT or k == 2:
-        return _exact(field, k)
-    return list(_grown(field, k))
-
-
-def _exact(field: Candidates, k: int) -> list[tuple[int, ...]]:
-    """Every set that fits with the least sum of distances, by depth first with bounds."""
-    n, near = len(field.ids), field.near
-    costs, memory, cpus = field.costs, field.memory, field.cpus
-    both = [[costs[i][j] + costs[j][i] for j in range(n)] for i in range(n)]
-    least_pair = min((both[i][j] for i in range(n) for j in range(i)), default=0)
-    vcpus, need = field.request.vcpus, field.need
-    parts = field.shares
-    if parts is not None:
-        # Each must at least hold the smallest part.
-        order = [i for i in range(n) if cpus[i] >= parts[-1][0] and memory[i] >= parts[-1][1]]
-    else:
-        order = list(range(n))
-    width = len(order)
-    top_memory = [_tops([memory[i] for i in order[at:]], k) for at in range(width + 1)]
-    top_cpus = [_tops([cpus[i] for i in order[at:]], k) for at in range(width + 1)]
-    least = None
-    found: list[tuple[int, ...]] = []
-    chosen: list[int] = []
-    pairs_left = [(k * (k - 1) - depth * (depth - 1)) // 2 for depth in range(k + 1)]
-
-    def descend(at: int, got_memory: int, got_cpus: int, apart: int) -> None:
-        nonlocal least, found
-        depth = len(chosen)
-        if depth == k:
-            if got_memory < need or got_cpus < vcpus or (parts is not None and not field.fits(chosen)):
-                return
-            if least is None or apart < least:
-                least = apart
-                found = [tuple(chosen)]
-            elif apart == least:
-                found.append(tuple(chosen))
-            return
-        left = k - depth
-        for position in range(at, width - left + 1):
-            # What comes later only gets smaller sums, so the first failure ends the row.
-            if got_memory + top_memory[position][left] < need or got_cpus + top_cpus[position][left] < vcpus:
-                return
-            i = order[position]
-            row = both[i]
-            added = apart + sum([row[j] for j in chosen])
-            if near is not None:
-                added += near[i][1] * NEAR_WEIGHT
-            if least is not None and added + pairs_left[depth + 1] * least_pair > least:
-                continue
-            chosen.append(i)
-            descend(position + 1, got_memory + memory[i], got_cpus + cpus[i], added)
-            chosen.pop()
-
-    descend(0, 0, 0, 0)
-    return found
-
-
-def _tops(values: list[int], most: int) -> list[int]:
-    """Sums of the 0, 1, 2 ... largest, as far as ``most``; short lists stay at their whole sum."""
-    out = [0]
-    for value in sorted(values, reverse=True)[:most]:
-        out.append(out[-1] + value)
-    return out + [out[-1]] * (most + 1 - len(out))
-
-
-def _grown(field: Candidates, k: int) -> Iterator[tuple[int, ...]]:
-    """One set from each cell: its nearest neighbours, passing over those with which the need gets out of reach."""
-    n, near, parts = len(field.ids), field.near, field.shares
-    costs, memory, cpus = field.costs, field.memory, field.cpus
-    tops = (_tops(memory, k), _tops(cpus, k))
-    able = range(n)
-    if parts is not None:
-        able_list = [i for i in range(n) if cpus[i] >= parts[0][0] and memory[i] >= parts[0][1]]
-        able = able_list if len(able_list) >= k else able  # type: ignore[assignment]
-    least = None
-    found: list[tuple[int, ...]] = []
-    for seed in sorted(able, key=lambda i: (near[i] if near else (0, 0), -memory[i], i))[:SEEDS]:
-        row = costs[seed]
-        order = sorted(able, key=lambda j: (j != seed, row[j] + costs[j][seed], -memory[j], j))
-        chosen: list[int] = []
-        got_memory = got_cpus = 0
-        for i in order:
-            left = k - len(chosen) - 1
-            if got_memory + memory[i] + tops[0][left] < field.need:
-                continue
-            if got_cpus + cpus[i] + tops[1][left] < field.request.vcpus:
-                continue
-            chosen.append(i)
-            got_memory += memory[i]
-            got_cpus += cpus[i]
-            if left == 0:
+def with_cores(field: Candidates, single: int, most: int) -> tuple[int, ...] | None:
+    """Nearby cells with a whole core for each vcpu, where one cell could only give threads; None without any."""
+    request, room = field.request, field.rooms[single]
+    if request.smt is not None or request.fewest or most < 2 or room.idle - room.load >= request.vcpus:
+        return None
+    if all(len(core.threads) < 2 for core in room.cores):
+        return None
+    view = field.counting_cores()
+    costs = field.costs
+    limit = NEARBY * costs[single][single]
+    groups: list[list[int]] = []
+    for start in range(len(field.ids)):
+        if not view.cpus[start]:
+            continue
+        group = [start]
+        for cost, ring in field.table.around(start):
+            if cost > limit:
                 break
-        if len(chosen) < k or not field.fits(chosen):
-            continue
-        apart = sum(costs[i][j] for i in chosen for j in chosen if i != j)
-        if near is not None:
-            apart += NEAR_WEIGHT * sum(near[i][1] for i in chosen)
-        if least is None or apart < least:
-            least, found = apart, []
-        if apart == least:
-            found.append(tuple(sorted(chosen)))
-    yield from sorted(set(found))
+            for i in ring:
+                if view.cpus[i] and all(costs[i][j] <= limit and costs[j][i] <= limit for j in group):
+                    group.append(i)
+        group = sorted(group)
+        if len(group) > 1 and group not in groups and view.fits(group):
+            groups.append(group)
+    if not groups:
+        return None
+    for size in range(2, min(most, max(map(len, groups))) + 1):
+        sets = [one for group in groups for one in _of(view, group, size) if view.fits(one)]
+        if chosen := _least(view, sets, []):
+            return chosen
+    return None
+
+
+def _of(view: Candidates, group: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
+    """Sets of so many cells of a group; where they are too many, those with the most cores."""
+    if comb(len(group), size) <= MAX_SETS:
+        yield from combinations(group, size)
+    else:
+        yield tuple(sorted(sorted(group, key=lambda i: (-view.cpus[i], i))[:size]))
+
+
+def _least(field: Candidates, sets: Iterable[tuple[int, ...]], more: Iterable[Arrangement]) -> tuple[int, ...] | None:
+    """The set nearest to the device, with the least cost, the fewest cells, and by rank; None of none."""
+    rank = ranker(field)
+    best_key: tuple[object, ...] | None = None
+    chosen: tuple[int, ...] | None = None
+    for one in _arranged(field, sets, more):
+        cells = one.cells
+        key = (nearness(field, one), one.total, len(cells))
+        if best_key is None or chosen is None or key < best_key or (key == best_key and rank(cells) < rank(chosen)):
+            best_key, chosen = key, cells
+    return chosen
+
+
+def _arranged(field: Candidates, sets: Iterable[tuple[int, ...]], more: Iterable[Arrangement]) -> Iterator[Arrangement]:
+    yield from more
+    for chosen in sets:
+        one = (
+            even(field, chosen)
+            if field.stock.striped and field.shares is None
+            else arrangement(field, chosen)
+            if field.shares is not None
+            else cheapest(field, chosen)
+        )
+        if one is not None:
+            yield one
+
+
+def _sets(field: Candidates, k: int, pool: Sequence[int]) -> Iterable[tuple[int, ...]]:
+    """Sets of ``k`` that fit: all of them where they are few, else those nearest to each other."""
+    if comb(len(pool), k) <= MAX_SETS:
+        return (one for one in combinations(pool, k) if field.fits(one))
+    inside = set(pool)
+    return [one for one in nearest_sets(field, k) if inside.issuperset(one)]
+
+
+def _fewest_cells(field: Candidates, most: int) -> tuple[int, ...] | None:
+    """The nearest of the smallest sets that fit."""
+    for k in range(2, most + 1):
+        if sets := nearest_sets(field, k):
+            rank = ranker(field)
+            return min(sets, key=lambda one: (max([field.costs[i][j] for i in one for j in one if i != j]), rank(one)))
+    return None
+
+
+def _filled_set(field: Candidates, pool: Sequence[int], most: int) -> tuple[int, ...] | None:
+    """The cheapest set on Linux, of at most so many cells."""
+    found = cheapest(field, pool)
+    if found is None:
+        return None
+    if len(found.amounts) <= most:
+        return found.cells
+    if comb(len(pool), most) <= MAX_SETS:
+        return _least(field, (one for one in combinations(pool, most) if field.fits(one)), [])
+    for k in range(2, most + 1):
+        if chosen := _least(field, _sets(field, k, pool), []):
+            return chosen
+    return None
+
+
+def _even_set(field: Candidates, pool: Sequence[int], most: int) -> tuple[int, ...] | None:
+    """The cheapest set under Xen, where every cell of it gives as much of the memory as the others."""
+    costs = field.costs
+    own = min([costs[i][i] for i in pool])
+    least = min([costs[i][j] for i in pool for j in pool if i != j])
+    vcpus = field.request.vcpus
+    uneven = min([count for count in field.cpus if count], default=0)
+    chosen: tuple[int, ...] | None = None
+    lowest: float | None = None
+    for k in range(2, most + 1):
+        # No set of so many cells has a lower cost as long as vcpus are dealt out evenly.
+        bound = (own + (k - 1) * least) / k
+        if lowest is not None and bound >= lowest and uneven * k >= vcpus:
+            break
+        more = [] if chosen is None else [even(field, chosen)]
+        chosen = _least(field, _sets(field, k, pool), more)
+        if chosen is not None and field.near is None:
+            lowest = even(field, chosen).total / (vcpus * field.need)
+    return chosen

@@ -33,7 +33,7 @@ def test_a_batch_that_does_not_fit_names_the_guest() -> None:
     """By its name, or by its place in the batch."""
     with pytest.raises(DoesNotFit, match="guest 2 of 2: "):
         place_all(host([8 * GIB]), [Request(1, 5 * GIB), Request(1, 5 * GIB)])
-    with pytest.raises(DoesNotFit, match="big: cell 0 lacks"):
+    with pytest.raises(DoesNotFit, match="big: cell 0 is missing"):
         place_all(host([8 * GIB]), [Request(1, GIB), Request(1, 9 * GIB, name="big")])
 
 

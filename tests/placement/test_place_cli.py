@@ -54,12 +54,12 @@ def test_no_fit_is_status_3_and_one_line(run: Run) -> None:
     """With the nearest miss; JSON says so too."""
     status, out, err = run("--vcpus", "2", "--memory", "4608M", "--max-cells", "1")
     assert (status, out) == (3, "")
-    assert err == "numaprobe: cell 0 lacks 512 MiB\n"
+    assert err == "numaprobe: cell 0 is missing 512 MiB\n"
     status, out, err = run("--vcpus", "2", "--memory", "4608M", "--max-cells", "1", "--format", "json")
     assert status == 3
     document = json.loads(out)
     schemas.check("place", document)
-    assert (document["fits"], document["reasons"]) == (False, ["cell 0 lacks 512 MiB"])
+    assert (document["fits"], document["reasons"]) == (False, ["cell 0 is missing 512 MiB"])
 
 
 @pytest.mark.parametrize(

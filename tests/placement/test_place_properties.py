@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import Any
 
 from hosts import GIB, domain, host
@@ -100,32 +99,6 @@ def test_what_fits_in_one_cell_is_not_split(machine: Host, asked: dict[str, Any]
     if plan is None or len(plan.cells) == 1 or "cells" in asked or "guest_cells" in asked:
         return
     assert attempt(machine, {**asked, "max_cells": 1}) is None
-
-
-@given(machines(), wishes())
-def test_the_fewest_and_nearest_cells_are_taken(machine: Host, asked: dict[str, Any]) -> None:
-    """Compared with every set of cells, by brute force, for floating guests without other wishes."""
-    asked = {"vcpus": asked["vcpus"], "memory": asked["memory"], "policy": asked["policy"]}
-    plan = attempt(machine, asked)
-    room = {cell: max(0, size // (2 << 20) * (2 << 20)) for cell, size in usable(machine).items()}
-    cpus = {
-        cell.id: sum(cpu.online is True and not cpu.isolated and cpu.cell == cell.id for cpu in machine.cpus)
-        for cell in machine.cells
-    }
-    able = [cell for cell in room if cpus[cell]]
-    fitting: list[tuple[int, int, tuple[int, ...]]] = []
-    for size in range(1, len(able) + 1):
-        for cells in combinations(able, size):
-            if sum(room[c] for c in cells) >= -(-asked["memory"] // (2 << 20)) * (2 << 20) and (
-                sum(cpus[c] for c in cells) >= asked["vcpus"]
-            ):
-                apart = sum(machine.distance(a, b) or 0 for a in cells for b in cells if a != b)
-                fitting.append((size, apart, cells))
-    assert (plan is None) == (not fitting)
-    if plan is not None:
-        size, apart, _ = min(fitting)
-        assert len(plan.cells) == size
-        assert sum(machine.distance(a, b) or 0 for a in plan.cells for b in plan.cells if a != b) == apart
 
 
 @given(machines(), wishes(), st.data())

@@ -1,0 +1,205 @@
+"""What is left of a host while guests are placed: cores, CPUs and memory per cell, to take from."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .guests import Floater
+
+# Requests that leave out other cells each have a table; a batch of many such does not keep them all.
+MAX_TABLES = 64
+
+
+class Core:
+    """The threads of one core that nobody holds, whether that is all of it, and the groups of cores that it is in.
+
+    ``load`` is the weight of running guests that float on it in particular.
+    """
+
+    __slots__ = ("groups", "load", "threads", "whole")
+
+    def __init__(self, threads: tuple[int, ...], whole: bool, groups: tuple[object, ...], load: float = 0.0) -> None:
+        self.threads = threads
+        self.whole = whole
+        self.groups = groups
+        self.load = load
+
+
+class CellCapacity:
+    """What one cell has left.
+
+    ``cpus`` counts free threads, ``idle`` whole cores and ``clean`` the threads of those. ``load`` is the weight of
+    floating vcpus, and ``kept`` how many CPUs must remain for those that were placed here. ``group`` orders kinds of
+    memory; ``notes`` says what was not counted.
+    """
+
+    __slots__ = (
+        "aligned",
+        "bandwidth",
+        "clean",
+        "cores",
+        "cpus",
+        "full_cpus",
+        "full_memory",
+        "group",
+        "id",
+        "idle",
+        "kept",
+        "kind",
+        "load",
+        "memory",
+        "notes",
+        "pages",
+        "reserve",
+    )
+
+    def __init__(self, cell_id: int) -> None:
+        self.id = cell_id
+        self.memory = self.full_memory = self.reserve = 0
+        self.pages: dict[int, int] = {}
+        self.cores: list[Core] = []
+        self.cpus = self.full_cpus = self.idle = self.clean = self.kept = 0
+        self.load = 0.0
+        self.notes: list[str] = []
+        self.kind: str | None = None
+        self.group = self.bandwidth = 0
+        self.aligned: int | None = None
+
+    def copy(self) -> CellCapacity:
+        """The same room, to take from without changing this one."""
+        other = CellCapacity.__new__(CellCapacity)
+        for name in self.__slots__:
+            setattr(other, name, getattr(self, name))
+        other.pages = dict(self.pages)
+        other.cores = list(self.cores)
+        return other
+
+    def settle(self, cores: list[Core]) -> None:
+        """Begin with these cores."""
+        self.cores = cores
+        self._count()
+        self.full_cpus = self.cpus
+
+    def _count(self) -> None:
+        self.cpus = sum(len(core.threads) for core in self.cores)
+        whole = [len(core.threads) for core in self.cores if core.whole]
+        self.idle, self.clean = len(whole), sum(whole)
+        self.aligned = None
+
+    def hold(self, taken: Iterable[int]) -> None:
+        """Give CPUs to one guest alone."""
+        gone = set(taken)
+        cores = []
+        for core in self.cores:
+            if gone.isdisjoint(core.threads):
+                cores.append(core)
+                continue
+            left = tuple(cpu for cpu in core.threads if cpu not in gone)
+            if left:
+                cores.append(Core(left, False, core.groups, core.load * len(left) / len(core.threads)))
+        self.cores = cores
+        self._count()
+
+    def widest(self) -> int:
+        """The most free threads that share a cache, or a die where caches are not known."""
+        if self.aligned is None:
+            self.aligned = self.cpus
+            for level in range(len(self.cores[0].groups) if self.cores else 0):
+                counts: dict[object, int] = {}
+                for core in self.cores:
+                    counts[core.groups[level]] = counts.get(core.groups[level], 0) + len(core.threads)
+                if len(counts) > 1:
+                    self.aligned = max(counts.values())
+        return self.aligned
+
+    def bytes(self, huge_page: int | None) -> int:
+        """Memory left, as pages of one size where that is requested."""
+        return self.memory if huge_page is None else self.pages.get(huge_page, 0) * huge_page
+
+    def take(self, size: int, huge_page: int | None) -> None:
+        """Give memory to a guest."""
+        if huge_page is None:
+            self.memory -= size
+        else:
+            self.pages[huge_page] -= size // huge_page
+
+
+class HostCapacity:
+    """All cells of a host, and what else placing needs to know of it.
+
+    ``striped``: the allocator deals a guest's memory out evenly to the cells it may use, as Xen does, where Linux
+    fills the nearest first. ``homes`` are the cells of existing domains by name, None for one that may be anywhere.
+    ``costs`` are those of accesses, ``distances`` what the host's table says. ``quota`` is what this process may use,
+    in CPUs. ``floaters`` are running vcpus that float. ``bind`` is whether there are cells to choose from.
+    """
+
+    __slots__ = (
+        "bind",
+        "costs",
+        "devices",
+        "distances",
+        "floaters",
+        "homes",
+        "known_distances",
+        "notes",
+        "quota",
+        "rooms",
+        "striped",
+        "tables",
+    )
+
+    def __init__(self, rooms: dict[int, CellCapacity], costs: dict[int, dict[int, int]]) -> None:
+        self.rooms = rooms
+        self.costs = self.distances = costs
+        self.known_distances = True
+        self.striped = False
+        self.bind = True
+        self.quota: float | None = None
+        self.homes: dict[str, tuple[int, ...] | None] = {}
+        self.devices: Mapping[str, int | None] | None = None
+        self.floaters: list[Floater] = []
+        self.notes: list[str] = []
+        # Shared by all copies: costs do not change while guests are placed.
+        self.tables: dict[tuple[int, ...], Table] = {}
+
+    def copy(self) -> HostCapacity:
+        """The same capacity, to take from without changing this one."""
+        other = HostCapacity.__new__(HostCapacity)
+        for name in self.__slots__:
+            setattr(other, name, getattr(self, name))
+        other.rooms = {cell: room.copy() for cell, room in self.rooms.items()}
+        other.homes = dict(self.homes)
+        return other
+
+    def table(self, ids: Sequence[int]) -> Table:
+        """The costs between these cells, by their positions."""
+        key = tuple(ids)
+        found = self.tables.get(key)
+        if found is None:
+            if len(self.tables) >= MAX_TABLES:
+                self.tables.clear()
+            found = self.tables[key] = Table([[self.costs[a][b] for b in key] for a in key])
+        return found
+
+
+class Table:
+    """The costs between some cells, by their positions, and who is near to whom."""
+
+    __slots__ = ("_rings", "costs")
+
+    def __init__(self, costs: list[list[int]]) -> None:
+        self.costs = costs
+        self._rings: dict[int, list[tuple[int, list[int]]]] = {}
+
+    def around(self, centre: int) -> list[tuple[int, list[int]]]:
+        """Positions of the other cells by what an access from the centre costs, the cheapest first."""
+        found = self._rings.get(centre)
+        if found is None:
+            by_cost: dict[int, list[int]] = {}
+            for i, cost in enumerate(self.costs[centre]):
+                if i != centre:
+                    by_cost.setdefault(cost, []).append(i)
+            found = self._rings[centre] = sorted(by_cost.items())
+        return found

@@ -1,0 +1,214 @@
+"""Exclusive CPUs are nobody else's: not another guest's of the batch, and not a running guest's that floats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hosts import GIB, domain, host, made
+from hypothesis import given
+from hypothesis import strategies as st
+
+from numaprobe import Allowed, DoesNotFit, Host, Plan, Request, place, place_all
+
+
+def placed(machine: Host, *requests: Request, **more: Any) -> list[Plan]:
+    return [plan for plan in place_all(machine, requests, **more).plans if plan is not None]
+
+
+def overlaps(plans: list[Plan]) -> int:
+    """How many CPUs of one guest alone another guest may run on."""
+    count = 0
+    for one in plans:
+        alone = set(one.exclusive_cpus)
+        for other in plans:
+            if other is not one:
+                count += len(alone.intersection(other.cpus))
+    return count
+
+
+def test_a_floating_guest_keeps_off_the_cpus_of_a_pinned_one_of_its_batch() -> None:
+    """One cell, two cores: each guest gets one of them."""
+    machine = host([16 * GIB], cpus=4)
+    floating, pinned = placed(machine, Request(2, GIB), Request(2, GIB, pinned=True))
+    assert set(floating.cpus).isdisjoint(pinned.cpus)
+    assert len(floating.cpus) == 2
+    assert all(one.cpus == floating.cpus for one in floating.vcpus)
+
+
+def test_a_batch_that_would_leave_a_floating_guest_no_cpus_is_refused() -> None:
+    """In either order."""
+    machine = host([16 * GIB], cpus=4)
+    for order in ((Request(2, GIB), Request(3, GIB, pinned=True)), (Request(3, GIB, pinned=True), Request(2, GIB))):
+        with pytest.raises(DoesNotFit, match="missing 1 CPU"):
+            place_all(machine, order)
+
+
+floating_requests = st.fixed_dictionaries(
+    {
+        "vcpus": st.integers(4, 6),
+        "memory": st.integers(1, 12).map(lambda n: n * GIB),
+        "smt": st.sampled_from((None, "share", "avoid")),
+        "pinned_vcpus": st.sampled_from(((), (), (0,), (0, 3))),
+        "emulator": st.sampled_from((None, None, 1)),
+        "policy": st.sampled_from(("pack", "spread")),
+    }
+)
+pinned_requests = st.fixed_dictionaries(
+    {
+        "vcpus": st.integers(1, 4),
+        "memory": st.integers(1, 12).map(lambda n: n * GIB),
+        "smt": st.sampled_from((None, "avoid", "isolate", "require")),
+        "pinned": st.just(value=True),
+    }
+)
+mixed_requests = st.lists((floating_requests | pinned_requests).map(lambda one: Request(**one)), min_size=2, max_size=7)
+
+
+@given(st.lists(st.integers(4, 24), min_size=1, max_size=3), mixed_requests)
+def test_nobody_runs_on_cpus_that_a_guest_of_the_batch_has_alone(free: list[int], requests: list[Request]) -> None:
+    """Mixed batches of pinned, partly pinned and floating guests, with emulators; each gets as many CPUs as vcpus."""
+    plans = placed(host([size * GIB for size in free], cpus=12), *requests, partial=True)
+    assert overlaps(plans) == 0
+    for plan in plans:
+        for one in plan.vcpus:
+            assert one.cpus
+        floating = {cpu for one in plan.vcpus if not one.pinned for cpu in one.cpus}
+        assert len(floating) >= sum(not one.pinned for one in plan.vcpus)
+        assert len(plan.exclusive_cpus) >= plan.request.exclusive + plan.request.emulator_cpus
+
+
+def test_pinned_vcpus_go_to_the_cell_where_nobody_floats() -> None:
+    """Sixteen vcpus float on cell 0; cell 1 is empty and has more memory left, which pack would avoid."""
+    busy = domain("busy", 16, cpus=tuple(range(16)))
+    machine = host([8 * GIB, 16 * GIB], cpus=16)
+    plan = place(machine, vcpus=4, memory=GIB, pinned=True, domains=[busy])
+    assert (plan.cells, plan.repin) == ((1,), ())
+
+
+def test_running_guests_that_float_on_cpus_taken_are_named_with_cpus_to_move_to() -> None:
+    """The rest of their affinity; a guest that floats elsewhere is left alone."""
+    web = domain("web", 2, cpus=tuple(range(8)), id=7)
+    far = domain("far", 2, cpus=tuple(range(8, 16)), id=8)
+    plan = place(host([16 * GIB, GIB]), vcpus=4, memory=8 * GIB, pinned=True, domains=[web, far])
+    (advice,) = plan.repin
+    assert (advice.domain, advice.name, advice.vcpus) == (7, "web", None)
+    assert set(advice.cpus) == set(range(8)) - set(plan.cpus)
+    assert any("web floats on CPUs that are taken" in reason for reason in plan.reasons)
+
+
+def test_pinned_vcpus_take_cores_on_which_nobody_floats_first() -> None:
+    """The guest on cpus 0 to 3 can stay."""
+    web = domain("web", 2, cpus=(0, 1, 2, 3))
+    plan = place(host([16 * GIB]), vcpus=4, memory=GIB, pinned=True, domains=[web])
+    assert (plan.cpus, plan.repin) == ((4, 5, 6, 7), ())
+
+
+def test_running_guests_that_float_keep_at_least_one_cpu() -> None:
+    """Eight vcpus cannot have all eight CPUs for themselves while somebody else runs."""
+    with pytest.raises(DoesNotFit, match=r"no CPU would remain for running guests that float \(web\)"):
+        place(host([16 * GIB]), vcpus=8, memory=GIB, pinned=True, domains=[domain("web", 1)])
+    assert place(host([16 * GIB]), vcpus=7, memory=GIB, pinned=True, domains=[domain("web", 1)]).repin
+
+
+def test_a_floating_guest_on_the_last_free_core_is_not_pinned_to_it() -> None:
+    """Its set is small because no more was left, so another may float there too."""
+    machine = host([16 * GIB])
+    pinned = domain("pinned", 6, pinned=[(cpu,) for cpu in range(6)], id=1)
+    first = place(machine, vcpus=2, memory=GIB, domains=[pinned])
+    assert first.cpus == (6, 7)
+    floating = domain("first", 2, pinned=[one.cpus for one in first.vcpus], id=2)
+    assert place(machine, vcpus=2, memory=GIB, domains=[pinned, floating]).cpus == (6, 7)
+    with pytest.raises(DoesNotFit, match="held by pinned"):
+        place(machine, vcpus=3, memory=GIB, domains=[pinned, floating])
+
+
+def test_vcpus_on_cores_of_their_own_hold_them() -> None:
+    """Each vcpu has another core, which is no accident."""
+    own = domain("own", 2, pinned=[(0, 1), (2, 3)])
+    assert place(host([16 * GIB]), vcpus=2, memory=GIB, domains=[own]).cpus == (4, 5, 6, 7)
+
+
+def test_what_a_plan_pins_is_held_even_where_nothing_else_shows_it() -> None:
+    """One vcpu on one core looks like a vcpu that floats there."""
+    machine = host([16 * GIB])
+    plan = place(machine, vcpus=1, memory=GIB, cores=True, name="rt")
+    assert plan.cpus == (0, 1)
+    running = domain("rt", 1, pinned=[(0, 1)])
+    after = place(machine, vcpus=2, memory=GIB, domains=[running], plans=[plan])
+    assert after.cpus == tuple(range(2, 8))
+
+
+def test_some_vcpus_are_pinned_and_the_others_float() -> None:
+    """On the CPUs that remain of the same cell."""
+    plan = place(host([16 * GIB]), vcpus=4, memory=GIB, pinned_vcpus=[0, 2])
+    assert [(one.cpus, one.pinned) for one in plan.vcpus] == [
+        ((0,), True),
+        ((2, 3, 4, 5, 6, 7), False),
+        ((1,), True),
+        ((2, 3, 4, 5, 6, 7), False),
+    ]
+    assert plan.exclusive_cpus == (0, 1)
+
+
+def test_the_emulator_gets_cpus_of_its_own() -> None:
+    """Beside pinned vcpus, and beside floating ones."""
+    plan = place(host([16 * GIB]), vcpus=5, memory=GIB, pinned=True, emulator=2)
+    assert len(plan.emulator) == 2
+    assert set(plan.emulator).isdisjoint(cpu for one in plan.vcpus for cpu in one.cpus)
+    assert set(plan.emulator) <= set(plan.cpus)
+    plan = place(host([16 * GIB]), vcpus=6, memory=GIB, emulator=2)
+    assert len(plan.vcpus[0].cpus) == 6
+    with pytest.raises(DoesNotFit, match="missing 1 CPU"):
+        place(host([16 * GIB]), vcpus=7, memory=GIB, pinned=True, emulator=2)
+
+
+def test_the_emulator_shares_cpus_that_are_named() -> None:
+    """They are kept from vcpus that are pinned, and need to be there."""
+    plan = place(host([16 * GIB]), vcpus=4, memory=GIB, pinned=True, emulator=[0, 1])
+    assert (plan.emulator, [one.cpus for one in plan.vcpus]) == ((0, 1), [(2,), (3,), (4,), (5,)])
+    with pytest.raises(ValueError, match="CPU 99 is not available"):
+        place(host([16 * GIB]), vcpus=4, memory=GIB, emulator=[99])
+
+
+def test_guests_of_other_pools_do_not_weigh() -> None:
+    """They cannot run on this pool's CPUs."""
+    pools = {**dict.fromkeys(range(8), 0), **dict.fromkeys(range(8, 16), 0), **dict.fromkeys(range(16, 24), 1)}
+    machine = host([8 * GIB, 12 * GIB, 16 * GIB], source="xen", pools=pools)
+    other = domain("other", 8, pool=1, kind="hvm")
+    plan = place(machine, vcpus=8, memory=GIB, pinned=True, max_cells=1, domains=[other])
+    assert plan.repin == ()
+
+
+def test_what_this_process_may_use_does_not_bind_a_guest_that_another_program_starts() -> None:
+    """On request; the quota is respected otherwise."""
+    allowed = made(Allowed, cpus=(1, 8), cells=(0,), quota=1.5, where=())
+    machine = host([16 * GIB, 16 * GIB], allowed=allowed)
+    with pytest.raises(DoesNotFit, match=r"quota of 1\.5"):
+        place(machine, vcpus=4, memory=GIB)
+    assert place(machine, vcpus=4, memory=GIB, ignore_allowed=True).cpus == tuple(range(8))
+    assert place(machine, vcpus=1, memory=GIB).cpus == (1,)
+
+
+def test_a_cell_never_gives_more_than_it_has() -> None:
+    """Whatever the kernel says is free of it."""
+    machine = host([4 * GIB])
+    cells = tuple(cell._replace(memory=cell.memory._replace(available=1 << 62)) for cell in machine.cells)
+    with pytest.raises(DoesNotFit):
+        place(machine._replace(cells=cells), vcpus=1, memory=100 * GIB)
+
+
+def test_the_reserve_is_named_where_it_is_what_is_missing() -> None:
+    """And not where the memory would be missing without it."""
+    with pytest.raises(DoesNotFit, match="missing 128 MiB; 128 MiB there is kept back as reserve"):
+        place(host([8 * GIB]), vcpus=1, memory=8 * GIB)
+    with pytest.raises(DoesNotFit) as caught:
+        place(host([8 * GIB]), vcpus=1, memory=16 * GIB)
+    assert "reserve" not in str(caught.value)
+
+
+def test_a_cell_without_usable_cpus_says_why() -> None:
+    """By whom they are held, or that they are isolated."""
+    held = domain("db", 8, pinned=[(cpu,) for cpu in range(8)])
+    with pytest.raises(DoesNotFit, match="cell 0 has no usable CPUs: 8 CPUs are held by db"):
+        place(host([16 * GIB]), vcpus=1, memory=GIB, domains=[held])

@@ -1,0 +1,99 @@
+"""What counts as a CPU: threads, cores, or cores that nobody else may use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hosts import GIB, domain, host
+from hypothesis import given
+from hypothesis import strategies as st
+
+from numaprobe import DoesNotFit, Host, place
+
+CLUSTERS = {0: [10, 11, 20, 20], 1: [11, 10, 20, 20], 2: [20, 20, 10, 11], 3: [20, 20, 11, 10]}
+
+
+def test_a_guest_gets_a_core_for_each_vcpu_where_the_next_cluster_has_them() -> None:
+    """Six vcpus, four cores a cell, and cells 1.1 times as far as local: two of them, and the plan says so."""
+    plan = place(host([16 * GIB] * 4, distances=CLUSTERS), vcpus=6, memory=GIB)
+    assert plan.cells == (0, 1)
+    assert "6 vcpus on 8 free cores of cells 0-1; one cell has 4 at most" in plan.reasons
+    assert plan.distance == pytest.approx((4 * 10 + 2 * 11) / 6)
+
+
+def test_a_guest_shares_cores_rather_than_reach_far() -> None:
+    """And the plan says where cores would have been."""
+    plan = place(host([16 * GIB] * 2), vcpus=6, memory=GIB)
+    assert plan.cells == (0,)
+    assert "6 vcpus on 4 free cores, so some share a core; cells 0-1 have 8, 20 apart" in plan.reasons
+
+
+def test_threads_count_if_the_guest_shares() -> None:
+    """Six vcpus on the eight threads of one cell."""
+    assert place(host([16 * GIB] * 4, distances=CLUSTERS), vcpus=6, memory=GIB, smt="share").cells == (0,)
+
+
+def test_avoid_counts_cores_and_leaves_their_siblings_to_others() -> None:
+    """One thread of each core; the others can still be used."""
+    plan = place(host([16 * GIB]), vcpus=4, memory=GIB, pinned=True, smt="avoid")
+    assert plan.cpus == (0, 2, 4, 6)
+    with pytest.raises(DoesNotFit, match="missing 1 free core"):
+        place(host([16 * GIB]), vcpus=5, memory=GIB, smt="avoid")
+    running = domain("first", 4, pinned=[one.cpus for one in plan.vcpus])
+    assert place(host([16 * GIB]), vcpus=4, memory=GIB, pinned=True, smt="share", domains=[running]).cpus == (
+        1,
+        3,
+        5,
+        7,
+    )
+    with pytest.raises(DoesNotFit):
+        place(host([16 * GIB]), vcpus=1, memory=GIB, pinned=True, smt="avoid", domains=[running])
+
+
+def test_require_takes_threads_of_cores_that_have_two() -> None:
+    """As nova does; a lone thread is not used."""
+    lone = domain("lone", 1, pinned=[(0,)])
+    plan = place(host([16 * GIB]), vcpus=6, memory=GIB, smt="require", domains=[lone])
+    assert plan.cpus == (2, 3, 4, 5, 6, 7)
+    with pytest.raises(DoesNotFit):
+        place(host([16 * GIB]), vcpus=7, memory=GIB, smt="require", domains=[lone])
+    with pytest.raises(DoesNotFit):
+        place(host([16 * GIB], threads=1), vcpus=2, memory=GIB, smt="require")
+
+
+def clustered(cpus: int, per_cache: int, threads: int, taken: Sequence[int]) -> Host:
+    machine = host([64 * GIB], cpus=cpus, threads=threads, isolated=taken)
+    return machine._replace(cpus=tuple(cpu._replace(die=0, cluster=cpu.id // per_cache) for cpu in machine.cpus))
+
+
+@given(st.integers(1, 8), st.sets(st.integers(0, 31)), st.sampled_from(("pack", "spread")), st.sampled_from((1, 2)))
+def test_pinned_vcpus_share_a_cache_wherever_one_has_room(
+    vcpus: int, taken: set[int], policy: str, threads: int
+) -> None:
+    """Odd numbers too, whatever is left of each cache."""
+    machine = clustered(32, 8, threads, sorted(taken))
+    free = [sum(cpu not in taken for cpu in range(8 * i, 8 * i + 8)) for i in range(4)]
+    if sum(free) < vcpus:
+        return
+    plan = place(machine, vcpus=vcpus, memory=GIB, pinned=True, policy=policy)
+    caches = {cpu // 8 for cpu in plan.cpus}
+    assert (len(caches) == 1) == (max(free) >= vcpus)
+
+
+def test_of_two_cells_the_one_with_room_in_a_cache_is_taken() -> None:
+    """Cell 0 is fuller, but its free CPUs are in several caches."""
+    machine = host([32 * GIB, 64 * GIB], cpus=16, isolated=(0, 1, 4, 5, 8, 9, 12, 13))
+    machine = machine._replace(cpus=tuple(cpu._replace(die=0, cluster=cpu.id // 4) for cpu in machine.cpus))
+    assert place(machine, vcpus=3, memory=GIB, pinned=True).cells == (1,)
+    assert place(machine, vcpus=2, memory=GIB, pinned=True).cells == (0,)
+
+
+def test_several_devices_are_near_by_the_farthest_and_then_by_the_sum() -> None:
+    """Cells themselves may be named."""
+    rows = {0: [10, 20, 30], 1: [20, 10, 21], 2: [30, 21, 10]}
+    machine = host([16 * GIB] * 3, distances=rows)
+    assert place(machine, vcpus=1, memory=GIB, near=[0, 2]).cells == (1,)
+    assert place(machine, vcpus=1, memory=GIB, near=2).cells == (2,)
+    with pytest.raises(ValueError, match="no cell 9"):
+        place(machine, vcpus=1, memory=GIB, near=9)
