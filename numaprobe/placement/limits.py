@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from .ranking import EXACT
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .candidates import Candidates
-    from .capacity import HostCapacity
     from .outcome import Outcome
     from .request import Request
+    from .rooms import HostCapacity
 
 # Weights of memory against cpus, of which each gives a bound; in eighths.
 WEIGHTS = range(9)
@@ -89,12 +87,10 @@ def _by_size(stock: HostCapacity, wanted: Sequence[Request]) -> list[int]:
 def least_costs(fields: Sequence[Candidates], alone: Sequence[float | None]) -> list[float | None]:
     """For each guest the least mean distance that any set of cells could give it; None if it fits nowhere.
 
-    Where the search for one guest is exact that is what it costs alone, elsewhere the distance of a cell to itself.
+    On one cell that is what it costs alone. The search for one guest takes the set on which an access costs least,
+    which need not have the least mean distance, so for several cells it is the distance of a cell to itself.
     """
     out: list[float | None] = []
     for field, cost in zip(fields, alone, strict=True):
-        if cost is None or len(field.ids) <= EXACT:
-            out.append(cost)
-        else:
-            out.append(min([cost, *[field.costs[i][i] for i in range(len(field.ids))]]))
+        out.append(None if cost is None else min([cost, *[field.stock.costs[cell][cell] for cell in field.ids]]))
     return out

@@ -12,8 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .capacity import HostCapacity
     from .request import Request
+    from .rooms import HostCapacity
 
 
 class Outcome:

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .capacity import HostCapacity
+    from .rooms import HostCapacity
 
 
 def related(stock: HostCapacity, requests: tuple[Request, ...]) -> tuple[Request, ...]:
