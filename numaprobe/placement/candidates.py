@@ -89,7 +89,7 @@ class Candidates:
         return self._table
 
     @property
-    def costs(self) -> list[list[int]]:
+    def costs(self) -> list[tuple[int, ...]]:
         return self.table.costs
 
     def counting_cores(self) -> Candidates:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..model.host import Cell, Host
 
 # Distances are one byte and 255 means unreachable (ACPI 6.5, 5.2.17): unknown distances rank after all that are known.
@@ -17,8 +19,12 @@ def distances(host: Host) -> tuple[dict[int, dict[int, int]], bool]:
     """SLIT distances by start and end, and whether all of them are known."""
     table: dict[int, dict[int, int]] = {}
     complete = True
+    ids = [cell.id for cell in host.cells]
     for cell in host.cells:
-        row = dict(cell.distances or ())
+        row: dict[int, Any] = dict(cell.distances or ())
+        if list(row) == ids and None not in row.values():
+            table[cell.id] = row
+            continue
         known = {other.id: row.get(other.id) for other in host.cells}
         complete = complete and None not in known.values()
         table[cell.id] = {end: UNKNOWN_DISTANCE if cost is None else cost for end, cost in known.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -180,7 +182,12 @@ class HostCapacity:
         if found is None:
             if len(self.tables) >= MAX_TABLES:
                 self.tables.clear()
-            found = self.tables[key] = Table([[self.costs[a][b] for b in key] for a in key])
+            if len(key) > 1:
+                pick = itemgetter(*key)
+                found = Table([pick(self.costs[cell]) for cell in key])
+            else:
+                found = Table([(self.costs[cell][cell],) for cell in key])
+            self.tables[key] = found
         return found
 
 
@@ -189,7 +196,7 @@ class Table:
 
     __slots__ = ("_rings", "costs")
 
-    def __init__(self, costs: list[list[int]]) -> None:
+    def __init__(self, costs: list[tuple[int, ...]]) -> None:
         self.costs = costs
         self._rings: dict[int, list[tuple[int, list[int]]]] = {}
 

@@ -170,8 +170,16 @@ def _even_set(field: Candidates, pool: Sequence[int], most: int) -> tuple[int, .
         bound = (own + (k - 1) * least) / k
         if lowest is not None and bound >= lowest and uneven * k >= vcpus:
             break
+        every = comb(len(pool), k) <= MAX_SETS
         more = [] if chosen is None else [even(field, chosen)]
         chosen = _least(field, _sets(field, k, pool), more)
-        if chosen is not None and field.near is None:
-            lowest = even(field, chosen).total / (vcpus * field.need)
+        if chosen is None:
+            continue
+        cost = even(field, chosen).total / (vcpus * field.need)
+        # Larger sets are farther apart: where they are too many to compare, the first that gains nothing ends it.
+        if not every and lowest is not None and cost >= lowest:
+            break
+        lowest = cost if field.near is None else None
+        if not every and field.near is not None:
+            break
     return chosen
