@@ -130,7 +130,11 @@ def plan_for(options: argparse.Namespace) -> Plan:
 def solved(options: argparse.Namespace, requests: Sequence[Request]) -> Batch:
     """The plans for all requests; raises ``DoesNotFit`` unless a part will do."""
     near = any(asked.near for asked in requests)
-    host = probe(options.root, recording=options.recording, source=options.source, devices=near, allowed=True)
+    # Which CPUs share a cache matters only to guests that get some of their own.
+    caches = any(asked.exclusive for asked in requests)
+    host = probe(
+        options.root, recording=options.recording, source=options.source, devices=near, allowed=True, caches=caches
+    )
     names = any(asked.away_from or asked.together_with for asked in requests)
     try:
         with progress("placing" if len(requests) == 1 else f"placing {len(requests)} guests"):

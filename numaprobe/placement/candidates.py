@@ -53,10 +53,11 @@ class Candidates:
         self._table: Table | None = None
         granule, page = request.granule, request.huge_page
         shared = _shared_emulator(stock, request)
+        plain = not request.exclusive and request.smt is None
         for cell, whole in stock.rooms.items():
-            if cell not in allowed:
+            if allowed is not None and cell not in allowed:
                 continue
-            if why := _barred(whole, request):
+            if (whole.kind is not None or not whole.full_cpus) and (why := _barred(whole, request)):
                 self.out[cell] = why
                 continue
             room = whole
@@ -66,7 +67,7 @@ class Candidates:
                 room.hold(shared)
             self.ids.append(cell)
             self.rooms.append(room)
-            self.cpus.append(room.cpus if not request.exclusive and request.smt is None else units(room, request, 0))
+            self.cpus.append(room.cpus if plain else units(room, request, 0))
             self.memory.append((room.memory if page is None else room.bytes(page)) // granule * granule)
         own = request.emulator_cpus
         self.hosting = [units(room, request, own) for room in self.rooms] if own else self.cpus
@@ -78,7 +79,7 @@ class Candidates:
         parts = self.shares or []
         self.first_part = [
             next((at for at, (v, m) in enumerate(parts) if v <= cpus and m <= memory), len(parts))
-            for cpus, memory in zip(self.cpus, self.memory, strict=True)
+            for cpus, memory in zip(self.cpus if parts else (), self.memory, strict=bool(parts))
         ]
 
     @property
@@ -246,7 +247,10 @@ def emulator_at(field: Candidates, order: Sequence[int]) -> int | None:
     return None
 
 
-def _allowed(stock: HostCapacity, request: Request, out: dict[int, str]) -> set[int]:
+def _allowed(stock: HostCapacity, request: Request, out: dict[int, str]) -> set[int] | None:
+    """The cells that wishes about other guests leave, None for all; ``out`` gets the others and why."""
+    if not request.away_from and not request.together_with:
+        return None
     cells = set(stock.rooms)
     for name in request.away_from:
         homes = _cells_of_domain(stock, name)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..model.domains import Domain
-    from ..model.host import Cell, Cpu, Host
+    from ..model.host import Cache, Cell, Cpu, Host
     from .plan import Plan
 
 MAX_RESERVE = 512 << 20
@@ -75,6 +75,7 @@ def _cpus(stock: HostCapacity, host: Host, pool: int | None, held: Mapping[int, 
     allowed = None if host.allowed is None or host.allowed.cpus is None else frozenset(host.allowed.cpus)
     cores: dict[int, dict[tuple[int, ...] | int, list[int]]] = {cell: {} for cell in rooms}
     places: dict[int, tuple[object, ...]] = {}
+    last_caches = _last_caches(host)
     left_out: dict[tuple[int, str], int] = {}
     homeless = 0
     for cpu in host.cpus:
@@ -98,7 +99,7 @@ def _cpus(stock: HostCapacity, host: Host, pool: int | None, held: Mapping[int, 
             members = cores[cell].get(key)
             if members is None:
                 cores[cell][key] = [number]
-                places[number] = _groups(cpu)
+                places[number] = _groups(cpu, last_caches)
             else:
                 members.append(number)
             continue
@@ -117,13 +118,20 @@ def _cpus(stock: HostCapacity, host: Host, pool: int | None, held: Mapping[int, 
         rooms[cell].notes.append(f"{count(number, 'CPU')} {'is' if number == 1 else 'are'} {why}")
 
 
-def _groups(cpu: Cpu) -> tuple[object, ...]:
-    """What a CPU shares with others of its cell, from the narrowest to the widest: its cluster, its die."""
+def _groups(cpu: Cpu, last_caches: Mapping[int, Cache]) -> tuple[object, ...]:
+    """What a CPU shares with others of its cell, from the narrowest to the widest: cluster, last-level cache or die."""
     package, die, cluster = cpu.package, cpu.die, cpu.cluster
-    return (
-        None if cluster is None else (package, die, cluster),
-        None if die is None else (package, die),
-    )
+    cache = last_caches.get(cpu.id)
+    wide = cache.cpus if cache is not None else None if die is None else (package, die)
+    return None if cluster is None else (package, die, cluster), wide
+
+
+def _last_caches(host: Host) -> dict[int, Cache]:
+    """The last-level cache of each CPU whose caches are known."""
+    out: dict[int, Cache] = {}
+    for cache in sorted([one for one in host.caches or () if one.type != "instruction"], key=lambda one: one.level):
+        out.update(dict.fromkeys(cache.cpus, cache))
+    return out
 
 
 def _memory(stock: HostCapacity, host: Host, reserve: int | None) -> None:

@@ -35,17 +35,14 @@ def dedicate(room: CellCapacity, request: Request, vcpus: int, *, by_core: bool 
 
 
 def spare(room: CellCapacity, number: int, taken: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
-    """CPUs for an emulator beyond those of its vcpus, from cores that are broken already as far as there are any."""
+    """CPUs for an emulator beyond those of its vcpus: in the same cache, and from cores that are broken already."""
     gone = {cpu for cpus in taken for cpu in cpus}
-    left = [[cpu for cpu in core.threads if cpu not in gone] for core in room.cores]
-    broken = [not core.whole or len(mine) < len(core.threads) for core, mine in zip(room.cores, left, strict=True)]
-    order = [
-        cpu
-        for want in (True, False)
-        for mine, is_broken in zip(left, broken, strict=True)
-        if is_broken is want
-        for cpu in mine
-    ]
+    mine = {core.groups for core in room.cores if not gone.isdisjoint(core.threads)}
+
+    def key(core: Core) -> tuple[bool, bool]:
+        return bool(mine) and core.groups not in mine, core.whole and gone.isdisjoint(core.threads)
+
+    order = [cpu for core in sorted(room.cores, key=key) for cpu in core.threads if cpu not in gone]
     return tuple(sorted(order[:number]))
 
 

@@ -40,23 +40,55 @@ def ranker(field: Candidates) -> Callable[[tuple[int, ...]], Rank]:
     threads = bool(alone) and request.smt in (None, "share", "require")
     quiet = bool(alone) and bool(field.stock.floaters)
 
+    full = memory if page is not None else None
+
     def rank(chosen: tuple[int, ...]) -> Rank:
+        if len(chosen) == 1:
+            (i,) = chosen
+            room = rooms[i]
+            return judged(
+                chosen,
+                left=memory[i] - need,
+                load=room.load,
+                clean=room.clean if threads else room.idle,
+                straddles=alone > 0 and alone > room.widest()[not threads],
+                displaces=quiet and alone > _quiet(room, threads=threads),
+                full_memory=full[i] if full is not None else room.full_memory,
+                full_cpus=room.full_cpus,
+                free_cpus=cpus[i],
+            )
         mine = [rooms[i] for i in chosen]
-        left = sum([memory[i] for i in chosen]) - need
-        load = sum([room.load for room in mine])
-        clean = sum([room.clean if threads else room.idle for room in mine])
+        return judged(
+            chosen,
+            left=sum([memory[i] for i in chosen]) - need,
+            load=sum([room.load for room in mine]),
+            clean=sum([room.clean if threads else room.idle for room in mine]),
+            straddles=False,
+            displaces=quiet and alone > sum([_quiet(room, threads=threads) for room in mine]),
+            full_memory=sum([full[i] if full is not None else rooms[i].full_memory for i in chosen]),
+            full_cpus=sum([room.full_cpus for room in mine]),
+            free_cpus=sum([cpus[i] for i in chosen]),
+        )
+
+    def judged(
+        chosen: tuple[int, ...],
+        *,
+        left: int,
+        load: float,
+        clean: int,
+        straddles: bool,
+        displaces: bool,
+        full_memory: int,
+        full_cpus: int,
+        free_cpus: int,
+    ) -> Rank:
         shared = max(0.0, vcpus - (clean - load))
-        straddles = bool(alone) and len(mine) == 1 and alone > mine[0].widest()
-        displaces = quiet and alone > sum([_quiet(room, threads=threads) for room in mine])
         # Of those that displace somebody, the least loaded.
         burden = load if displaces else 0.0
         if policy == "pack" and not alone:
             return (straddles, displaces, shared > 0, burden, left, chosen)
-        full = memory if page is not None else [room.full_memory for room in rooms]
-        full_memory = sum([full[i] for i in chosen])
-        full_cpus = sum([room.full_cpus for room in mine])
         by_memory = 1 - left / (full_memory or 1)
-        by_cpus = (full_cpus - sum([cpus[i] for i in chosen]) + load + vcpus) / (full_cpus or 1)
+        by_cpus = (full_cpus - free_cpus + load + vcpus) / (full_cpus or 1)
         if policy == "pack":
             return (straddles, displaces, shared > 0, burden, -max(by_memory, by_cpus), chosen)
         if policy == "spread":

@@ -67,7 +67,7 @@ class CellCapacity:
         self.notes: list[str] = []
         self.kind: str | None = None
         self.group = self.bandwidth = 0
-        self.aligned: int | None = None
+        self.aligned: tuple[int, int] | None = None
 
     def copy(self) -> CellCapacity:
         """The same room, to take from without changing this one."""
@@ -104,16 +104,19 @@ class CellCapacity:
         self.cores = cores
         self._count()
 
-    def widest(self) -> int:
-        """The most free threads that share a cache, or a die where caches are not known."""
+    def widest(self) -> tuple[int, int]:
+        """The most free threads, and the most whole cores, that share a cache, or a die where caches are not known."""
         if self.aligned is None:
-            self.aligned = self.cpus
+            self.aligned = self.cpus, self.idle
             for level in range(len(self.cores[0].groups) if self.cores else 0):
-                counts: dict[object, int] = {}
+                threads: dict[object, int] = {}
+                whole: dict[object, int] = {}
                 for core in self.cores:
-                    counts[core.groups[level]] = counts.get(core.groups[level], 0) + len(core.threads)
-                if len(counts) > 1:
-                    self.aligned = max(counts.values())
+                    key = core.groups[level]
+                    threads[key] = threads.get(key, 0) + len(core.threads)
+                    whole[key] = whole.get(key, 0) + core.whole
+                if len(threads) > 1:
+                    self.aligned = max(threads.values()), max(whole.values())
         return self.aligned
 
     def bytes(self, huge_page: int | None) -> int:
@@ -194,11 +197,20 @@ class HostCapacity:
 class Table:
     """The costs between some cells, by their positions, and who is near to whom."""
 
-    __slots__ = ("_rings", "costs")
+    __slots__ = ("_nearest", "_rings", "costs")
 
     def __init__(self, costs: list[tuple[int, ...]]) -> None:
         self.costs = costs
+        self._nearest: int | None = None
         self._rings: dict[int, list[tuple[int, list[int]]]] = {}
+
+    @property
+    def nearest(self) -> int:
+        """The lowest cost between two cells."""
+        if self._nearest is None:
+            rows = [[*row[:i], *row[i + 1 :]] for i, row in enumerate(self.costs)]
+            self._nearest = min([min(row) for row in rows if row], default=0)
+        return self._nearest
 
     def around(self, centre: int) -> list[tuple[int, list[int]]]:
         """Positions of the other cells by what an access from the centre costs, the cheapest first."""

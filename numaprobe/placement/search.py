@@ -61,11 +61,13 @@ def with_cores(field: Candidates, single: int, most: int) -> tuple[int, ...] | N
     request, room = field.request, field.rooms[single]
     if request.smt is not None or request.fewest or most < 2 or room.idle - room.load >= request.vcpus:
         return None
-    if all(len(core.threads) < 2 for core in room.cores):
+    if room.clean == room.idle and all(len(core.threads) < 2 for core in room.cores):
         return None
-    view = field.counting_cores()
     costs = field.costs
     limit = NEARBY * costs[single][single]
+    if field.table.nearest > limit:
+        return None
+    view = field.counting_cores()
     groups: list[list[int]] = []
     for start in range(len(field.ids)):
         if not view.cpus[start]:

@@ -9,7 +9,7 @@ from hosts import GIB, domain, host
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numaprobe import DoesNotFit, Host, place
+from numaprobe import Cache, DoesNotFit, Host, place
 
 CLUSTERS = {0: [10, 11, 20, 20], 1: [11, 10, 20, 20], 2: [20, 20, 10, 11], 3: [20, 20, 11, 10]}
 
@@ -79,6 +79,18 @@ def test_pinned_vcpus_share_a_cache_wherever_one_has_room(
     plan = place(machine, vcpus=vcpus, memory=GIB, pinned=True, policy=policy)
     caches = {cpu // 8 for cpu in plan.cpus}
     assert (len(caches) == 1) == (max(free) >= vcpus)
+
+
+def test_the_last_level_cache_decides_where_caches_are_known() -> None:
+    """Three vcpus, and two caches of four CPUs each; the first has two left."""
+    machine = host([64 * GIB], threads=1, isolated=(0, 1))
+    caches = tuple(
+        Cache(level=level, type="unified", size=None, id=None, cpus=tuple(range(first, first + each)))
+        for level, each in ((1, 1), (2, 1), (3, 4))
+        for first in range(0, 8, each)
+    )
+    assert place(machine, vcpus=3, memory=GIB, pinned=True).cpus == (2, 3, 4)
+    assert place(machine._replace(caches=caches), vcpus=3, memory=GIB, pinned=True).cpus == (4, 5, 6)
 
 
 def test_of_two_cells_the_one_with_room_in_a_cache_is_taken() -> None:
