@@ -18,6 +18,18 @@ def size(value: int) -> str:
     return f"{value} B"
 
 
+def amount(value: int | None) -> str:
+    """Bytes with one decimal in a unit that suits them, ``1.5 GiB``; ``-`` for unknown."""
+    if value is None:
+        return "-"
+    number, unit = float(value), 0
+    names = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+    while abs(number) >= 1023.95 and unit < len(names) - 1:
+        number /= 1024
+        unit += 1
+    return f"{value} B" if unit == 0 else f"{number:.1f} {names[unit]}"
+
+
 def id_list(numbers: Iterable[int] | None, *, none: str = "", unknown: str = "-") -> str:
     """Ids in the kernel's list format, ``0-3,8``; ``none`` for no ids, ``unknown`` for None."""
     if numbers is None:

@@ -30,11 +30,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recording": {"model", "sources", "normalise", "probing", "sampling", *FACTS},
     "placement": {"model"},
     "metrics": {"model", "sampling"},
+    "drawing": {"model"},
     "export": {"model", "metrics"},
     "": {"model", "probing", "sampling", "recording", "normalise", "placement", "export", "pin"},
     "pin": {"", "model", "placement", "xen", "xen.domains"},
     "contrib": {"", "model", "metrics"},
-    "cli": {"", "model", "metrics", "contrib", "pin", "placement", "sampling"},
+    "cli": {"", "model", "drawing", "metrics", "contrib", "pin", "placement", "sampling"},
     "__main__": {"cli"},
 }
 

@@ -12,6 +12,7 @@ import sys
 from .. import __version__
 from .. import export as formats
 from ..errors import DoesNotFit, NumaprobeError, printable
+from .draw_options import draw_options
 from .place_options import pin_options, place_options
 from .serve import serve_options
 
@@ -98,6 +99,10 @@ def _parser() -> Parser:
         "--allowed", action="store_true", help="also what this process may use; names of control groups are then in it"
     )
 
+    draw = commands.add_parser("draw", help="a picture: SVG, a web page, or bars of text")
+    _host_options(draw)
+    draw_options(draw)
+
     serve = commands.add_parser("serve", help="a metrics endpoint for Prometheus, or a file for node_exporter")
     _host_options(serve)
     serve_options(serve)
@@ -154,6 +159,8 @@ def _command(name: str) -> Callable[[argparse.Namespace, TextIO], None]:
         from .pin import run
     elif name == "record":
         from .record import run
+    elif name == "draw":
+        from .draw import run
     elif name == "serve":
         from .serve import run
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ..wording import id_list
+from ..wording import amount, id_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,15 +17,7 @@ UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 UNKNOWN = "-"
 
 
-def size(value: int | None) -> str:
-    """Bytes in the unit that a person would choose, with one decimal; ``-`` for unknown."""
-    if value is None:
-        return UNKNOWN
-    number, unit = float(value), 0
-    while abs(number) >= 1023.95 and unit < len(UNITS) - 1:
-        number /= 1024
-        unit += 1
-    return f"{value} B" if unit == 0 else f"{number:.1f} {UNITS[unit]}"
+size = amount
 
 
 def page_size(value: int) -> str:
