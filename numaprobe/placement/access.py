@@ -109,14 +109,13 @@ def _level(chosen: Sequence[int], gives: list[int], need: int) -> dict[int, int]
     return out
 
 
-def _limits(field: Candidates, chosen: Collection[int], first: int | None = None) -> list[int]:
-    """How many vcpus each cell runs, with the emulator on the first, or where it takes least away."""
+def _limits(field: Candidates, chosen: Collection[int], place: int | None = None) -> list[int]:
+    """How many vcpus each cell runs, with the emulator on ``place``, or where it takes least away."""
     if field.hosting is field.cpus:
         return field.cpus
     out = list(field.cpus)
-    place = first
-    if place is None or sum([out[i] for i in chosen]) - out[place] + field.hosting[place] < field.request.vcpus:
-        place = min(chosen, key=lambda i: (field.cpus[i] - field.hosting[i], i))
+    if place is None:
+        place = min([i for i in chosen if field.hosting[i]], key=lambda i: (field.cpus[i] - field.hosting[i], i))
     out[place] = field.hosting[place]
     return out
 
@@ -260,28 +259,32 @@ def _around_spread(field: Candidates, spread: dict[int, int], members: frozenset
 
 def _every_spread(field: Candidates, pool: Sequence[int]) -> Iterator[dict[int, int]]:
     vcpus = field.request.vcpus
-    limits = _limits(field, pool)
-    able = [i for i in pool if limits[i]]
-    for number in range(1, len(able)):
-        for full in combinations(able, number):
-            rest = vcpus - sum([limits[i] for i in full])
-            if rest <= 0:
-                continue
-            for i in able:
-                if i not in full and limits[i] >= rest:
-                    yield {**{j: limits[j] for j in full}, i: rest}
+    own = field.hosting is not field.cpus
+    for place in [i for i in pool if field.hosting[i]] if own else [None]:
+        limits = _limits(field, pool, place)
+        able = [i for i in pool if limits[i]]
+        for number in range(1, len(able)):
+            for full in combinations(able, number):
+                rest = vcpus - sum([limits[i] for i in full])
+                if rest <= 0:
+                    continue
+                for i in able:
+                    if i not in full and limits[i] >= rest and (place is None or place == i or place in full):
+                        yield {**{j: limits[j] for j in full}, i: rest}
 
 
 def _grown_spreads(field: Candidates, pool: Sequence[int], members: frozenset[int]) -> Iterator[dict[int, int]]:
     """From each centre the nearest cells; then where the memory that this leads to would have the vcpus."""
     vcpus, costs = field.request.vcpus, field.costs
-    able = [i for i in pool if 0 < field.hosting[i] < vcpus] or [i for i in pool if field.cpus[i]]
+    able = [i for i in pool if 0 < field.hosting[i] < vcpus] or [i for i in pool if field.hosting[i]]
     centres = sorted(able, key=lambda i: (-min(field.cpus[i], vcpus), -field.memory[i], i))[:CENTRES]
     for centre in centres:
         limits = _limits(field, pool, centre)
         row = costs[centre]
         spread = _greedy(limits, vcpus, sorted(pool, key=lambda i: (i != centre, row[i], -limits[i], i)))
         for _ in range(3):
+            if all(count > field.hosting[i] for i, count in spread.items()):
+                break
             yield spread
             one = _around_spread(field, spread, members)
             if one is None:

@@ -117,7 +117,8 @@ class Candidates:
         cpus = self.cpus
         most = sum([cpus[i] for i in chosen])
         if self.hosting is not cpus:
-            most -= min([cpus[i] - self.hosting[i] for i in chosen])
+            lost = [cpus[i] - self.hosting[i] for i in chosen if self.hosting[i]]
+            return most - min(lost) if lost else 0
         return most
 
 
@@ -139,8 +140,14 @@ def units(room: CellCapacity, request: Request, more: int, kept: int = 0) -> int
     if request.smt == "avoid":
         return min(room.idle, threads)
     if request.smt == "require":
-        return min(sum([len(core.threads) for core in room.cores if len(core.threads) > 1]), threads)
+        return min(max([each * number for each, number in siblings(room)], default=0), threads)
     return threads
+
+
+def siblings(room: CellCapacity) -> list[tuple[int, int]]:
+    """For each number of threads from 2, the largest first, how many cores have as many available."""
+    sizes = [len(core.threads) for core in room.cores]
+    return [(each, sum(size >= each for size in sizes)) for each in range(max(sizes, default=0), 1, -1)]
 
 
 def _whole_cores(room: CellCapacity, threads: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .candidates import siblings
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +21,7 @@ def dedicate(room: CellCapacity, request: Request, vcpus: int, *, by_core: bool 
     """
     if not vcpus:
         return ()
-    weigh = _weight(request, by_core=by_core)
+    weigh = _weight(room, request, vcpus, by_core=by_core)
     whole = [core for core in room.cores if core.whole]
     quiet = [core for core in whole if not core.load]
     kinds: list[Sequence[Core]] = [quiet, whole] if len(quiet) < len(whole) else [whole]
@@ -27,11 +29,11 @@ def dedicate(room: CellCapacity, request: Request, vcpus: int, *, by_core: bool 
         kinds.append(room.cores)
     for cores in kinds:
         if (group := _group(room, cores, weigh, vcpus, request)) is not None:
-            return _threads(group, request, vcpus, by_core=by_core)
+            return _threads(group, request, vcpus, weigh, by_core=by_core)
     for cores in kinds:
         if sum([weigh(core) for core in cores]) >= vcpus:
-            return _threads(_fewest_groups(cores, weigh, vcpus), request, vcpus, by_core=by_core)
-    return _threads(_fewest_groups(room.cores, len_of, vcpus), request, vcpus, by_core=False)
+            return _threads(_fewest_groups(cores, weigh, vcpus), request, vcpus, weigh, by_core=by_core)
+    return _threads(_fewest_groups(room.cores, len_of, vcpus), request, vcpus, len_of, by_core=False)
 
 
 def spare(room: CellCapacity, number: int, taken: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
@@ -55,12 +57,14 @@ def len_of(core: Core) -> int:
     return len(core.threads)
 
 
-def _weight(request: Request, *, by_core: bool) -> Callable[[Core], int]:
+def _weight(room: CellCapacity, request: Request, vcpus: int, *, by_core: bool) -> Callable[[Core], int]:
     """How many vcpus of a request a core holds."""
     if request.smt in ("isolate", "avoid") or by_core:
         return _one
     if request.smt == "require":
-        return lambda core: len(core.threads) if len(core.threads) > 1 else 0
+        # As nova does: the same number of threads of each core, the largest with which there are enough.
+        each = next(each for each, number in siblings(room) if each * number >= vcpus)
+        return lambda core: each if len(core.threads) >= each else 0
     return len_of
 
 
@@ -101,13 +105,17 @@ def _fewest_groups(cores: Sequence[Core], weigh: Callable[[Core], int], vcpus: i
     return out
 
 
-def _threads(cores: Sequence[Core], request: Request, vcpus: int, *, by_core: bool) -> tuple[tuple[int, ...], ...]:
+def _threads(
+    cores: Sequence[Core], request: Request, vcpus: int, weigh: Callable[[Core], int], *, by_core: bool
+) -> tuple[tuple[int, ...], ...]:
     whole = [core.threads for core in cores if core.whole]
     broken = [core.threads for core in cores if not core.whole]
     if request.smt == "isolate":
         return tuple(whole[:vcpus])
     if request.smt == "require":
-        own = [cpu for threads in (*_filled(whole, vcpus), *broken) if len(threads) > 1 for cpu in threads]
+        # sorted() is stable: cores that nobody else is on come first.
+        usable = sorted([core for core in cores if weigh(core)], key=lambda core: not core.whole)
+        own = [cpu for core in usable for cpu in core.threads[: weigh(core)]]
         return tuple([(cpu,) for cpu in sorted(own[:vcpus])])
     if request.policy == "spread" or by_core or request.smt == "avoid":
         deepest = max(map(len, whole), default=0)

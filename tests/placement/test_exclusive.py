@@ -212,3 +212,63 @@ def test_a_cell_without_usable_cpus_says_why() -> None:
     held = domain("db", 8, pinned=[(cpu,) for cpu in range(8)])
     with pytest.raises(DoesNotFit, match="cell 0 has no usable CPUs: 8 CPUs are held by db"):
         place(host([16 * GIB]), vcpus=1, memory=GIB, domains=[held])
+
+
+def test_the_emulator_may_be_on_another_cell_than_most_vcpus() -> None:
+    """Four vcpus and an emulator on cells with one and four CPUs left: three of them on the larger."""
+    machine = host([4 * GIB, 8 * GIB], cpus=4, threads=1, isolated=(0, 1, 2))
+    plan = place(machine, vcpus=4, memory=2 * GIB, pinned=True, emulator=1)
+    assert len(plan.exclusive_cpus) == 5
+    assert len(plan.emulator) == 1
+
+
+any_wishes = st.fixed_dictionaries(
+    {"vcpus": st.integers(1, 10), "memory": st.integers(1, 60).map(lambda n: n * GIB // 2 + 4096)},
+    optional={
+        "smt": st.sampled_from(("share", "avoid", "isolate", "require")),
+        "pinned_vcpus": st.sampled_from(((0,), (0, 2))),
+        "emulator": st.sampled_from((1, 2, (0, 1))),
+        "fewest": st.booleans(),
+        "near": st.sampled_from((0, (0, 1))),
+        "max_cells": st.integers(1, 3),
+        "cells": st.integers(1, 3),
+        "guest_cells": st.integers(1, 3),
+        "policy": st.sampled_from(("pack", "balance", "spread")),
+    },
+)
+
+
+@given(
+    st.lists(st.integers(1, 16), min_size=2, max_size=11),
+    st.sampled_from((1, 2, 4)),
+    st.sampled_from(("linux", "xen")),
+    st.sets(st.integers(2, 90), max_size=60),
+    any_wishes,
+)
+def test_every_combination_of_wishes_gives_a_plan_that_is_sound_or_none(
+    free: list[int], threads: int, source: str, isolated: set[int], asked: dict[str, Any]
+) -> None:
+    """All memory is given, each pinned vcpu has CPUs to itself, and the others as many as they are."""
+    machine = host([size * GIB for size in free], cpus=8, threads=threads, source=source, isolated=sorted(isolated))
+    try:
+        request = Request(**asked)
+    except ValueError:
+        return
+    try:
+        plan = place(machine, **asked)
+    except DoesNotFit:
+        return
+    assert sum(plan.memory.values()) == request.memory
+    assert [one.vcpu for one in plan.vcpus] == list(range(request.vcpus))
+    alone = [cpu for one in plan.vcpus if one.pinned for cpu in one.cpus]
+    if request.emulator_cpus:
+        assert len(plan.emulator) == request.emulator
+        alone += plan.emulator
+    assert len(alone) == len(set(alone))
+    assert sum(one.pinned for one in plan.vcpus) == request.exclusive
+    floating = {cpu for one in plan.vcpus if not one.pinned for cpu in one.cpus}
+    assert floating.isdisjoint(alone)
+    assert len(floating) >= request.vcpus - request.exclusive
+    if request.max_cells is not None:
+        assert len(plan.cells) <= request.max_cells
+    assert place(machine, **asked) == plan

@@ -62,6 +62,15 @@ def test_require_takes_threads_of_cores_that_have_two() -> None:
         place(host([16 * GIB], threads=1), vcpus=2, memory=GIB, smt="require")
 
 
+def test_require_takes_the_same_number_of_threads_of_each_core() -> None:
+    """Of cores of four, with three, two and two threads left, six vcpus get pairs, and seven nothing."""
+    machine = host([16 * GIB], cpus=12, threads=4, isolated=(0, 4, 5, 8, 9))
+    plan = place(machine, vcpus=6, memory=GIB, smt="require")
+    assert [sum(cpu // 4 == core for cpu in plan.cpus) for core in range(3)] == [2, 2, 2]
+    with pytest.raises(DoesNotFit):
+        place(machine, vcpus=7, memory=GIB, smt="require")
+
+
 def clustered(cpus: int, per_cache: int, threads: int, taken: Sequence[int]) -> Host:
     machine = host([64 * GIB], cpus=cpus, threads=threads, isolated=taken)
     return machine._replace(cpus=tuple(cpu._replace(die=0, cluster=cpu.id // per_cache) for cpu in machine.cpus))
