@@ -179,7 +179,7 @@ cdef inline const char *line_end(const char *at, const char *end) noexcept nogil
 def fields(bytes content not None, tuple names not None):
     """Values of ``Name: number`` lines, by the position of the name; None for a name that is not there.
 
-    ``names`` are ``bytes``. A leading ``Node N`` is passed over, a unit behind the number is the caller's to know.
+    ``names`` are ``bytes``. A leading ``Node N`` is passed over, a unit behind the number is ``kB``.
     """
     cdef const char *at = PyBytes_AS_STRING(content)
     cdef const char *end = at + PyBytes_GET_SIZE(content)
@@ -223,6 +223,11 @@ def fields(bytes content not None, tuple names not None):
                     text.at += 1
                 if not scan_decimal(&text, &value) or (text.at < text.end and not is_blank(text.at[0])):
                     raise ValueError(f"{name.decode('ascii', 'replace')} without a number")
+                while text.at < text.end and is_blank(text.at[0]):
+                    text.at += 1
+                # The kernel writes kB wherever it writes a unit.
+                if text.end - text.at >= 2 and memcmp(text.at, b"kB", 2) != 0 and text.at[1] == c"B":
+                    raise ValueError(f"{name.decode('ascii', 'replace')} in another unit than kB")
                 if out[i] is None:
                     out[i] = value
                 expected = i + 1

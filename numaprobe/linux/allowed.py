@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .source import Source
 
 STATUS = "proc/self/status"
+MOUNTS = "proc/self/mountinfo"
 # The effective set first (v2, then v1), then the one asked for, then as a cpuset file system without a prefix has it.
 CPUSET_CPUS = ("cpuset.cpus.effective", "cpuset.effective_cpus", "cpuset.cpus", "cpus")
 CPUSET_NODES = ("cpuset.mems.effective", "cpuset.effective_mems", "cpuset.mems", "mems")
@@ -42,13 +43,23 @@ def collect(source: Source) -> AllowedFacts:
 
 def _from_status(source: Source) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
     cpus = nodes = None
-    for line in (source.one(STATUS) or b"").split(b"\n"):
+    content = source.one(STATUS)
+    if content is not None and b"Name:" not in content and b"_allowed_list:" not in content:
+        source.misread(FactError(STATUS, content, "not a process's status"))
+    for line in (content or b"").split(b"\n"):
         name, _, value = line.partition(b":")
         if name == b"Cpus_allowed_list":
-            cpus = text.ids(f"{STATUS} Cpus_allowed_list", value)
+            cpus = source.parsed(_allowed, f"{STATUS} Cpus_allowed_list", value)
         elif name == b"Mems_allowed_list":
-            nodes = text.ids(f"{STATUS} Mems_allowed_list", value)
+            nodes = source.parsed(_allowed, f"{STATUS} Mems_allowed_list", value)
     return cpus, nodes
+
+
+def _allowed(where: str, value: bytes) -> tuple[int, ...]:
+    found = text.ids(where, value)
+    if not found:
+        raise FactError(where, reason="is empty, and no process is without one")
+    return found
 
 
 class _Groups:
@@ -58,9 +69,14 @@ class _Groups:
         self.source = source
         self.paths = self._own_paths()
         self.mounts = groups.mounts(source, ("cgroup", "cgroup2", "cpuset"))
+        if self.paths and not self.mounts and (content := source.one(MOUNTS)) is not None:
+            source.misread(FactError(MOUNTS, content, "names no mounted control groups"))
 
     def _own_paths(self) -> dict[str, str]:
-        found = groups.paths(self.source.one("proc/self/cgroup"))
+        content = self.source.one("proc/self/cgroup")
+        found = groups.paths(content)
+        if content is not None and not found:
+            self.source.misread(FactError("proc/self/cgroup", content, "names no control group"))
         # Linux before 2.6.24 has cpusets without control groups; proc/self/cpuset still answers for them.
         if not found:
             cpuset = self.source.one("proc/self/cpuset")
@@ -77,7 +93,7 @@ class _Groups:
         for directory in self.directories(controller):
             for name, content in zip(names, self.source.read(names, directory), strict=True):
                 if content is not None:
-                    found = text.ids(f"{directory}/{name}", content)
+                    found = self.source.parsed(text.ids, f"{directory}/{name}", content)
                     if found:
                         return found, f"{directory}/{name}"
         return None, None
@@ -89,20 +105,25 @@ class _Groups:
             latest, quota, period = self.source.read(("cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us"), directory)
             path = f"{directory}/cpu.max"
             if latest is not None:
-                words = latest.split()
-                if len(words) != 2:
-                    raise FactError(path, latest, "not a quota and a period")
-                if words[0] == b"max":
-                    continue
-                limit, length = (text.number(path, word) for word in words)
-            elif quota is not None and period is not None:
-                path = f"{directory}/cpu.cfs_quota_us"
-                limit = text.number(path, quota)
-                length = text.number(f"{directory}/cpu.cfs_period_us", period)
+                share = self.source.parsed(_share, path, latest)
             else:
-                continue
-            if limit < 0 or length <= 0:
-                continue
-            if best[0] is None or limit / length < best[0]:
-                best = limit / length, path
+                path = f"{directory}/cpu.cfs_quota_us"
+                limit = self.source.parsed(text.number, path, quota)
+                length = self.source.parsed(text.number, f"{directory}/cpu.cfs_period_us", period)
+                share = None if limit is None or length is None else _quotient(limit, length)
+            if share is not None and (best[0] is None or share < best[0]):
+                best = share, path
         return best
+
+
+def _share(where: str, content: bytes) -> float | None:
+    words = content.split()
+    if len(words) != 2:
+        raise FactError(where, content, "not a quota and a period")
+    limit, length = words
+    return None if limit == b"max" else _quotient(text.number(where, limit), text.number(where, length))
+
+
+def _quotient(limit: int, length: int) -> float | None:
+    """Cpus' worth of time; None for a negative limit, which is none."""
+    return limit / length if limit >= 0 and length > 0 else None

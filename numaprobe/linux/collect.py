@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from errno import ESTALE
 
-from ..errors import SourceError, SourceUnavailable
+from ..errors import FactError, SourceError, SourceUnavailable
 from . import cpus, nodes, text
 from .facts import LinuxFacts, ZoneFacts
 from .source import CPU, NODE, Source
@@ -32,37 +32,48 @@ def collect(
 
     ``available`` reads ``/proc/zoneinfo`` too, whose cost grows with nodes times cpus; ``devices`` the node of every
     PCI device; ``allowed`` what this process may use; ``caches`` five files of every cache. A host whose nodes or cpus
-    are added or removed meanwhile is read again.
-    Raises ``SourceUnavailable`` if there is neither a node nor a cpu to be found, ``FactError`` for a file that makes
-    no sense, and ``SourceError`` with ``ESTALE`` for a host that does not stand still.
+    are added or removed meanwhile is read again. What is unreadable or broken is None and noted.
+
+    Raises ``SourceUnavailable`` if there is neither a node nor a cpu, ``SourceDenied`` or ``SourceError`` where the
+    list of nodes, or of online cpus, cannot be read, ``FactError`` where nothing else says what a broken list of online
+    cpus should, and ``SourceError`` with ``ESTALE`` for a host that does not stand still.
     """
     for _ in range(TRIES):
-        facts = _collected(reader, available=available, devices=devices, allowed=allowed, caches=caches)
-        if _same(reader, facts):
+        source = Source(reader)
+        facts = _collected(source, available=available, devices=devices, allowed=allowed, caches=caches)
+        if _same(source, facts):
             return facts
-    raise SourceError(f"{NODE}/online", ESTALE, "nodes or cpus came or went each time that the host was read")
+    raise SourceError(f"{NODE}/online", ESTALE, "nodes or CPUs kept being added or removed while the host was read")
 
 
-def _same(reader: Reader, facts: LinuxFacts) -> bool:
+def _same(source: Source, facts: LinuxFacts) -> bool:
     """Whether the nodes and cpus that are online are still those of the facts.
 
     Each file is true at its own moment only: ``distance`` has a column for every node that is online just then
     (node_read_distance of drivers/base/node.c), so that rows read before and after a change do not fit together.
     """
-    contents = Source(reader).read((f"{NODE}/online", f"{CPU}/online"))
-    return all(
-        content is None or text.ids(f"{directory}/online", content) == ids
-        for directory, content, ids in zip((NODE, CPU), contents, (facts.nodes_online, facts.cpus.online), strict=True)
-        if ids is not None
-    )
+    before = {NODE: facts.nodes_online, CPU: facts.cpus.online}
+    paths = [path for directory in before if (path := f"{directory}/online") not in source.broken]
+    for path, content in zip(paths, source.reader.read(paths), strict=True):
+        ids = before[path.removesuffix("/online")]
+        if isinstance(content, bytes) and ids is not None and path not in source.failed:
+            try:
+                if text.id_list(path, content) != ids:
+                    return False
+            except FactError:
+                return False
+    return True
 
 
-def _collected(reader: Reader, *, available: bool, devices: bool, allowed: bool, caches: bool) -> LinuxFacts:
-    source = Source(reader)
+def _collected(source: Source, *, available: bool, devices: bool, allowed: bool, caches: bool) -> LinuxFacts:
     cpu_facts = cpus.collect(source)
     online, possible = _lists(source, "online", "possible")
     ids = nodes.node_ids(source, online)
+    if not cpu_facts.online and (failure := source.failure(f"{CPU}/online") or source.failure(CPU)):
+        raise failure
     if not ids and not cpu_facts.present:
+        if failure := source.failure(NODE):
+            raise failure
         raise SourceUnavailable(f"{NODE} and {CPU}", None, "neither a node nor a cpu is there")
     node_facts = nodes.collect(source, ids or ())
     memory_only = any(node.cpus == () for node in node_facts)
@@ -71,9 +82,7 @@ def _collected(reader: Reader, *, available: bool, devices: bool, allowed: bool,
     has_memory = _lists(source, "has_memory")[0] if any(node.meminfo is None for node in node_facts) else None
     zones = None
     if available and node_facts:
-        content = source.one("proc/zoneinfo")
-        if content is not None:
-            zones = tuple(map(ZoneFacts._make, text.zones("proc/zoneinfo", content)))
+        zones = source.parsed(_zones, "proc/zoneinfo", source.one("proc/zoneinfo"))
     found_devices = found_allowed = found_caches = None
     if devices:
         from .devices import collect as collect_devices
@@ -96,7 +105,7 @@ def _collected(reader: Reader, *, available: bool, devices: bool, allowed: bool,
         nodes_possible=possible,
         has_cpu=has_cpu,
         has_memory=has_memory,
-        meminfo=None if ids else nodes.machine_memory(source),
+        meminfo=nodes.machine_memory(source) if available or not ids else None,
         huge_pages=nodes.huge_pages(source, nodes.HUGE_PAGES, sizes),
         zones=zones,
         tiers=nodes.tiers(source),
@@ -108,8 +117,15 @@ def _collected(reader: Reader, *, available: bool, devices: bool, allowed: bool,
     )
 
 
+def _zones(where: str, content: bytes) -> tuple[ZoneFacts, ...]:
+    found = text.zones(where, content)
+    if not found:
+        raise FactError(where, content, "holds no zone")
+    return tuple(map(ZoneFacts._make, found))
+
+
 def _lists(source: Source, *names: str) -> list[tuple[int, ...] | None]:
     return [
-        None if content is None else text.ids(f"{NODE}/{name}", content)
+        source.parsed(text.id_list, f"{NODE}/{name}", content)
         for name, content in zip(names, source.read(names, NODE), strict=True)
     ]

@@ -5,15 +5,20 @@ Sources: Documentation/admin-guide/cputopology.rst, Documentation/ABI/testing/sy
 
 from __future__ import annotations
 
+from ..errors import FactError
 from . import text
 from .facts import CpuFacts
-from .source import CPU
+from .source import CPU, NODE
 from .topology import BOOK, CORE, DIE, DRAWER, Topology
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .source import Source
 
+LISTS = ("online", "present", "possible", "isolated", "nohz_full")
+# Cpus that are isolated at run time; only the root group has it. Linux 6.8, 877c737db935 ("cgroup/cpuset: Expose
+# cpuset.cpus.isolated").
+ISOLATED = "sys/fs/cgroup/cpuset.cpus.isolated"
 # Every hybrid processor so far has atom cores, so the first file's absence answers for the others.
 KINDS = (("atom", "sys/devices/cpu_atom/cpus"), ("core", "sys/devices/cpu_core/cpus"),
          ("lowpower", "sys/devices/cpu_lowpower/cpus"))  # fmt: skip
@@ -21,23 +26,23 @@ KINDS = (("atom", "sys/devices/cpu_atom/cpus"), ("core", "sys/devices/cpu_core/c
 
 def collect(source: Source) -> CpuFacts:
     """Facts of all present cpus."""
-    names = ("online", "present", "possible", "isolated", "nohz_full", "smt/active")
-    contents = source.read(names, CPU)
-    lists = [
-        None if content is None else text.ids(f"{CPU}/{name}", content)
-        for name, content in zip(names[:5], contents[:5], strict=True)
-    ]
-    online, present, possible, isolated, nohz_full = lists
-    if online is None or present is None:
-        online, present = _from_directories(source, online, present)
-    one_thread = contents[5] is not None and contents[5].strip() == b"0"
+    *lists, active = source.read((*LISTS, "smt/active"), CPU)
+    online, present, possible, isolated, nohz_full = (
+        source.parsed(text.id_list, f"{CPU}/{name}", content) for name, content in zip(LISTS, lists, strict=True)
+    )
+    if online == ():
+        source.misread(FactError(f"{CPU}/online", reason="names no cpu, and one of them wrote it"))
+    if not online or present is None:
+        online, present = _from_directories(source, online or None, present)
+    one_thread = source.parsed(_flag, f"{CPU}/smt/active", active) is False
     topology = Topology(source, online, one_thread)
+    partitioned = source.parsed(text.id_list, ISOLATED, source.one(ISOLATED)) if online else None
     packages, dies, cores = topology.packages(), topology.ids(DIE), topology.ids(CORE)
     return CpuFacts(
         present=tuple(sorted({*present, *online})),
         online=online,
         possible=possible,
-        isolated=isolated,
+        isolated=isolated if partitioned is None else tuple(sorted({*(isolated or ()), *partitioned})),
         nohz_full=nohz_full,
         package=packages,
         die=dies,
@@ -57,11 +62,34 @@ def _from_directories(
     """Online and present cpus where the kernel (before 2.6.26) or the recording has no such lists."""
     names = source.names(CPU, "cpu") or []
     found = tuple(sorted(n for n in (text.suffix_number(name, "cpu") for name in names) if n is not None))
+    if not found and source.failure(f"{CPU}/online"):
+        found = _from_nodes(source)
     if online is None:
         # The boot cpu often has no such file: it cannot be taken offline, so it is online.
-        states = source.read([f"cpu{cpu}/online" for cpu in found], CPU)
-        online = tuple(cpu for cpu, state in zip(found, states, strict=True) if state is None or state.strip() != b"0")
+        paths = [f"cpu{cpu}/online" for cpu in found]
+        states = [
+            source.parsed(_flag, f"{CPU}/{path}", state)
+            for path, state in zip(paths, source.read(paths, CPU), strict=True)
+        ]
+        online = tuple(cpu for cpu, state in zip(found, states, strict=True) if state is not False)
     return online, found if present is None else present
+
+
+def _from_nodes(source: Source) -> tuple[int, ...]:
+    """Cpus that the nodes list, which are online ones on all but the oldest kernels."""
+    names = [name for name in source.names(NODE, "node") or () if text.suffix_number(name, "node") is not None]
+    paths = [f"{NODE}/{name}/cpulist" for name in names]
+    lists = [
+        source.parsed(text.id_list, path, content) for path, content in zip(paths, source.read(paths), strict=True)
+    ]
+    return tuple(sorted({cpu for cpus in lists for cpu in cpus or ()}))
+
+
+def _flag(where: str, content: bytes) -> bool:
+    value = text.number(where, content)
+    if value not in (0, 1):
+        raise FactError(where, content, "neither 0 nor 1")
+    return value == 1
 
 
 def _kinds(source: Source) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -71,7 +99,7 @@ def _kinds(source: Source) -> tuple[tuple[str, tuple[int, ...]], ...]:
         return ()
     contents = [first, *source.read([path for _, path in KINDS[1:]])]
     return tuple(
-        (kind, text.ids(path, content))
+        (kind, cpus)
         for (kind, path), content in zip(KINDS, contents, strict=True)
-        if content is not None
+        if (cpus := source.parsed(text.id_list, path, content)) is not None
     )

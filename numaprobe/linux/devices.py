@@ -23,15 +23,14 @@ def collect(source: Source) -> tuple[DeviceFacts, ...] | None:
     found = []
     for i, address in enumerate(addresses):
         node_text, *codes = contents[i * 4 : i * 4 + 4]
-        node = None if node_text is None else text.number(f"{DEVICES}/{address}/numa_node", node_text)
         class_code, vendor, device = (
-            None if content is None else _code(f"{DEVICES}/{address}/{name}", content)
+            source.parsed(_code, f"{DEVICES}/{address}/{name}", content)
             for name, content in zip(ATTRIBUTES[1:], codes, strict=True)
         )
         found.append(
             DeviceFacts(
                 address=address,
-                node=None if node is None or node < 0 else node,
+                node=source.parsed(text.identity, f"{DEVICES}/{address}/numa_node", node_text),
                 class_code=class_code,
                 vendor=vendor,
                 device=device,
@@ -42,6 +41,6 @@ def collect(source: Source) -> tuple[DeviceFacts, ...] | None:
 
 def _code(where: str, content: bytes) -> int:
     digits = content.strip(b"\0 \n").removeprefix(b"0x")
-    if not digits or digits.strip(b"0123456789abcdefABCDEF"):
+    if not 0 < len(digits) <= 8 or digits.strip(b"0123456789abcdefABCDEF"):
         raise FactError(where, content, "not a hexadecimal number")
     return int(digits, 16)

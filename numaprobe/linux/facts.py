@@ -182,10 +182,11 @@ class LinuxFacts(
 ):
     """Everything that was read of a Linux host.
 
-    ``numa`` is False where the kernel has no node directory; only then are ``meminfo`` and ``huge_pages``, the whole
-    machine's, filled in. ``has_cpu`` and ``has_memory`` are read only where a node does not say itself. ``zones``,
-    ``devices``, ``allowed`` and ``caches`` are None where they were not requested or do not exist. ``tiers`` and
-    ``kinds`` are by node id. ``notes`` are pairs of path and text.
+    ``numa`` is False where the kernel has no node directory; only then are ``huge_pages``, the whole machine's, filled
+    in. ``meminfo`` is the whole machine's too, read with ``available`` or where there are no nodes. ``has_cpu`` and
+    ``has_memory`` are read only where a node does not say itself. ``zones``, ``devices``, ``allowed`` and ``caches``
+    are None where they were not requested or do not exist. ``tiers`` and ``kinds`` are by node id. ``notes`` are pairs
+    of path and text.
     """
 
     __slots__ = ()

@@ -5,11 +5,13 @@ Sources: Documentation/ABI/stable/sysfs-devices-node and Documentation/admin-gui
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..errors import FactError
 from ..wording import id_list
 from . import text
 from .facts import AccessFacts, HugePageFacts, MeminfoFacts, NodeFacts, SideCacheFacts
-from .source import NODE
+from .source import ABSENT, NODE, source_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,11 +39,14 @@ MEMINFO = (
 def node_ids(source: Source, online: tuple[int, ...] | None) -> tuple[int, ...] | None:
     """Ids of the node directories, ascending; None where the kernel has no nodes.
 
+    A directory that cannot be listed is not one that is missing: it raises ``SourceDenied`` or ``SourceError``.
     The directories win over ``online``: the kernel makes and removes them as nodes come and go, and recordings have
     been seen whose ``online`` is of another machine.
     """
-    names = source.names(NODE, "node")
-    if names is None:
+    names = source.reader.listdir(NODE, "node")
+    if isinstance(names, int):
+        if names not in ABSENT:
+            raise source_error(NODE, names)
         return None
     found = sorted(n for n in (text.suffix_number(name, "node") for name in names) if n is not None)
     if found and online is not None and tuple(found) != online:
@@ -67,6 +72,40 @@ def meminfo(where: str, content: bytes) -> MeminfoFacts:
     )
 
 
+def node_meminfo(source: Source, node: int, content: bytes | None) -> MeminfoFacts | None:
+    """The same of one node; a field that is not understood is None and noted, as is a file about another node."""
+    where = f"{NODE}/node{node}/meminfo"
+    if content is None:
+        return None
+    if content.count(b"Node ") != content.count(b"Node %d " % node):
+        other = next(line for line in content.split(b"\n") if b"Node " in line and b"Node %d " % node not in line)
+        source.misread(FactError(where, other, "is of another node"))
+        return None
+    return _lenient_meminfo(source, where, content)
+
+
+def _field(name: bytes, where: str, content: bytes) -> int | None:
+    return text.fields(where, content, (name,))[0]
+
+
+def _lenient_meminfo(source: Source, where: str, content: bytes) -> MeminfoFacts | None:
+    try:
+        return meminfo(where, content)
+    except FactError as error:
+        values = {name: source.parsed(partial(_field, name), where, content) for name in MEMINFO}
+        if values[b"MemTotal"] is None and where not in source.broken:
+            source.misread(error)
+    total, free, available, active, inactive, reclaimable, slab = values.values()
+    return MeminfoFacts(
+        total_kb=total,
+        free_kb=free,
+        active_file_kb=active,
+        inactive_file_kb=inactive,
+        reclaimable_kb=slab if reclaimable is None else reclaimable,
+        available_kb=available,
+    )
+
+
 def huge_page_sizes(source: Source, directory: str) -> list[int]:
     """Sizes in kB for which the directory has a ``hugepages-NkB``."""
     names = source.names(directory, "hugepages-") or []
@@ -76,7 +115,7 @@ def huge_page_sizes(source: Source, directory: str) -> list[int]:
 def huge_pages(source: Source, directory: str, sizes: Sequence[int]) -> tuple[HugePageFacts, ...]:
     """Counts per size below one directory; a size of which it has no file is left out."""
     totals = source.read([f"hugepages-{size}kB/{COUNTS[0]}" for size in sizes], directory)
-    return huge_page_facts(directory, sizes, _with_parts(source, directory, sizes, totals))
+    return huge_page_facts(directory, sizes, _with_parts(source, directory, sizes, totals), source)
 
 
 def _with_parts(source: Source, directory: str, sizes: Sequence[int], totals: list[bytes | None]) -> list[bytes | None]:
@@ -91,12 +130,18 @@ def _with_parts(source: Source, directory: str, sizes: Sequence[int], totals: li
     return contents
 
 
-def huge_page_facts(directory: str, sizes: Sequence[int], contents: list[bytes | None]) -> tuple[HugePageFacts, ...]:
-    """Facts of contents that were read already, three for each size, in the order of ``COUNTS``."""
+def huge_page_facts(
+    directory: str, sizes: Sequence[int], contents: list[bytes | None], source: Source | None = None
+) -> tuple[HugePageFacts, ...]:
+    """Facts of contents that were read already, three for each size, in the order of ``COUNTS``.
+
+    With ``source`` a count that is not understood is None and noted there; else it raises ``FactError``.
+    """
     found = []
+    number = text.number if source is None else partial(source.parsed, text.number)
     for i, size in enumerate(sizes):
         counts = [
-            None if content is None else text.number(f"{directory}/hugepages-{size}kB/{name}", content)
+            None if content is None else number(f"{directory}/hugepages-{size}kB/{name}", content)
             for name, content in zip(COUNTS, contents[i * 3 : i * 3 + 3], strict=True)
         ]
         total, free, surplus = counts
@@ -119,16 +164,16 @@ def collect(source: Source, node_ids: tuple[int, ...]) -> tuple[NodeFacts, ...]:
         cpulist, memory, distance, *totals = contents[i * width : (i + 1) * width]
         if sizes:
             counts = _with_parts(source, f"{where}/hugepages", sizes, totals)
-            huge = huge_page_facts(f"{where}/hugepages", sizes, counts)
+            huge = huge_page_facts(f"{where}/hugepages", sizes, counts, source)
         else:
             # Snapshots may lack the machine's own directory of sizes and have the nodes'.
             huge = huge_pages(source, f"{where}/hugepages", huge_page_sizes(source, f"{where}/hugepages"))
         facts.append(
             NodeFacts(
                 id=node,
-                cpus=text.ids(f"{where}/cpulist", cpulist) if cpulist is not None else _cpus_otherwise(source, where),
-                meminfo=None if memory is None else meminfo(f"{where}/meminfo", memory),
-                distance=None if distance is None else text.numbers(f"{where}/distance", distance) or None,
+                cpus=_cpus(source, where, cpulist),
+                meminfo=node_meminfo(source, node, memory),
+                distance=source.parsed(text.numbers, f"{where}/distance", distance),
                 huge_pages=huge,
                 accesses=_accesses(source, where),
                 side_caches=_side_caches(source, where),
@@ -138,11 +183,16 @@ def collect(source: Source, node_ids: tuple[int, ...]) -> tuple[NodeFacts, ...]:
     return tuple(facts)
 
 
-def _cpus_otherwise(source: Source, where: str) -> tuple[int, ...] | None:
-    """A node's cpus where it has no cpulist: Linux before 2.6.26 has only the mask, some recordings only the links."""
-    content = source.one(f"{where}/cpumap")
-    if content is not None:
-        return text.mask(f"{where}/cpumap", content)
+def _cpus(source: Source, where: str, cpulist: bytes | None) -> tuple[int, ...] | None:
+    """A node's cpus: its list, or what else says them where that is missing or broken.
+
+    Linux before 2.6.26 has only the mask, some recordings only the links.
+    """
+    found = source.parsed(text.id_list, f"{where}/cpulist", cpulist)
+    if found is None:
+        found = source.parsed(text.mask, f"{where}/cpumap", source.one(f"{where}/cpumap"))
+    if found is not None:
+        return found
     names = source.names(where, "cpu") or []
     linked = sorted(n for n in (text.suffix_number(name, "cpu") for name in names) if n is not None)
     return tuple(linked) or None
@@ -160,9 +210,8 @@ def _accesses(source: Source, where: str) -> tuple[AccessFacts, ...]:
         present = [name for name in PERFORMANCE if name in names]
         contents = source.read([f"{directory}/{name}" for name in present])
         values = {
-            name: text.number(f"{directory}/{name}", content)
+            name: source.parsed(text.number, f"{directory}/{name}", content)
             for name, content in zip(present, contents, strict=True)
-            if content is not None
         }
         found.append(AccessFacts(level=level, initiators=tuple(initiators), **values))
     return tuple(found)
@@ -175,9 +224,8 @@ def _side_caches(source: Source, where: str) -> tuple[SideCacheFacts, ...]:
     for level in sorted(n for n in (text.suffix_number(name, "index") for name in names or ()) if n is not None):
         index = f"{directory}/index{level}"
         values = {
-            name: text.number(f"{index}/{name}", content)
+            name: source.parsed(text.number, f"{index}/{name}", content)
             for name, content in zip(SIDE_CACHE, source.read(SIDE_CACHE, index), strict=True)
-            if content is not None
         }
         found.append(SideCacheFacts(level=level, **values))
     return tuple(found)
@@ -191,10 +239,17 @@ def interleave_weights(source: Source) -> dict[int, int]:
     names = [name for name in source.names(WEIGHTS, "node") or () if text.suffix_number(name, "node") is not None]
     contents = source.read(names, WEIGHTS) if names else []
     return {
-        int(name.removeprefix("node")): text.number(f"{WEIGHTS}/{name}", content)
+        int(name.removeprefix("node")): weight
         for name, content in zip(names, contents, strict=True)
-        if content is not None
+        if (weight := source.parsed(_weight, f"{WEIGHTS}/{name}", content)) is not None
     }
+
+
+def _weight(where: str, content: bytes) -> int:
+    value = text.number(where, content)
+    if not 1 <= value <= 255:
+        raise FactError(where, content, "a weight that the kernel does not take")
+    return value
 
 
 def tiers(source: Source) -> dict[int, int]:
@@ -209,8 +264,8 @@ def tiers(source: Source) -> dict[int, int]:
     for name in names:
         tier = text.suffix_number(name, "memory_tier")
         content = None if tier is None else source.one(f"{directory}/{name}/nodelist")
-        if tier is not None and content is not None:
-            for node in text.ids(f"{directory}/{name}/nodelist", content):
+        if tier is not None:
+            for node in source.parsed(text.id_list, f"{directory}/{name}/nodelist", content) or ():
                 found[node] = tier
     return found
 
@@ -233,23 +288,24 @@ def kinds(source: Source) -> dict[int, str]:
             _target(source, f"{directory}/{device}/target_node", "cxl", found)
     for gpu in source.names("proc/driver/nvidia/gpus") or []:
         path = f"proc/driver/nvidia/gpus/{gpu}/numa_status"
-        for line in (source.one(path) or b"").splitlines():
+        content = source.one(path)
+        if content is not None and b"Node" not in content:
+            source.misread(FactError(path, content, "names no node"))
+        for line in (content or b"").splitlines():
             name, _, value = line.partition(b":")
             # -1 until the driver has brought the memory online.
-            if name.strip() == b"Node" and (node := text.number(path, value)) >= 0:
+            if name.strip() == b"Node" and (node := source.parsed(text.identity, path, value)) is not None:
                 found[node] = "gpu"
     return found
 
 
 def _target(source: Source, path: str, kind: str, found: dict[int, str]) -> None:
-    content = source.one(path)
-    if content is not None:
-        node = text.number(path, content)
-        if node >= 0:
-            found[node] = kind
+    node = source.parsed(text.identity, path, source.one(path))
+    if node is not None:
+        found[node] = kind
 
 
 def machine_memory(source: Source) -> MeminfoFacts | None:
-    """``/proc/meminfo``, for a kernel without nodes."""
+    """``/proc/meminfo``: the whole machine's."""
     content = source.one("proc/meminfo")
-    return None if content is None else meminfo("proc/meminfo", content)
+    return None if content is None else _lenient_meminfo(source, "proc/meminfo", content)

@@ -1,36 +1,52 @@
-"""A reader that keeps the difference between absent, unreadable and read.
+"""A reader that keeps four things apart: absent, unreadable, broken, and read.
 
-Absent is ordinary: kernels and architectures differ. Unreadable is odd, and is noted once with the system's word for
-it. What is read must then make sense, which is for the parsers to insist on.
+Absent is ordinary, because kernels and architectures differ: None, and silent. Unreadable (denied, failed) and broken
+(read, and not a whole answer) are None and leave a note that quotes the system's word or the text.
 """
 
 from __future__ import annotations
 
 import os
-from errno import ENODATA, ENOENT, ENOTDIR
+from errno import EACCES, ENODATA, ENODEV, ENOENT, ENOTDIR, ENXIO, EPERM
+
+from ..errors import FactError, SourceDenied, SourceError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
 
     from ..ports import Reader
 
+    T = TypeVar("T")
+
 NODE = "sys/devices/system/node"
 CPU = "sys/devices/system/cpu"
+# The last two: an attribute whose device is being removed (kernfs_get_active of Linux's fs/kernfs).
+ABSENT = frozenset((ENOENT, ENOTDIR, ENODEV, ENXIO))
+# A tree of junk has a note for every file; this many are enough to see that.
+MAX_NOTES = 256
 
 
 class Source:
-    """Reads through a ``Reader`` port and gathers notes, pairs of path and text."""
+    """Reads through a ``Reader`` port and gathers notes, pairs of path and text, and what could not be read."""
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
         self.notes: list[tuple[str, str]] = []
+        self.failed: dict[str, int] = {}
+        self.broken: dict[str, FactError] = {}
 
     def note(self, where: str, text: str) -> None:
         """Keep a note; the two directories that nearly every path begins with are left out of it."""
         for directory in (NODE, CPU):
             where = where.removeprefix(directory + "/")
-        self.notes.append((where, text))
+        if (where, text) in self.notes:
+            return
+        if len(self.notes) < MAX_NOTES:
+            self.notes.append((where, text))
+        elif len(self.notes) == MAX_NOTES:
+            self.notes.append(("sys", "more was odd than is listed here"))
 
     def read(self, paths: Sequence[str], base: str = "") -> list[bytes | None]:
         """Contents by position; None for a file that is absent, or unreadable (which is noted)."""
@@ -38,7 +54,7 @@ class Source:
         out: list[bytes | None] = contents  # type: ignore[assignment]
         for i, content in enumerate(contents):
             if type(content) is int:
-                if content not in (ENOENT, ENOTDIR):
+                if content not in ABSENT:
                     self.unreadable(base, paths[i], content)
                 out[i] = None
             # Some recorders copy a file by its size, which in sysfs is a whole page, and get NUL bytes for content.
@@ -55,11 +71,45 @@ class Source:
         """Names in a directory; None if it is absent, or unreadable (which is noted)."""
         names = self.reader.listdir(path, prefix)
         if isinstance(names, int):
-            if names not in (ENOENT, ENOTDIR):
+            if names not in ABSENT:
                 self.unreadable("", path, names)
             return None
         return names
 
     def unreadable(self, base: str, path: str, errno: int) -> None:
-        reason = "holds only NUL bytes" if errno == ENODATA else os.strerror(errno)
-        self.note(f"{base}/{path}" if base else path, f"cannot be read: {reason}")
+        """Note a file or directory that is there and could not be read."""
+        where = f"{base}/{path}" if base else path
+        self.failed[where] = errno
+        self.note(where, f"cannot be read: {'holds only NUL bytes' if errno == ENODATA else os.strerror(errno)}")
+
+    def parsed(self, parse: Callable[[str, bytes], T], where: str, content: bytes | None) -> T | None:
+        """What a file says; None where there is no content, or where it is broken (which is noted)."""
+        if content is None:
+            return None
+        try:
+            return parse(where, content)
+        except FactError as error:
+            self.misread(error)
+            return None
+
+    def misread(self, error: FactError) -> None:
+        """Note a file that was read and is not a whole answer."""
+        self.broken[error.where] = error
+        self.note(error.where, f"{error.reason}: '{error.text}'" if error.text else error.reason)
+
+    def failure(self, path: str) -> SourceError | FactError | None:
+        """The error for a file, or the first below a directory, that was unreadable or broken; None if none was."""
+        for where, errno in self.failed.items():
+            if where == path or where.startswith(f"{path}/"):
+                return source_error(where, errno)
+        for where, error in self.broken.items():
+            if where == path or where.startswith(f"{path}/"):
+                return error
+        return None
+
+
+def source_error(where: str, errno: int) -> SourceError:
+    """The error for a file or directory that cannot be read, by the system's error number."""
+    if errno == ENODATA:
+        return SourceError(where, errno, "holds only NUL bytes")
+    return SourceDenied(where, errno) if errno in (EACCES, EPERM) else SourceError(where, errno)

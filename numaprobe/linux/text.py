@@ -25,12 +25,45 @@ def ids(where: str, content: bytes) -> tuple[int, ...]:
         raise FactError(where, content, str(error)) from None
 
 
+# A list that was written into one page (of 4 KiB or 64 KiB) is cut at its end, with a newline or without: Linux before
+# 5.15, where 75bd50fa841d ("drivers/base/node.c: use bin_attribute to break the size limitation of cpumap ABI") is.
+_CUT = frozenset((*range(4094, 4097), *range(65534, 65537)))
+
+
+def id_list(where: str, content: bytes) -> tuple[int, ...]:
+    """Ids of a whole file in list format, which the kernel ends with a newline even if it is empty.
+
+    A file of 0 bytes, and one that fills a page, is a broken copy and not a list; some recorders leave the newline out
+    of a short one.
+    """
+    size = len(content)
+    if size in _CUT:
+        size = len(content.rstrip(b"\0"))
+        if size in _CUT and (content[size - 1 : size] != b"\n" or size in (4094, 65534)):
+            raise FactError(where, content[size - 40 : size], f"a list cut after {size} bytes")
+    if not size:
+        raise FactError(where, reason="is empty (0 bytes), which is no list")
+    return ids(where, content)
+
+
 def mask(where: str, content: bytes) -> tuple[int, ...]:
     """Ids in mask format (``ff,00000001``: hexadecimal words of 32 bits, the highest first), ascending."""
     try:
         return _fast.mask(content)
     except ValueError as error:
         raise FactError(where, content, str(error)) from None
+
+
+# The kernel keeps ids in 32 bits, and some hypervisors show an unknown one unsigned; a larger number is not one.
+MAX_INT = (1 << 32) - 1
+
+
+def identity(where: str, content: bytes) -> int | None:
+    """An id; None for -1, the kernel's word for none."""
+    value = number(where, content)
+    if not -1 <= value <= MAX_INT:
+        raise FactError(where, content, "not an id")
+    return None if value < 0 else value
 
 
 def number(where: str, content: bytes) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import namedtuple
 from itertools import islice
 
+from ..errors import FactError
 from . import text
 from .source import CPU
 
@@ -56,11 +57,6 @@ AHEAD = 64
 NO_CLUSTER = 0xFFFF
 
 
-def _known(level: Level, value: int | None) -> int | None:
-    """An id, or None for what stands for no id."""
-    return None if value is None or value < 0 or (level is CLUSTER and value == NO_CLUSTER) else value
-
-
 def _path(cpu: int, name: str) -> str:
     return f"cpu{cpu}/{name}" if name == CAPACITY else f"cpu{cpu}/topology/{name}"
 
@@ -79,6 +75,19 @@ class Topology:
         self.first: dict[str, bytes | None] = {}
         self.first_cpu = self._first_with_topology()
         self.has_capacity = self.first.get(CAPACITY) is not None
+
+    def _id(self, level: Level, cpu: int, content: bytes | None) -> int | None:
+        """An id, or None for what stands for no id."""
+        value = self.source.parsed(text.identity, f"{CPU}/cpu{cpu}/topology/{level.id_name}", content)
+        return None if level is CLUSTER and value == NO_CLUSTER else value
+
+    def _members(self, level: Level, cpu: int, name: str, content: bytes | None) -> tuple[int, ...] | None:
+        """The cpus in a list or mask of members."""
+        parse = text.mask if name in level.masks else text.id_list
+        return self.source.parsed(parse, f"{CPU}/cpu{cpu}/topology/{name}", content)
+
+    def _capacity(self, cpu: int, content: bytes | None) -> int | None:
+        return self.source.parsed(_capacity, f"{CPU}/cpu{cpu}/{CAPACITY}", content)
 
     def _first_with_topology(self) -> int | None:
         """The first cpu that has a topology at all; what its kernel calls the files is then known for all."""
@@ -108,8 +117,7 @@ class Topology:
 
     def ids(self, level: Level) -> dict[int, int | None]:
         """Id by online cpu; empty if the kernel does not know the level. -1 is None: the kernel does not know."""
-        # Some recordings have the list's file empty and the mask's whole.
-        members_name = next((n for n in (*level.lists, *level.masks) if (self.first.get(n) or b"").strip()), None)
+        members_name = self._usable(level)
         has_id = self.first.get(level.id_name) is not None
         if level is CORE:
             if self.one_thread and self._alone(members_name, level):
@@ -120,6 +128,16 @@ class Topology:
         if members_name is None:
             return self._ids_one_by_one(level) if has_id else {}
         return self._ids_by_group(level, members_name, has_id)
+
+    def _usable(self, level: Level) -> str | None:
+        """The newest file of members that makes sense; some recordings have the list's empty and the mask's whole."""
+        if self.first_cpu is None:
+            return None
+        for name in (*level.lists, *level.masks):
+            content = self.first.get(name)
+            if content is not None and self._members(level, self.first_cpu, name, content):
+                return name
+        return None
 
     def clusters(self) -> dict[int, int | None]:
         """Id of the cluster by online cpu; to be asked for after the cores.
@@ -141,9 +159,8 @@ class Topology:
         """
         if members_name is None:
             return True
-        parse = text.mask if members_name in level.masks else text.ids
-        members = parse(f"{CPU}/cpu{self.first_cpu}/topology/{members_name}", self.first[members_name] or b"")
-        return len(self.is_online.intersection(members)) == 1
+        members = self._members(level, self.first_cpu or 0, members_name, self.first[members_name])
+        return len(self.is_online.intersection(members or ())) == 1
 
     def _ids_by_group(self, level: Level, members_name: str, has_id: bool) -> dict[int, int | None]:
         """Read the files of each group's first cpu only.
@@ -153,7 +170,6 @@ class Topology:
         """
         checked: set[int | None] = set()
         others: list[tuple[str, bytes | None]] = []
-        parse = text.mask if members_name in level.masks else text.ids
         with_capacity = self.has_capacity and level is CORE
         names = [members_name]
         if has_id:
@@ -167,13 +183,11 @@ class Topology:
             directory = f"cpu{cpu}/topology/"
             members_text = contents[0]
             id_text = contents[1] if has_id else None
-            value = None
-            if id_text is not None:
-                value = _known(level, text.number(f"{CPU}/{directory}{level.id_name}", id_text))
-            if members_text is None:
+            value = self._id(level, cpu, id_text)
+            members = self._members(level, cpu, members_name, members_text)
+            if members is None:
                 ids[cpu] = value
                 continue
-            members = parse(f"{CPU}/{directory}{members_name}", members_text)
             if not is_online.issuperset(members):
                 members = tuple([m for m in members if m in is_online])
             if cpu not in members or not ids.keys().isdisjoint(members):
@@ -191,8 +205,7 @@ class Topology:
                 ids[member] = value
                 groups[member] = members
             if with_capacity:
-                content = contents[-1]
-                capacity = None if content is None else text.number(f"{CPU}/cpu{cpu}/cpu_capacity", content)
+                capacity = self._capacity(cpu, contents[-1])
                 for member in members:
                     self.capacity[member] = capacity
         if level is CORE:
@@ -243,8 +256,7 @@ class Topology:
         ids: dict[int, int | None] = {}
         contents = self._files(level.id_name, cpus)
         for cpu, content in zip(cpus, contents, strict=True):
-            value = None if content is None else text.number(f"{CPU}/cpu{cpu}/topology/{level.id_name}", content)
-            ids[cpu] = _known(level, value)
+            ids[cpu] = self._id(level, cpu, content)
         if level is CORE and self.has_capacity:
             self._capacities(cpus)
         return ids
@@ -257,16 +269,22 @@ class Topology:
 
     def _contradicting(self, level: Level, members_name: str, has_id: bool) -> dict[int, int | None]:
         if level is CORE:
-            parse = text.mask if members_name in level.masks else text.ids
             paths = [f"cpu{cpu}/topology/{members_name}" for cpu in self.online]
-            for cpu, path, content in zip(self.online, paths, self.source.read(paths, CPU), strict=True):
-                if content is not None:
-                    members = [m for m in parse(f"{CPU}/{path}", content) if m in self.is_online]
-                    self.siblings[cpu] = tuple(sorted({cpu, *members}))
+            for cpu, content in zip(self.online, self.source.read(paths, CPU), strict=True):
+                members = self._members(level, cpu, members_name, content)
+                if members is not None:
+                    self.siblings[cpu] = tuple(sorted({cpu, *self.is_online.intersection(members)}))
             if self.has_capacity and not has_id:
                 self._capacities(self.online)
         return self._ids_one_by_one(level) if has_id else {}
 
     def _capacities(self, cpus: tuple[int, ...]) -> None:
         for cpu, content in zip(cpus, self._files(CAPACITY, cpus), strict=True):
-            self.capacity[cpu] = None if content is None else text.number(f"{CPU}/cpu{cpu}/cpu_capacity", content)
+            self.capacity[cpu] = self._capacity(cpu, content)
+
+
+def _capacity(where: str, content: bytes) -> int:
+    value = text.number(where, content)
+    if not 0 <= value <= text.MAX_INT:
+        raise FactError(where, content, "not a capacity")
+    return value

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from ..errors import FactError
+from ..linux.facts import MeminfoFacts
 from ..model.host import Access, Allowed, Cell, Cpu, Device, Host, HugePages, Memory, Note, SideCache
+from ..wording import id_list
 from .available import available_memory
 from .caches import caches_of
+from .possible import MAX_BYTES, MAX_WORD, kb, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,18 +29,23 @@ if TYPE_CHECKING:
 INDEXING = {0: "direct", 1: "indexed", 2: "custom"}
 WRITE_POLICY = {0: "write-back", 1: "write-through", 2: "other"}
 NODE = "sys/devices/system/node"
+# The kernel's distances are bytes of ACPI's SLIT or of the device tree; 255 is out of reach.
+MAX_COST = 255
+# Sums that are read at two moments, while a balloon moves, may differ by so many bytes.
+MAX_DRIFT = 16 << 20
 
 
 def from_linux(facts: LinuxFacts) -> Host:
     """Normalise a Linux host. Raises ``FactError`` for facts that contradict each other beyond a note."""
     notes = [Note(where, text) for where, text in facts.notes]
-    online = frozenset(facts.cpus.online)
+    online = _online(facts, notes)
     if facts.numa:
         cells = tuple(_cell(node, facts, online, notes) for node in facts.nodes)
         cell_of = _cell_of_cpus(facts.nodes, notes)
+        _check_sums(cells, cell_of, facts, online, notes)
     else:
         notes.append(Note(NODE, "not there: one cell stands for the whole machine"))
-        cells = (_whole_machine(facts),)
+        cells = (_whole_machine(facts, online, notes),)
         cell_of = dict.fromkeys(facts.cpus.present, 0)
     # Snapshots without a cpu directory still tell of cpus through the nodes; nothing says whether they are online.
     return Host(
@@ -54,6 +62,24 @@ def from_linux(facts: LinuxFacts) -> Host:
     )
 
 
+def _check_sums(
+    cells: tuple[Cell, ...],
+    cell_of: dict[int, int | None],
+    facts: LinuxFacts,
+    online: frozenset[int],
+    notes: list[Note],
+) -> None:
+    """Note where the cells together are not the machine."""
+    lost = [cpu for cpu in sorted(online) if cpu not in cell_of]
+    if lost and all(node.cpus is not None for node in facts.nodes):
+        notes.append(Note("node*/cpulist", f"no node lists the online cpus {id_list(lost)}; their cell is unknown"))
+    whole = None if facts.meminfo is None else facts.meminfo.total_kb
+    totals = [cell.memory.total for cell in cells if cell.memory.total is not None]
+    if whole is not None and len(totals) == len(cells) and abs(sum(totals) - (whole << 10)) > MAX_DRIFT:
+        text = f"MemTotal is {whole} kB, that of the nodes together {sum(totals) >> 10} kB"
+        notes.append(Note("proc/meminfo", text))
+
+
 def _device(facts: DeviceFacts) -> Device:
     return Device(
         address=facts.address,
@@ -64,8 +90,24 @@ def _device(facts: DeviceFacts) -> Device:
     )
 
 
+def _online(facts: LinuxFacts, notes: list[Note]) -> frozenset[int]:
+    """The cpus that are online, by the kernel's own word where a file system in between (lxcfs) replaces the list.
+
+    A process always has a cpu to run on: where none that it may use is in ``cpu/online``, the list is not the
+    kernel's. The nodes' lists then are, or else what the process may use.
+    """
+    online = frozenset(facts.cpus.online)
+    own = None if facts.allowed is None else facts.allowed.cpus
+    if not own or not online or not online.isdisjoint(own):
+        return online
+    of_nodes = frozenset([cpu for node in facts.nodes for cpu in node.cpus or ()])
+    listed = id_list(facts.cpus.online)
+    notes.append(Note("online", f"lists {listed}, and this process may use only {id_list(own)}: not the kernel's list"))
+    return frozenset(own) if of_nodes.isdisjoint(own) else of_nodes
+
+
 def _allowed(facts: AllowedFacts, online: frozenset[int], cells: tuple[Cell, ...]) -> Allowed:
-    """Cut with what there is: where nothing limits a process, its masks name every id that may ever come to be."""
+    """Cut with what there is: where nothing limits a process, its masks name every id that may ever be added."""
     return Allowed(
         cpus=None if facts.cpus is None else tuple(cpu for cpu in facts.cpus if cpu in online),
         cells=None if facts.nodes is None else tuple(cell.id for cell in cells if cell.id in facts.nodes),
@@ -82,73 +124,99 @@ def _cell(node: NodeFacts, facts: LinuxFacts, online: frozenset[int], notes: lis
     if cpus is None and facts.has_cpu is not None and node.id not in facts.has_cpu:
         cpus = ()
     if cpus is None:
-        notes.append(Note(f"node{node.id}/cpulist", "not there: the cell's cpus are unknown"))
+        _absent(f"node{node.id}/cpulist", "not there: the cell's cpus are unknown", notes)
+    memory = _memory(node, facts, notes)
     return Cell(
         id=node.id,
         cpus=cpus,
-        memory=_memory(node, facts, notes),
-        huge_pages=_huge_pages(node.huge_pages),
-        distances=None if node.distance is None else _distances(node, facts),
-        accesses=tuple(map(_access, node.accesses)),
-        side_caches=tuple(map(_side_cache, node.side_caches)),
+        memory=memory,
+        huge_pages=_huge_pages(node.huge_pages, memory.total, f"node{node.id}/hugepages", notes),
+        distances=None if node.distance is None else _distances(node, facts, notes),
+        accesses=tuple([_access(access, f"node{node.id}", notes) for access in node.accesses]),
+        side_caches=tuple([_side_cache(cache, f"node{node.id}", notes) for cache in node.side_caches]),
         tier=facts.tiers.get(node.id),
-        kind=facts.kinds.get(node.id),
+        # Memory that a device gave to a node with cpus does not make the node the device's.
+        kind=None if cpus else facts.kinds.get(node.id),
         interleave_weight=node.interleave_weight,
     )
 
 
-def _access(facts: AccessFacts) -> Access:
-    return Access(
-        level=facts.level,
-        initiators=facts.initiators,
-        read_latency=_figure(facts.read_latency),
-        write_latency=_figure(facts.write_latency),
-        read_bandwidth=_mib(facts.read_bandwidth),
-        write_bandwidth=_mib(facts.write_bandwidth),
-    )
+def _absent(where: str, text: str, notes: list[Note]) -> None:
+    """Note what is missing, unless there is a note already that says why."""
+    if not any(note.where == where or note.where.endswith(f"/{where}") for note in notes):
+        notes.append(Note(where, text))
 
 
-def _side_cache(facts: SideCacheFacts) -> SideCache:
+def _access(facts: AccessFacts, node: str, notes: list[Note]) -> Access:
+    # The kernel has them in 32 bits; 0 is what hmat_normalize of Linux's drivers/acpi/numa/hmat.c makes of a figure
+    # that is not valid.
+    figures = {
+        name: within(value, MAX_WORD, f"{node}/access{facts.level}/initiators/{name}", notes) or None
+        for name, value in facts._asdict().items()
+        if name not in ("level", "initiators")
+    }
+    for name in ("read_bandwidth", "write_bandwidth"):
+        value = figures[name]
+        figures[name] = None if value is None else value << 20
+    return Access(level=facts.level, initiators=facts.initiators, **figures)
+
+
+def _side_cache(facts: SideCacheFacts, node: str, notes: list[Note]) -> SideCache:
+    where = f"{node}/memory_side_cache/index{facts.level}"
     return SideCache(
         level=facts.level,
-        size=facts.size,
-        line_size=facts.line_size,
-        indexing=None if facts.indexing is None else INDEXING.get(facts.indexing),
-        write_policy=None if facts.write_policy is None else WRITE_POLICY.get(facts.write_policy),
+        size=within(facts.size, MAX_BYTES, f"{where}/size", notes),
+        line_size=within(facts.line_size, MAX_WORD, f"{where}/line_size", notes),
+        indexing=_named(facts.indexing, INDEXING, f"{where}/indexing", notes),
+        write_policy=_named(facts.write_policy, WRITE_POLICY, f"{where}/write_policy", notes),
     )
 
 
-def _figure(value: int | None) -> int | None:
-    """An HMAT figure; 0 is what hmat_normalize of Linux's drivers/acpi/numa/hmat.c makes of one that is not valid."""
-    return value or None
+def _named(value: int | None, names: dict[int, str], where: str, notes: list[Note]) -> str | None:
+    if value is not None and value not in names:
+        notes.append(Note(where, f"a number without a meaning: '{value}'"))
+    return None if value is None else names.get(value)
 
 
-def _mib(value: int | None) -> int | None:
-    return value << 20 if value else None
+def _huge_pages(
+    facts: Iterable[HugePageFacts], memory: int | None, where: str, notes: list[Note]
+) -> tuple[HugePages, ...]:
+    """Counts of pages: none negative, no more than the memory holds, and no part larger than its whole."""
+    found = tuple([_pages_of_size(pages, memory, f"{where}/hugepages-{pages.size_kb}kB", notes) for pages in facts])
+    pooled = sum([pages.size * (pages.total or 0) for pages in found])
+    if memory is None or pooled <= memory:
+        return found
+    notes.append(Note(where, f"cannot be: {pooled >> 10} kB of huge pages in {memory >> 10} kB of memory"))
+    return tuple([HugePages(size=pages.size) for pages in found])
 
 
-def _huge_pages(facts: Iterable[HugePageFacts]) -> tuple[HugePages, ...]:
-    return tuple(
-        HugePages(size=pages.size_kb << 10, total=pages.total, free=pages.free, surplus=pages.surplus)
-        for pages in facts
+def _pages_of_size(facts: HugePageFacts, memory: int | None, where: str, notes: list[Note]) -> HugePages:
+    size = facts.size_kb << 10
+    total = within(facts.total, (MAX_BYTES if memory is None else memory) // size, f"{where}/nr_hugepages", notes)
+    most = MAX_BYTES // size if total is None else total
+    return HugePages(
+        size=size,
+        total=total,
+        free=within(facts.free, most, f"{where}/free_hugepages", notes),
+        surplus=within(facts.surplus, most, f"{where}/surplus_hugepages", notes),
     )
 
 
-def _distances(node: NodeFacts, facts: LinuxFacts) -> tuple[tuple[int, int], ...]:
+def _distances(node: NodeFacts, facts: LinuxFacts, notes: list[Note]) -> tuple[tuple[int, int], ...] | None:
     """Pair the columns with ids: there is one per online node, in order (drivers/base/node.c, node_read_distance)."""
     row = node.distance or ()
     columns = tuple(n.id for n in facts.nodes)
     if len(row) != len(columns):
         columns = facts.nodes_online or columns
     if len(row) != len(columns):
-        raise FactError(
-            f"{NODE}/node{node.id}/distance",
-            " ".join(map(str, row)),
-            f"has {len(row)} columns for {len(columns)} nodes",
-        )
-    if min(row) < 0:
-        raise FactError(f"{NODE}/node{node.id}/distance", " ".join(map(str, row)), "has a negative cost")
-    return tuple(zip(columns, row, strict=True))
+        odd = f"has {len(row)} columns for {len(columns)} nodes"
+    elif not 0 <= min(row) <= max(row) <= MAX_COST:
+        odd = "has a cost that none can be"
+    else:
+        return tuple(zip(columns, row, strict=True))
+    error = FactError("", " ".join(map(str, row[:64])), odd)
+    notes.append(Note(f"node{node.id}/distance", f"{odd}: '{error.text}'" if error.text else odd))
+    return None
 
 
 def _memory(node: NodeFacts, facts: LinuxFacts, notes: list[Note]) -> Memory:
@@ -157,11 +225,18 @@ def _memory(node: NodeFacts, facts: LinuxFacts, notes: list[Note]) -> Memory:
         where = "node/has_memory"
         return Memory(total=0, free=0, available=0, total_from=where, free_from=where, available_from=where)
     if info is None:
-        notes.append(Note(f"node{node.id}/meminfo", "not there: the cell's memory is unknown"))
+        _absent(f"node{node.id}/meminfo", "not there: the cell's memory is unknown", notes)
         return Memory()
-    total = None if info.total_kb is None else info.total_kb << 10
-    free = None if info.free_kb is None else info.free_kb << 10
-    available = None if zones is None else available_memory(info, [zone for zone in zones if zone.node == node.id])
+    where = f"node{node.id}/meminfo"
+    total = kb(info.total_kb, None, f"{where} MemTotal", notes)
+    free = kb(info.free_kb, total, f"{where} MemFree", notes)
+    available = None
+    if zones is not None and total is not None and free is not None:
+        own = [zone for zone in zones if zone.node == node.id]
+        if total and not own:
+            notes.append(Note("proc/zoneinfo", f"has no zone of node {node.id}: its available memory is unknown"))
+        available = available_memory(info, own)
+        available = within(available, total, f"{where} and zoneinfo: available", notes)
     return Memory(
         total=total,
         free=free,
@@ -189,11 +264,14 @@ def _cell_of_cpus(nodes: tuple[NodeFacts, ...], notes: list[Note]) -> dict[int, 
     return found
 
 
-def _whole_machine(facts: LinuxFacts) -> Cell:
+def _whole_machine(facts: LinuxFacts, online: frozenset[int], notes: list[Note]) -> Cell:
     info = facts.meminfo
-    total = None if info is None or info.total_kb is None else info.total_kb << 10
-    free = None if info is None or info.free_kb is None else info.free_kb << 10
-    available = None if info is None or info.available_kb is None else info.available_kb << 10
+    if info is None:
+        _absent("proc/meminfo", "not there: the cell's memory is unknown", notes)
+        info = MeminfoFacts()
+    total = kb(info.total_kb, None, "proc/meminfo MemTotal", notes)
+    free = kb(info.free_kb, total, "proc/meminfo MemFree", notes)
+    available = kb(info.available_kb, total, "proc/meminfo MemAvailable", notes)
     memory = Memory(
         total=total,
         free=free,
@@ -202,7 +280,13 @@ def _whole_machine(facts: LinuxFacts) -> Cell:
         free_from=None if free is None else "/proc/meminfo MemFree",
         available_from=None if available is None else "/proc/meminfo MemAvailable",
     )
-    return Cell(id=0, cpus=facts.cpus.online, memory=memory, huge_pages=_huge_pages(facts.huge_pages), stand_in=True)
+    return Cell(
+        id=0,
+        cpus=tuple(sorted(online)),
+        memory=memory,
+        huge_pages=_huge_pages(facts.huge_pages, total, "sys/kernel/mm/hugepages", notes),
+        stand_in=True,
+    )
 
 
 def _cpus(facts: CpuFacts, cell_of: dict[int, int | None], online: frozenset[int]) -> Iterable[Cpu]:
@@ -211,7 +295,7 @@ def _cpus(facts: CpuFacts, cell_of: dict[int, int | None], online: frozenset[int
         kind_of = {cpu: f"capacity-{capacity}" for cpu, capacity in facts.capacity.items() if capacity is not None}
     isolated = None if facts.isolated is None else frozenset(facts.isolated)
     nohz_full = None if facts.nohz_full is None else frozenset(facts.nohz_full)
-    present = facts.present
+    present = facts.present if online.issubset(facts.present) else tuple(sorted(online.union(facts.present)))
     unknown = [None] * len(present)
     # One pass per column and one named tuple per cpu: a machine may have thousands.
     return map(

@@ -100,11 +100,20 @@ BAD: dict[str, tuple[dict[str, Content], str]] = {
 
 
 @pytest.mark.parametrize(("change", "said"), BAD.values(), ids=BAD)
-def test_a_file_that_makes_no_sense_is_one_line_that_names_it(
+def test_a_file_that_makes_no_sense_is_a_note_that_names_it(
     plant: Plant, change: dict[str, Content], said: str
 ) -> None:
-    root = plant({**two_cells(), **change})
-    assert said in complaint(1, "show", "--root", root)
+    """The host is shown without what the file should have said."""
+    done = run("show", "--json", "--root", plant({**two_cells(), **change}))
+    assert (done.returncode, done.stderr) == (0, "")
+    notes = [f"{note['where']}: {note['text']}" for note in json.loads(done.stdout)["notes"]]
+    assert any(said.removeprefix(f"{NODE}/").removeprefix(f"{CPU}/") in note for note in notes)
+
+
+def test_online_cpus_that_nothing_tells_are_one_line_that_names_the_file(plant: Plant) -> None:
+    """Without its list and anything that could stand in for it there is no answer."""
+    root = plant({f"{CPU}/online": "0,2-", f"{CPU}/present": "0-3\n", f"{NODE}/online": "0\n"})
+    assert f"{CPU}/online: a range without an end: '0,2-'" in complaint(1, "show", "--root", root)
 
 
 @pytest.mark.parametrize("kind", ["none", "file", "empty directory", "empty name", "link loop"])

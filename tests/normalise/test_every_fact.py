@@ -15,7 +15,7 @@ from numaprobe.normalise.linux import from_linux
 
 FIELDS = Path(__file__).parents[2] / "docs" / "fields.md"
 # What contradicts the rest of a rich machine: it has nodes, and each of them says itself what it has.
-FACTS_ELSEWHERE = {"LinuxFacts.meminfo", "LinuxFacts.huge_pages", "LinuxFacts.has_cpu", "LinuxFacts.has_memory"}
+FACTS_ELSEWHERE = {"LinuxFacts.huge_pages", "LinuxFacts.has_cpu", "LinuxFacts.has_memory"}
 FIELDS_ELSEWHERE = {"Host.machine", "Host.notes", "Cell.stand_in"}
 
 
@@ -62,7 +62,7 @@ def test_every_fact_of_linux_is_filled_by_a_rich_machine() -> None:
     """A fact that the reader forgets to set is None on every machine."""
     facts = rich_facts()
     missing = {name for name, _ in values(facts)} - filled(facts) - FACTS_ELSEWHERE
-    assert missing == {"LinuxFacts.notes", "MeminfoFacts.available_kb"}, "the latter is in /proc/meminfo only"
+    assert missing == {"LinuxFacts.notes"}
 
 
 def test_a_rich_machine_has_nothing_odd() -> None:
