@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
+import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import image, layout, packages
-from .machines import Machine
+from .machines import FOLDER, Machine
 
 _LAST_LINES = 40
 # The time-stamp counter is the one clock read without QEMU's global lock: 64 cpus boot twice as fast with it.
@@ -50,6 +53,20 @@ class Result:
         return json.loads(self.printed(name))
 
 
+class Boot(NamedTuple):
+    """A machine, and what makes the script that it runs; the script is made when its parts are known to be there."""
+
+    machine: Machine
+    script: Callable[[], str]
+
+
+class Spent(NamedTuple):
+    """Seconds that a machine took: of the clock, and of a cpu, which a busy host does not change much."""
+
+    clock: float
+    cpu: float
+
+
 class Lab:
     """The folder a run works in. Images are made once for each kernel; machines may be booted from many threads."""
 
@@ -57,6 +74,7 @@ class Lab:
         self._folder = folder
         self._images: dict[tuple[str, tuple[str, ...]], Path] = {}
         self._lock = threading.Lock()
+        self.spent: dict[str, Spent] = {}
 
     def boot(self, machine: Machine, script: str) -> Result:
         """Runs the script with ``OUT`` naming its folder for results. Raises BootFailed, packages.Missing."""
@@ -73,6 +91,7 @@ class Lab:
         out.mkdir(parents=True)
         (share / "script").write_text(f"export OUT={image.SHARE}/out\n{machine.before}\n{script}")
         command = [packages.tool("qemu-system-x86_64"), *layout.arguments(machine.layout, machine.chipset)]
+        command = [word.replace(FOLDER, str(folder)) for word in command]
         command += self._kernel(machine)
         command += [
             "-nodefaults",
@@ -93,10 +112,15 @@ class Lab:
         ]
         log = folder / "console"
         (folder / "command").write_text("\n".join(command))
+        began, cpu = time.monotonic(), 0.0
         with log.open("wb") as console:
             qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT)
             try:
-                qemu.wait(machine.seconds)
+                while qemu.poll() is None:
+                    cpu = _cpu_seconds(qemu.pid) or cpu
+                    if time.monotonic() - began > machine.seconds:
+                        raise subprocess.TimeoutExpired(command, machine.seconds)
+                    time.sleep(0.2)
                 ending = f"QEMU ended with status {qemu.returncode}"
             except subprocess.TimeoutExpired:
                 ending = f"not done after {machine.seconds} s"
@@ -104,6 +128,7 @@ class Lab:
                 if qemu.poll() is None:
                     qemu.kill()
                     qemu.wait()
+        self.spent[machine.name] = Spent(time.monotonic() - began, cpu)
         text = log.read_text(errors="replace")
         status = share / "status"
         if not status.is_file():
@@ -141,3 +166,12 @@ class Lab:
                 target = self._folder / f"image-{len(self._images)}.gz"
                 self._images[key] = image.write(target, kernel, modules)
             return self._images[key]
+
+
+def _cpu_seconds(pid: int) -> float:
+    """What a process has used so far; 0 if it has ended."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")

@@ -15,6 +15,7 @@ SIXTEEN = tuple(
 )
 TWO_ASYMMETRIC = ((10, 21), (31, 10))
 
+FOLDER = "@FOLDER@"  # in QEMU's arguments: the folder of the boot
 THREADS = "Nehalem,-vmx"  # the one model of QEMU whose hyperthreads both Linux and Xen see
 
 
@@ -31,6 +32,13 @@ class Machine:
     xen: str | None = None  # Xen's command line; None: no hypervisor
     dom0_mib: int = 640
     seconds: int = 300
+    more_work: float = 0  # what its script takes longer than most, in boots of a plain machine
+
+    @property
+    def weight(self) -> float:
+        """How long it takes, in boots of a plain machine: the longest are booted first, so that none is last alone."""
+        cpus = self.layout.cpus / 8
+        return cpus + (2.5 if self.xen is not None else 1) + (1.5 if self.xen and self.exports else 0) + self.more_work
 
     @property
     def exports(self) -> bool:

@@ -5,25 +5,26 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import pytest
 
-from . import packages
-from .guest import Lab, Result
+from .guest import Boot, Result
 from .guests_linux import GUESTS, HOST, script
 
 MIB = 1 << 20
 WAYS = ("by-group", "by-maps")
 
 
-@pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+BOOTS = [Boot(HOST, partial(script, HOST))]
+
+
+@pytest.fixture
+def result(boots: dict[str, Future[Result]]) -> Result:
     """One machine with all the guests."""
-    lines = packages.missing({HOST.suite}, set())
-    if lines:
-        pytest.fail("the lab is not whole:\n" + "\n".join(lines), pytrace=False)
-    return Lab(tmp_path_factory.mktemp("lab")).boot(HOST, script(HOST))
+    return boots[HOST.name].result()
 
 
 def domains(result: Result, name: str) -> dict[str, dict[str, Any]]:

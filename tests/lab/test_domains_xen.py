@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 
 import numaprobe
 
-from . import packages
-from .guest import Lab, Result
+from .guest import Boot, Result
 from .guests_xen import GUESTS, HOSTS, script
 
 PAGE, MIB = 4096, 1 << 20
 
 
-@pytest.fixture(scope="module")
-def booting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Result]]]:
-    """Every control domain with two paused guests beside it, two at a time, as a machine of two cpus can."""
-    suites = {host.suite for host in HOSTS}
-    lines = packages.missing(suites, suites)
-    if lines:
-        pytest.fail("the lab is not whole:\n" + "\n".join(lines), pytrace=False)
-    lab = Lab(tmp_path_factory.mktemp("lab"))
-    with ThreadPoolExecutor(2) as pool:
-        yield {host.name: pool.submit(lab.boot, host, script(host)) for host in HOSTS}
-
-
-@pytest.fixture(scope="module", params=HOSTS, ids=lambda host: host.name)
-def result(request: pytest.FixtureRequest, booting: dict[str, Future[Result]]) -> Result:
-    """What one of them left."""
-    return booting[request.param.name].result()
+BOOTS = [Boot(host, partial(script, host)) for host in HOSTS]
+pytestmark = pytest.mark.parametrize("machine", HOSTS, ids=[host.name for host in HOSTS])
 
 
 def domains(result: Result, name: str = "domains") -> dict[int, dict[str, Any]]:

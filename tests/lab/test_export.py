@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from .guest import Result
+from . import collect
+from .guest import Boot, Result
 from .machines import XEN
 from .packages import cache
 from .witness import numactl
@@ -17,6 +19,7 @@ from .witness_xen import xl_info
 
 MACHINES = [machine for machine in XEN if machine.exports]
 assert len(MACHINES) == 6
+BOOTS = [Boot(machine, partial(collect.script, machine)) for machine in MACHINES]
 everywhere = pytest.mark.parametrize("machine", MACHINES, ids=[machine.name for machine in MACHINES])
 SCHEMA = "usr/share/libvirt/schemas/capability.rng"
 SCHEMAS = {"export-libvirt": Path("/", SCHEMA), "export-libvirt-11": cache() / "trixie" / "libvirt" / SCHEMA}

@@ -6,14 +6,16 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 import pytest
 
-from . import witness
-from .guest import Result
+from . import collect, witness
+from .guest import Boot, Result
 from .machines import LINUX
 
+BOOTS = [Boot(machine, partial(collect.script, machine)) for machine in LINUX]
 pytestmark = pytest.mark.parametrize("machine", LINUX, ids=lambda machine: machine.name)
 
 MIB = 1 << 20

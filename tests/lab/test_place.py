@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from . import collect, packages
-from .guest import Lab, Result
+from .guest import Boot, Result
 from .layout import Layout, Node
 from .machines import FOUR_ASYMMETRIC, TWO_ASYMMETRIC, XEN, Machine
 
@@ -75,23 +75,6 @@ keep dom0 numaprobe pin --plan /tmp/plan.json --domain 0 --dry-run
 """
 
 
-@pytest.fixture(scope="module")
-def booted_here(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Machine], Result]:
-    """Boots a machine once, with a script that places guests."""
-    lab = Lab(tmp_path_factory.mktemp("placing"))
-    done: dict[str, Result] = {}
-
-    def boot(machine: Machine) -> Result:
-        if machine.name not in done:
-            lines = packages.missing({machine.suite}, {machine.suite} if machine.xen else set())
-            if lines:
-                pytest.fail("the lab is not whole:\n" + "\n".join(lines), pytrace=False)
-            done[machine.name] = lab.boot(machine, script(machine))
-        return done[machine.name]
-
-    return boot
-
-
 def script(machine: Machine) -> str:
     """The collecting script's helpers, then what is done here."""
     whole = collect.script(replace(machine, before=""))
@@ -113,10 +96,7 @@ on_linux = pytest.mark.parametrize("machine", [LINUX], ids=["linux"])
 on_xen = pytest.mark.parametrize("machine", HYPERVISORS, ids=[machine.name for machine in HYPERVISORS])
 
 
-@pytest.fixture
-def result(machine: Machine, booted_here: Callable[[Machine], Result]) -> Result:
-    """What the machine left."""
-    return booted_here(machine)
+BOOTS = [Boot(machine, partial(script, machine)) for machine in (LINUX, *HYPERVISORS)]
 
 
 def bound(maps: str) -> set[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import Future
 from shlex import quote
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 import numaprobe
 
 from . import collect, packages
-from .guest import Lab, Result
+from .guest import Boot, Result
 from .layout import Layout, Node
 from .machines import TWO_ASYMMETRIC, Machine
 from .test_domains_xen import ids, located
@@ -98,13 +99,13 @@ def script() -> str:
     )
 
 
-@pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+BOOTS = [Boot(HOST, script)]
+
+
+@pytest.fixture
+def result(boots: dict[str, Future[Result]]) -> Result:
     """A control domain with a paused HVM and a paused PVH guest."""
-    lines = packages.missing({SUITE}, {SUITE})
-    if lines:
-        pytest.fail("the lab is not whole:\n" + "\n".join(lines), pytrace=False)
-    return Lab(tmp_path_factory.mktemp("hvm")).boot(HOST, script())
+    return boots[HOST.name].result()
 
 
 def domain(result: Result, name: str, listing: str = "domains") -> dict[str, Any]:

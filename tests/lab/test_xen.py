@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 import pytest
 
-from . import witness
-from .guest import Result
+from . import collect, witness
+from .guest import Boot, Result
 from .machines import XEN, Machine
 from .witness_xen import MIB, PAGE, XlInfo, debug_key, memory_map, ranges, usable, xl_info
 
@@ -21,6 +22,7 @@ def on(machines: list[Machine]) -> pytest.MarkDecorator:
 
 # Nodes that the command line invents are in no table of the firmware's.
 INVENTED = [machine for machine in XEN if "numa=fake" in str(machine.xen)]
+BOOTS = [Boot(machine, partial(collect.script, machine)) for machine in XEN]
 everywhere = on(list(XEN))
 where_firmware_tells = on([machine for machine in XEN if machine not in INVENTED])
 where_nodes_are_invented = on(INVENTED)
