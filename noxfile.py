@@ -53,9 +53,10 @@ def sanitized(session: nox.Session) -> None:
 
 
 @nox.session
-def servers(session: nox.Session) -> None:
-    """The tests that start Prometheus, collectd or slurmd (tests/lab/install installs them)."""
-    python(session, "pytest", "-m", "servers")
+def judges(session: nox.Session) -> None:
+    """Exports, metrics and plans as other programs read them, some of them servers (tests/lab/install has them all)."""
+    python(session, "pytest", "tests/export", "tests/metrics", "tests/placement/test_place_formats.py",
+           "-m", "servers or not servers")  # fmt: skip
 
 
 @nox.session
@@ -73,7 +74,7 @@ def cases(session: nox.Session) -> None:
 @nox.session
 def faults(session: nox.Session) -> None:
     """Fails system calls one at a time, for a minute; ``-- --all`` fails each of them with every error."""
-    python(session, "pytest", "tests/faults", "--fault-seconds=15")
+    python(session, "pytest", "tests/faults", "--faults=2000")
 
 
 @nox.session

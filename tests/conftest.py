@@ -14,7 +14,7 @@ from hypothesis import settings
 settings.register_profile("plain", deadline=None, max_examples=100)
 settings.load_profile("plain")
 
-_SERVERS = "starts a server of somebody else's: pytest -m servers (nox -s servers)"
+_SERVERS = "starts a server of somebody else's: pytest -m servers (nox -s judges)"
 
 
 def _folder_of(variable: str) -> Path | None:
@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite", action="store_true", help="write the expected models of tests/fixtures anew")
     parser.addoption("--all", action="store_true", help="tests/faults: every call with every error")
     parser.addoption(
-        "--fault-seconds", type=float, default=1.5, metavar="S", help="tests/faults: time for each question"
+        "--faults", type=int, default=120, metavar="N", help="tests/faults: so many faults for each question"
     )
     parser.addoption(
         "--fuzz-seconds", type=float, default=0.5, metavar="S", help="tests/fuzz: time for each kind of input"
