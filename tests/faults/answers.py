@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import trees
 from trees import CPU, NODE, Link, Machine
 
 import numaprobe
+from numaprobe import _fast
 from numaprobe.model.documents import domains_document
 
 Answer = dict[str, Any]
@@ -68,11 +70,27 @@ def plain(value: Any) -> Answer:
     return found
 
 
-def host_of(root: Path) -> numaprobe.Host:
+@contextmanager
+def as_live(root: Path) -> Iterator[None]:
+    """``/`` is the planted tree for what reads this machine: its files are opened in another way than a tree's."""
+    real = _fast.Files
+
+    class Files(real):  # type: ignore[misc,valid-type]
+        def __init__(self, path: Any, **more: Any) -> None:
+            super().__init__(root if path == "/" else path, **more)
+
+    _fast.Files = Files  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        _fast.Files = real  # type: ignore[misc]
+
+
+def host_of(root: Path | None) -> numaprobe.Host:
     return numaprobe.probe(root, devices=True, allowed=True)
 
 
-def guests_of(root: Path, host: numaprobe.Host) -> Answer:
+def guests_of(root: Path | None, host: numaprobe.Host) -> Answer:
     found = numaprobe.domains(host, root=root)
     complete = getattr(found, "complete", True)
     notes = list(getattr(found, "notes", ()))
@@ -111,6 +129,10 @@ def questions(root: Path) -> dict[str, Callable[[], Asked]]:
     """By name, each made anew for every fault."""
     host = host_of(root)
 
+    def live(answer: Callable[[], Answer]) -> Answer:
+        with as_live(root):
+            return answer()
+
     def sampling_open() -> Asked:
         """Opened in a bad moment, a sampler is well again at the next sample."""
         return Asked(lambda: numaprobe.Sampler(root), lambda sampler: _closing(sampler, sample_of(sampler)))
@@ -142,6 +164,8 @@ def questions(root: Path) -> dict[str, Callable[[], Asked]]:
         "sample": sampling,
         "sampler opened": sampling_open,
         "domains": lambda: Asked(lambda: guests_of(root, host)),
+        "probe live": lambda: Asked(lambda: live(lambda: plain(host_of(None).to_dict()))),
+        "domains live": lambda: Asked(lambda: live(lambda: guests_of(None, host))),
         "record": recording,
         "scrape": scraping,
     }

@@ -22,7 +22,7 @@ import pytest
 import trees
 
 HERE = Path(__file__).parent
-QUESTIONS = ("probe", "free", "sample", "sampler opened", "domains", "record", "scrape")
+QUESTIONS = ("probe", "free", "sample", "sampler opened", "domains", "probe live", "domains live", "record", "scrape")
 
 # What is known to be wrong, by question and what is printed of it. It is to be mended and the line removed.
 KNOWN: dict[str, tuple[str, ...]] = {
@@ -64,8 +64,8 @@ def test_no_call_that_fails_is_read_as_a_fact(
     wrong = found["wrong"]
     assert found["tried"] == min(limit, found["every"])
     assert found["equal"] + found["error"] + found["explained"] > 0
-    assert found["leaked"] == 0
-    known = KNOWN.get(question, ())
+    assert found["leaked"] <= 0
+    known = KNOWN.get(question.removesuffix(" live"), ())
     for pattern in known:
         if not any(re.search(pattern, line) for line in wrong):
             warnings.warn(f"{question}: {pattern!r} is mended: remove it from KNOWN", stacklevel=1)

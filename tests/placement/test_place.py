@@ -200,6 +200,12 @@ def test_whole_cores_are_whole() -> None:
         place(host([16 * GIB], isolated=(2,)), vcpus=4, memory=GIB, cores=True)
 
 
+def test_cpus_that_are_left_out_are_counted_by_reason() -> None:
+    with pytest.raises(DoesNotFit) as caught:
+        place(host([16 * GIB, 16 * GIB], isolated=(2, 3), offline=(9,)), vcpus=17, memory=GIB)
+    assert {"cell 0: 2 cpus are isolated", "cell 1: 1 cpu is offline"} <= set(caught.value.reasons)
+
+
 def test_nobody_is_put_beside_another_guest_while_cores_are_free() -> None:
     """Cpus 0 and 2 are taken, so their siblings come last."""
     other = domain("other", 2, pinned=[(0,), (2,)])

@@ -129,6 +129,14 @@ def test_what_is_deduced_is_always_where_the_memory_is(data: st.DataObject) -> N
             assert found == {3 * cell: size for cell, size in enumerate(domain)}
 
 
+def test_a_cell_of_which_a_figure_is_unknown_may_hold_all_of_it() -> None:
+    """Free memory or both its total and its span: then nothing bounds what is on it."""
+    full = Cell(id=1, memory=Memory(total=100, free=100))
+    for memory in (Memory(total=100), Memory(free=5)):
+        assert deduce(10, [Cell(id=0, memory=memory), full]) == {0: 10, 1: 0}
+        assert deduce(10, [Cell(id=0, memory=memory), Cell(id=1, memory=Memory(total=100, free=90))]) is None
+
+
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=3), st.integers(0, 9))
 def test_what_could_be_in_two_places_is_not_deduced(allocated: list[int], memory: int) -> None:
     """Every way of placing a domain within what is allocated is tried: only a single one is an answer."""
