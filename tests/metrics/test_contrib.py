@@ -359,6 +359,7 @@ def test_nothing_is_left_of_a_collector_that_nobody_has_any_more(plant: Plant) -
         return len([thread for thread in threading.enumerate() if thread.name == "numaprobe"])
 
     until(lambda: threads() == 0)
+    gc.collect()  # what other tests left
     descriptors = len(os.listdir("/proc/self/fd"))
     collector = NumaCollector(root, patience=30, interval=3600)
     collector.collect()
@@ -366,7 +367,7 @@ def test_nothing_is_left_of_a_collector_that_nobody_has_any_more(plant: Plant) -
     del collector
     gc.collect()
     until(lambda: threads() == 0)
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
 
 
 def test_many_scrapes_do_not_grow(plant: Plant) -> None:
