@@ -14,7 +14,7 @@ from .ranking import ranker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 # Where some cell cannot run all vcpus, every way to divide them is tried up to so many cells; beyond, from so many
 # centres.
@@ -163,13 +163,11 @@ def _centred(field: Candidates, centres: Sequence[int], members: frozenset[int])
     lowest: int | None = None
     for centre in sorted(centres, key=lambda i: (-memory[i], i)):
         row = costs[centre]
-        rings = field.table.around(centre)
         inside = min(memory[centre], need)
-        beyond = rings[0][0] if rings else row[centre]
-        bound = vcpus * (inside * row[centre] + (need - inside) * beyond)
+        bound = vcpus * (inside * row[centre] + (need - inside) * field.table.nearest)
         if lowest is not None and field.near is None and bound > lowest:
             continue
-        found = _fill(field, [(row[centre], [centre]), *rings], members, (centre,))
+        found = _fill(field, chain([(row[centre], [centre])], field.table.around(centre)), members, (centre,))
         if found is None:
             continue
         total, sizes = found
@@ -182,7 +180,7 @@ def _centred(field: Candidates, centres: Sequence[int], members: frozenset[int])
 
 
 def _fill(
-    field: Candidates, rings: Sequence[tuple[int, Sequence[int]]], members: frozenset[int], own: Collection[int]
+    field: Candidates, rings: Iterable[tuple[int, Sequence[int]]], members: frozenset[int], own: Collection[int]
 ) -> tuple[int, dict[int, int]] | None:
     """Memory ring by ring, each filled before the next: the sum of bytes × cost, and bytes by position."""
     memory, left = field.memory, field.need

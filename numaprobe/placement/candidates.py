@@ -46,29 +46,24 @@ class Candidates:
         self.out: dict[int, str] = {}
         self.blocked = _blocked(stock, request)
         allowed = _allowed(stock, request, self.out)
-        self.ids: list[int] = []
-        self.rooms: list[CellCapacity] = []
-        self.cpus: list[int] = []
-        self.memory: list[int] = []
         self._table: Table | None = None
-        granule, page = request.granule, request.huge_page
         shared = _shared_emulator(stock, request)
-        plain = not request.exclusive and request.smt is None
-        for cell, whole in stock.rooms.items():
-            if allowed is not None and cell not in allowed:
-                continue
-            if (whole.kind is not None or not whole.full_cpus) and (why := _barred(whole, request)):
-                self.out[cell] = why
-                continue
-            room = whole
-            if shared and request.exclusive:
-                # The emulator shares these with others: they are not for one vcpu alone.
-                room = whole.copy()
-                room.hold(shared)
-            self.ids.append(cell)
-            self.rooms.append(room)
-            self.cpus.append(room.cpus if plain else units(room, request, 0))
-            self.memory.append((room.memory if page is None else room.bytes(page)) // granule * granule)
+        if allowed is None and stock.ordinary and not (shared and request.exclusive):
+            self.ids = list(stock.rooms)
+            self.rooms = list(stock.rooms.values())
+        else:
+            self.ids, self.rooms = self._able(allowed, shared)
+        granule, page, rooms = request.granule, request.huge_page, self.rooms
+        if request.smt is not None or request.emulator_cpus:
+            self.cpus = [units(room, request, 0) for room in rooms]
+        elif request.exclusive:
+            self.cpus = [max(0, room.cpus - room.kept) for room in rooms]
+        else:
+            self.cpus = [room.cpus for room in rooms]
+        if page is None:
+            self.memory = [room.memory - room.memory % granule for room in rooms]
+        else:
+            self.memory = [room.bytes(page) for room in rooms]
         own = request.emulator_cpus
         self.hosting = [units(room, request, own) for room in self.rooms] if own else self.cpus
         if request.pinned_vcpus:
@@ -81,6 +76,26 @@ class Candidates:
             next((at for at, (v, m) in enumerate(parts) if v <= cpus and m <= memory), len(parts))
             for cpus, memory in zip(self.cpus if parts else (), self.memory, strict=bool(parts))
         ]
+
+    def _able(self, allowed: set[int] | None, shared: frozenset[int]) -> tuple[list[int], list[CellCapacity]]:
+        """The cells that may take part; ``out`` gets the others and why."""
+        request = self.request
+        ids, rooms = [], []
+        for cell, room in self.stock.rooms.items():
+            if allowed is not None and cell not in allowed:
+                continue
+            if why := _barred(room, request):
+                self.out[cell] = why
+                continue
+            ids.append(cell)
+            if shared and request.exclusive:
+                # The emulator shares these with others: they are not for one vcpu alone.
+                own = room.copy()
+                own.hold(shared)
+                rooms.append(own)
+            else:
+                rooms.append(room)
+        return ids, rooms
 
     @property
     def table(self) -> Table:

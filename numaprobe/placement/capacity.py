@@ -55,6 +55,7 @@ def capacity_of(
         held.update(dict.fromkeys(plan.exclusive_cpus, plan.request.name or "a plan"))
     _cpus(stock, host, pool, held)
     _memory(stock, host, reserve)
+    stock.ordinary = all(room.full_cpus and room.kind is None for room in stock.rooms.values())
     if domains:
         weigh(stock, host, domains, pool, held)
     return stock

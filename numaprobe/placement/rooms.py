@@ -6,7 +6,7 @@ from operator import itemgetter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from .guests import Floater
 
@@ -149,6 +149,7 @@ class HostCapacity:
         "homes",
         "known_distances",
         "notes",
+        "ordinary",
         "quota",
         "rooms",
         "striped",
@@ -161,6 +162,8 @@ class HostCapacity:
         self.known_distances = True
         self.striped = False
         self.bind = True
+        # Whether every cell has CPUs and no special memory, so that none has to be looked at before it may take part.
+        self.ordinary = False
         self.quota: float | None = None
         self.homes: dict[str, tuple[int, ...] | None] = {}
         self.devices: Mapping[str, int | None] | None = None
@@ -197,12 +200,12 @@ class HostCapacity:
 class Table:
     """The costs between some cells, by their positions, and who is near to whom."""
 
-    __slots__ = ("_nearest", "_rings", "costs")
+    __slots__ = ("_nearest", "_orders", "costs")
 
     def __init__(self, costs: list[tuple[int, ...]]) -> None:
         self.costs = costs
         self._nearest: int | None = None
-        self._rings: dict[int, list[tuple[int, list[int]]]] = {}
+        self._orders: dict[int, list[int]] = {}
 
     @property
     def nearest(self) -> int:
@@ -212,13 +215,18 @@ class Table:
             self._nearest = min([min(row) for row in rows if row], default=0)
         return self._nearest
 
-    def around(self, centre: int) -> list[tuple[int, list[int]]]:
+    def around(self, centre: int) -> Iterator[tuple[int, list[int]]]:
         """Positions of the other cells by what an access from the centre costs, the cheapest first."""
-        found = self._rings.get(centre)
-        if found is None:
-            by_cost: dict[int, list[int]] = {}
-            for i, cost in enumerate(self.costs[centre]):
-                if i != centre:
-                    by_cost.setdefault(cost, []).append(i)
-            found = self._rings[centre] = sorted(by_cost.items())
-        return found
+        row = self.costs[centre]
+        order = self._orders.get(centre)
+        if order is None:
+            order = self._orders[centre] = sorted(range(len(row)), key=row.__getitem__)
+            order.remove(centre)
+        ring: list[int] = []
+        for i in order:
+            if ring and row[i] != row[ring[0]]:
+                yield row[ring[0]], ring
+                ring = []
+            ring.append(i)
+        if ring:
+            yield row[ring[0]], ring

@@ -52,7 +52,12 @@ def best_single(field: Candidates) -> int | None:
     able = [i for i in range(len(field.ids)) if memory[i] >= need and hosting[i] >= vcpus]
     if len(able) < 2:
         return able[0] if able else None
-    rank, costs, ids, near = ranker(field), field.stock.costs, field.ids, field.near
+    costs, ids, near = field.stock.costs, field.ids, field.near
+    if near is None and field.request.policy == "pack" and not field.request.exclusive:
+        # What ranker() says of one cell, without a tuple of it for each: most guests are placed here.
+        rooms = field.rooms
+        return min([(costs[ids[i]][ids[i]], rooms[i].idle - rooms[i].load < vcpus, memory[i], i) for i in able])[3]
+    rank = ranker(field)
     return min(able, key=lambda i: (near[i] if near is not None else (), costs[ids[i]][ids[i]], rank((i,))))
 
 
