@@ -111,10 +111,18 @@ def _least(field: Candidates, sets: Iterable[tuple[int, ...]], more: Iterable[Ar
     chosen: tuple[int, ...] | None = None
     for one in _arranged(field, sets, more):
         cells = one.cells
-        key = (nearness(field, one), one.total, len(cells))
+        key = (nearness(field, one), one.total, len(cells), _uneven(field, one))
         if best_key is None or chosen is None or key < best_key or (key == best_key and rank(cells) < rank(chosen)):
             best_key, chosen = key, cells
     return chosen
+
+
+def _uneven(field: Candidates, one: Arrangement) -> bool:
+    """Whether Xen would deal memory out otherwise: it empties a cell that a plan leaves its reserve."""
+    if not field.stock.striped or field.shares is not None:
+        return False
+    sizes = [size for _, _, size in one.amounts]
+    return max(sizes) - min(sizes) > field.request.granule
 
 
 def _arranged(field: Candidates, sets: Iterable[tuple[int, ...]], more: Iterable[Arrangement]) -> Iterator[Arrangement]:

@@ -37,6 +37,8 @@ def _exact(field: Candidates, k: int) -> list[tuple[int, ...]]:
     least_pair = min((both[i][j] for i in range(n) for j in range(i)), default=0)
     vcpus, need = field.request.vcpus, field.need
     parts = field.shares
+    # Sums say enough unless shares, or an emulator, have to be on one cell of the set.
+    checked = parts is not None or field.hosting is not field.cpus
     if parts is not None:
         # Each must at least hold the smallest part.
         order = [i for i in range(n) if cpus[i] >= parts[-1][0] and memory[i] >= parts[-1][1]]
@@ -54,7 +56,7 @@ def _exact(field: Candidates, k: int) -> list[tuple[int, ...]]:
         nonlocal least, found
         depth = len(chosen)
         if depth == k:
-            if got_memory < need or got_cpus < vcpus or (parts is not None and not field.fits(chosen)):
+            if got_memory < need or got_cpus < vcpus or (checked and not field.fits(chosen)):
                 return
             if least is None or apart < least:
                 least = apart

@@ -118,6 +118,15 @@ def test_under_xen_no_set_is_cheaper_by_the_measure_of_its_own_plan(machine: Hos
                 assert plan.distance <= other.distance * (1 + 1e-12)
 
 
+def test_under_xen_of_equally_cheap_sets_an_even_one_is_taken() -> None:
+    """Xen empties a cell that a plan leaves its reserve, so an even plan is the one that it carries out."""
+    machine = host([8 * GIB, 6 * GIB, 7 * GIB], source="xen")
+    plan = place(machine, vcpus=2, memory=12 * GIB)
+    assert plan.memory == {0: 6 * GIB, 2: 6 * GIB}
+    plan = place(host([8 * GIB, 6 * GIB], source="xen"), vcpus=2, memory=12 * GIB)
+    assert any("Xen deals memory out evenly until a cell is empty" in reason for reason in plan.reasons)
+
+
 def test_the_nearest_pair_is_not_taken_where_another_serves_more_accesses_locally() -> None:
     """Half of the accesses of one pair are remote, and one in sixteen of the other."""
     rows = {0: [10, 20, 21, 21], 1: [20, 10, 21, 21], 2: [21, 21, 10, 21], 3: [21, 21, 21, 10]}

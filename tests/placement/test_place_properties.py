@@ -39,8 +39,11 @@ def machines(draw: st.DrawFn) -> Host:
 def wishes(draw: st.DrawFn) -> dict[str, Any]:
     out: dict[str, Any] = {"vcpus": draw(st.integers(1, 20)), "memory": draw(st.integers(1, 80)) * GIB // 4 + 4096}
     out["policy"] = draw(st.sampled_from(("pack", "balance", "spread")))
-    for name in ("pinned", "cores", "memory_only"):
+    for name in ("pinned", "cores", "memory_only", "fewest"):
         out[name] = draw(st.booleans())
+    if not out["cores"]:
+        out["smt"] = draw(st.sampled_from((None, None, "share", "avoid", "require")))
+    out["emulator"] = draw(st.sampled_from((None, None, 1)))
     parts = draw(st.sampled_from((None, None, "cells", "guest_cells", "max_cells")))
     if parts is not None:
         out[parts] = draw(st.integers(1, min(4, out["vcpus"])))
