@@ -60,7 +60,7 @@ def costs(host: Host, table: dict[int, dict[int, int]]) -> dict[int, dict[int, i
 
 def _latency(cell: Cell) -> tuple[int, tuple[int, ...]] | None:
     """The read latency of the nearest initiators with CPUs, in nanoseconds, and who they are."""
-    for access in sorted(cell.accesses, key=lambda one: -one.level):
+    for access in sorted(cell.accesses or (), key=lambda one: -one.level):
         value = access.read_latency or access.write_latency
         if value and access.initiators:
             return value, access.initiators
@@ -69,7 +69,7 @@ def _latency(cell: Cell) -> tuple[int, tuple[int, ...]] | None:
 
 def bandwidth(cell: Cell) -> int:
     """Read bandwidth in bytes per second as firmware tells it; 0 where it does not."""
-    return max([access.read_bandwidth or 0 for access in cell.accesses], default=0)
+    return max([access.read_bandwidth or 0 for access in cell.accesses or ()], default=0)
 
 
 def groups(host: Host) -> dict[int, int]:
