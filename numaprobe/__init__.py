@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .model.domains import Affinity, CellUse, Domain, GuestCell, Vcpu
-    from .placement import Plan, PlannedCell, PlannedVcpu, Rejected, Request, place, place_all
+    from .placement import Plan, PlannedCell, PlannedVcpu, Rejected, Repin, Request, place, place_all
     from .placement.batch import Batch
     from .sampling.sample import Sample
     from .sampling.sampler import Sampler
@@ -132,6 +132,7 @@ _LATE = {
     "PlannedCell": "placement",
     "PlannedVcpu": "placement",
     "Rejected": "placement",
+    "Repin": "placement",
     "Request": "placement",
     "Sample": "sampling.sample",
     "Sampler": "sampling.sampler",
@@ -177,6 +178,7 @@ __all__ = [
     "PlannedVcpu",
     "RecordingError",
     "Rejected",
+    "Repin",
     "Request",
     "Sample",
     "Sampler",
