@@ -24,17 +24,15 @@ from cpython.pythread cimport (
 from libc.errno cimport (
     EAGAIN,
     EBADF,
-    EBADMSG,
-    ECHILD,
     EFAULT,
     EFBIG,
     EINTR,
     EINVAL,
+    ENODATA,
     ENODEV,
     ENOENT,
     ENOMEM,
     ENXIO,
-    ESTALE,
     EXDEV,
     errno,
 )
@@ -67,6 +65,7 @@ include "fast/reading.pxi"  # opening and draining one file; the buffer that all
 include "fast/files.pxi"  # Files and OpenFiles: many files below one root, with errno beside contents
 include "fast/scan.pxi"  # kernel text to integers: lists, masks, numbers, fields, zones
 include "fast/numa_maps.pxi"  # /proc/PID/numa_maps, summed by node
+include "fast/missed.pxi"  # Missed: why there are no figures, with a constant for each reason
 include "fast/meminfo.pxi"  # the figures of one moment; meminfo, buddyinfo and vmstat scanned
 include "fast/meminfo_files.pxi"  # MeminfoFiles: every node's meminfo held open and read at once
 include "fast/hypercalls.pxi"  # Privcmd: the hypercalls of the two tables in hypercalls.h, and no other

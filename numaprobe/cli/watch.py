@@ -100,7 +100,7 @@ def host_of(sample: Sample) -> Host:
         Cell(
             cell.id,
             None,
-            _memory(cell, sample.origin.how),
+            _memory(cell, sample.figures_from),
             cell.huge_pages or (),
             None,
             (),

@@ -311,3 +311,18 @@ cdef class OpenFiles:
 
     def __exit__(self, *exception):
         self.close()
+
+
+cdef int open_below(Files files, str path, int flags) except? -1:
+    """A descriptor of a path below the root of ``files``, or a negated errno."""
+    cdef bytes encoded = whole(path)
+    cdef const char *raw = encoded
+    cdef int fd, root = files.root
+    cdef uint64_t resolve = NP_RESOLVE_IN_ROOT if files.contained else 0
+    cdef bint regular = files.regular and not flags & O_PATH
+    with nogil:
+        fd = open_retrying(root, raw, flags, resolve)
+        if fd >= 0 and regular and not np_is_regular(fd):
+            close_fd(fd)
+            fd = -EINVAL
+    return fd

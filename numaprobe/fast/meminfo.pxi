@@ -12,7 +12,9 @@ cdef enum:
     # 2**63 bytes in pages, far above any machine; and above any MAX_PAGE_ORDER.
     MAX_ORDERS = 40
 
-cdef int NO_SCAN = EBADMSG
+cdef enum:
+    NOT_A_BLOCK_LIST = -1
+
 cdef uint64_t ABSENT = <uint64_t>-1
 cdef uint64_t MAX_PAGES = <uint64_t>1 << 52
 
@@ -63,19 +65,22 @@ cdef inline const char *without_label(const char *at, const char *end) noexcept 
     return text.at
 
 
-cdef int scan_meminfo(const char *at, const char *end, uint64_t *out) noexcept nogil:
-    """0, or ``NO_SCAN`` without a MemTotal or for a name without a number.
+cdef int scan_meminfo(const char *at, const char *end, uint64_t *out, Fault *why) noexcept nogil:
+    """0, or the reason why a figure that should be there is not; the figure is then absent, and the others are there.
 
     MemTotal and MemFree begin the file and the huge pages end it, so it is scanned from both ends.
     """
+    cdef const char *begin = at
+    cdef const char *line
     cdef const char *stop
     cdef const char *name
     cdef const char *front = at
-    cdef int i, found = 0
+    cdef int i, found = 0, reason = 0
     for i in range(MEMINFO_FIGURES):
         out[i] = ABSENT
     while at < end and found < 2:
         stop = line_end(at, end)
+        line = at
         name = without_label(at, stop)
         at = stop + 1
         if stop - name > 9 and memcmp(name, b"MemTotal:", 9) == 0:
@@ -86,11 +91,12 @@ cdef int scan_meminfo(const char *at, const char *end, uint64_t *out) noexcept n
             continue
         if out[i] == ABSENT:
             if not take_value(name, stop, &out[i]):
-                return NO_SCAN
+                out[i] = ABSENT
+                reason = fault(why, REASON_NO_NUMBER, line, stop)
             found += 1
             front = at
-    if out[0] == ABSENT:
-        return NO_SCAN
+    if out[0] == ABSENT and not reason:
+        reason = fault(why, REASON_NO_TOTAL, begin, line_end(begin, end) if begin < end else end)
     found = 0
     while end > front and found < 3:
         if (end - 1)[0] == c"\n":
@@ -111,13 +117,15 @@ cdef int scan_meminfo(const char *at, const char *end, uint64_t *out) noexcept n
         else:
             continue
         if not take_value(name, stop, &out[i]):
-            return NO_SCAN
+            out[i] = ABSENT
+            reason = fault(why, REASON_NO_NUMBER, end, stop)
         found += 1
-    return 0
+    return reason
 
 
 cdef int scan_buddy_line(const char *at, const char *end, uint64_t *node, uint64_t *pages) noexcept nogil:
-    """One line of ``/proc/buddyinfo``: a node, and the pages that are free in one of its zones; 0 or ``NO_SCAN``.
+    """One line of ``/proc/buddyinfo``: a node, and the pages that are free in one of its zones; 0 or
+    ``NOT_A_BLOCK_LIST``.
 
     The byte at ``end`` is there, and neither a blank nor a digit: a newline, or the NUL behind a ``bytes``.
     """
@@ -128,11 +136,11 @@ cdef int scan_buddy_line(const char *at, const char *end, uint64_t *node, uint64
     text.at = at
     text.end = end
     if not word_is(&text, b"Node", 4) or not scan_decimal(&text, node):
-        return NO_SCAN
+        return NOT_A_BLOCK_LIST
     while text.at < text.end and (text.at[0] == c"," or is_blank(text.at[0])):
         text.at += 1
     if not word_is(&text, b"zone", 4):
-        return NO_SCAN
+        return NOT_A_BLOCK_LIST
     at = text.at
     while at < end and not is_blank(at[0]):
         at += 1
@@ -149,22 +157,23 @@ cdef int scan_buddy_line(const char *at, const char *end, uint64_t *node, uint64
             blocks = blocks * 10 + digit
             at += 1
         if at == start:
-            return 0 if at == end and order else NO_SCAN
+            return 0 if at == end and order else NOT_A_BLOCK_LIST
         if at - start > 18 or order == MAX_ORDERS or blocks > MAX_PAGES >> order:
-            return NO_SCAN
+            return NOT_A_BLOCK_LIST
         pages[0] += blocks << order
         if pages[0] > MAX_PAGES:
-            return NO_SCAN
+            return NOT_A_BLOCK_LIST
         order += 1
         if at[0] != c" " and at != end:
-            return NO_SCAN
+            return NOT_A_BLOCK_LIST
 
 
-cdef class Figures:
+cdef class MeminfoTable:
     """Figures of one moment, a row for each file or cell; and when that was, in nanoseconds, -1 if no clock was read.
 
     ``wall`` is since 1970, ``monotonic`` as ``time.monotonic_ns``; both are of before the first was read.
     ``origin`` is what the reader was given to attach, and ``derived`` is for what is made of the figures later.
+    ``faults`` says, by ``Missed``, which figures should be there and are not; None where all are.
     """
 
     cdef Py_ssize_t count
@@ -173,6 +182,7 @@ cdef class Figures:
     cdef readonly int64_t monotonic
     cdef public object origin
     cdef public object derived
+    cdef readonly list faults
 
     def __cinit__(self):
         self.values = NULL
@@ -204,7 +214,13 @@ cdef class Figures:
             ))
         return out
 
-    cdef bint same_totals(self, Figures other) noexcept:
+    cdef int add_fault(self, Fault *why) except -1:
+        if self.faults is None:
+            self.faults = []
+        self.faults.append(missed_for(why))
+        return 0
+
+    cdef bint same_totals(self, MeminfoTable other) noexcept:
         cdef Py_ssize_t i
         if other.count != self.count:
             return False
@@ -214,25 +230,23 @@ cdef class Figures:
         return True
 
 
-cdef Figures new_figures(type kind, origin, Py_ssize_t count):
-    cdef Figures made
-    if not np_is_kind(kind, Figures):
-        raise TypeError("not a kind of Figures")
+cdef MeminfoTable new_figures(type kind, origin, Py_ssize_t count):
+    cdef MeminfoTable made
+    if not np_is_kind(kind, MeminfoTable):
+        raise TypeError("not a kind of MeminfoTable")
     made = np_new(kind, ())
     made.allocate(count)
     made.origin = origin
     return made
 
 
-def meminfo_figures(list contents not None, type kind not None=Figures, origin=None, int64_t wall=-1,
+def meminfo_figures(list contents not None, type kind not None=MeminfoTable, origin=None, int64_t wall=-1,
                     int64_t monotonic=-1):
-    """Figures of files that were read already; ``contents`` holds ``bytes``, or anything else for a missing file.
-
-    ``ValueError`` with the position of a file that has no MemTotal.
-    """
+    """Figures of files that were read already; ``contents`` holds ``bytes``, or anything else for a missing file."""
     cdef Py_ssize_t i, count = len(contents)
-    cdef Figures found = new_figures(kind, origin, count)
+    cdef MeminfoTable found = new_figures(kind, origin, count)
     cdef uint64_t *row
+    cdef Fault why
     cdef int k
     cdef const char *at
     found.wall = wall
@@ -242,8 +256,9 @@ def meminfo_figures(list contents not None, type kind not None=Figures, origin=N
         content = contents[i]
         if isinstance(content, bytes):
             at = PyBytes_AS_STRING(content)
-            if scan_meminfo(at, at + PyBytes_GET_SIZE(content), row):
-                raise ValueError(i)
+            why.position = i
+            if scan_meminfo(at, at + PyBytes_GET_SIZE(content), row, &why):
+                found.add_fault(&why)
         else:
             for k in range(MEMINFO_FIGURES):
                 row[k] = ABSENT

@@ -16,20 +16,18 @@ cdef enum:
     # meminfo of a node is near 1.5 kB and cannot exceed a page; /proc/meminfo is near 2 kB.
     SAMPLE_ROOM = 16384
 
-cdef int NOT_THE_SAME = ESTALE
-cdef int AFTER_FORK = ECHILD
-# Nanoseconds between two looks for what came, which no file that is read anyway tells: a node, a cpu. A look costs a
-# third of a node's meminfo; a node that goes is noticed by every read.
+# Nanoseconds between two looks for what was added, which no file that is read anyway shows: a node, a cpu. A look costs
+# a third of a node's meminfo; a node that was removed is noticed by every read.
 cdef int64_t LOOK_EVERY = 1_000_000
 
 
 cdef class MeminfoFiles:
-    """``meminfo`` of every node, held open; and what tells that nodes or cpus came or went.
+    """``meminfo`` of every node, held open; and what shows that nodes or cpus were added or removed.
 
-    ``ids`` and ``paths`` name each node and its file; ``directory`` is the one that nodes come and go in, None where
-    there is none; ``cpus`` is the file that lists the online cpus. ``errors`` has each path's errno, 0 for one that is
-    open. May be shared by threads. There is no ``close``: descriptors are closed with the last reference, so that a
-    thread that still reads cannot read another file under an old number.
+    ``ids`` and ``paths`` name each node and its file; ``directory`` is the nodes' own, None where there is none;
+    ``cpus`` is the file that lists the online cpus. ``errors`` has each path's errno, 0 for one that is open, and
+    ``cpus_error`` that of ``cpus``. May be shared by threads. There is no ``close``: descriptors are closed with the
+    last reference, so that a thread that still reads cannot read another file under an old number.
     """
 
     cdef Py_ssize_t count
@@ -51,12 +49,15 @@ cdef class MeminfoFiles:
     cdef unsigned long forks
     cdef PyThread_type_lock lock
     cdef readonly tuple errors
+    cdef readonly int cpus_error
+    cdef int64_t reopen_at
 
     def __cinit__(self):
         self.count = 0
         self.descriptors = NULL
         self.ids = self.sizes = NULL
         self.directory = self.cpu_list = self.buddy = -1
+        self.reopen_at = 0
         self.cpu_length = -1
         self.forks = forks
         self.lock = PyThread_allocate_lock()
@@ -103,31 +104,41 @@ cdef class MeminfoFiles:
         cdef char room[SAMPLE_ROOM]
         cdef ssize_t got = -1
         cdef int fd = self.cpu_list
-        if fd >= 0:
-            with nogil:
-                got = pread_fd(fd, room, SAMPLE_ROOM, 0)
+        if fd < 0:
+            self.cpus_error = -fd
+            return None
+        with nogil:
+            got = pread_fd(fd, room, SAMPLE_ROOM, 0)
+            self.cpus_error = errno if got < 0 else 0
         return None if got < 0 else PyBytes_FromStringAndSize(room, got)
 
+    def reopen_in(self, int64_t nanoseconds):
+        """Have the next read after so long say ``CHANGED``, because something could not be opened this time."""
+        self.reopen_at = np_nanoseconds(CLOCK_MONOTONIC) + nanoseconds
+
     cdef int _look(self, int64_t now) noexcept nogil:
-        """Whether nodes or cpus came or went, if it was not looked for just now: 0, or ``NOT_THE_SAME``."""
+        """Whether nodes or cpus were added or removed, unless that was looked at just now: 0, or ``REASON_CHANGED``."""
         cdef np_stamp stamp
         cdef char room[SAMPLE_ROOM]
         cdef ssize_t got
         if now - np_load(&self.looked) < LOOK_EVERY:
             return 0
+        if self.reopen_at and now >= self.reopen_at:
+            return REASON_CHANGED
         if self.directory >= 0 and (
             np_read_stamp(self.directory, &stamp) or memcmp(&stamp, &self.stamp, sizeof(np_stamp)) != 0
         ):
-            return NOT_THE_SAME
+            return REASON_CHANGED
         if self.cpu_length >= 0:
             got = pread_fd(self.cpu_list, room, SAMPLE_ROOM, 0)
             if got != self.cpu_length or memcmp(room, self.cpu_data, <size_t>got) != 0:
-                return NOT_THE_SAME
+                return REASON_CHANGED
         np_store(&self.since_1970, np_nanoseconds(CLOCK_REALTIME) - np_nanoseconds(CLOCK_MONOTONIC))
         np_store(&self.looked, now)
         return 0
 
-    cdef int _sweep(self, uint64_t *values, Py_ssize_t *failed) noexcept nogil:
+    cdef int _sweep(self, uint64_t *values, Fault *why, bint *broken) noexcept nogil:
+        """Every node's figures; 0, or the reason of the first file that fails; ``broken`` if a figure is missing."""
         cdef char room[SAMPLE_ROOM]
         cdef ssize_t got
         cdef Py_ssize_t i = 0, k
@@ -138,45 +149,79 @@ cdef class MeminfoFiles:
                     values[k] = ABSENT
             else:
                 got = pread_fd(self.descriptors[i], room, SAMPLE_ROOM, 0)
+                error = 0
                 if got < 0:
                     error = errno
                     if error == EINTR:
                         continue
                 elif got == SAMPLE_ROOM:
                     error = EFBIG
-                else:
-                    error = scan_meminfo(room, room + got, values)
+                why.position = i
                 if error:
-                    failed[0] = i
-                    return error
+                    fault(why, REASON_UNREADABLE, room, room)
+                    why.error = error
+                    return REASON_UNREADABLE
+                if scan_meminfo(room, room + got, values, why):
+                    broken[0] = True
+                    return why.reason
             values += MEMINFO_FIGURES
             i += 1
         return 0
 
-    def read(self, type kind not None, origin, Figures base):
-        """Read every node: figures of this kind, with ``origin`` attached; or why not, (position, errno, None).
+    def read(self, type kind not None, origin, MeminfoTable base, bint lenient=False):
+        """Read every node: figures of this kind, with ``origin`` attached; or why not, a ``Missed``.
 
-        ESTALE: nodes or cpus came or went. EBADMSG: the file at this position has no MemTotal. ECHILD: the process
-        is a forked child, which has to open files of its own. Where the totals are not those of ``base``, if that is
-        not None, the answer is (-1, 0, figures).
+        Where the totals are not those of ``base``, if that is not None, the reason is ``RESIZED`` and ``table`` has
+        the figures. A file with a figure missing gives no figures at all, or if ``lenient`` those that are there, and
+        ``faults``.
         """
-        cdef Figures found
-        cdef int error
-        cdef Py_ssize_t failed = -1
+        cdef MeminfoTable found
+        cdef Fault why
+        cdef int reason
+        cdef bint broken = False
         if self.forks != forks:
-            return -1, AFTER_FORK, None
+            return missed(REASON_FORKED)
         found = new_figures(kind, origin, self.count)
+        why.position = -1
+        why.error = 0
+        why.length = 0
         with nogil:
             found.monotonic = np_nanoseconds(CLOCK_MONOTONIC)
-            error = self._look(found.monotonic)
+            reason = self._look(found.monotonic)
             found.wall = found.monotonic + np_load(&self.since_1970)
-            if not error:
-                error = self._sweep(found.values, &failed)
-        if error:
-            return failed, error, None
+            if reason:
+                why.reason = reason
+            else:
+                reason = self._sweep(found.values, &why, &broken)
+        if reason:
+            return self._read_leniently(found, base) if broken and lenient else missed_for(&why)
         if base is not None and not found.same_totals(base):
-            return -1, 0, found
+            return missed(REASON_RESIZED, -1, 0, found)
         return found
+
+    cdef object _read_leniently(self, MeminfoTable found, MeminfoTable base):
+        """Figures of which some are missing, read one file after the other."""
+        cdef MeminfoTable table
+        cdef list contents = []
+        cdef char room[SAMPLE_ROOM]
+        cdef ssize_t got
+        cdef Py_ssize_t i
+        cdef int error, fd
+        for i in range(self.count):
+            fd = self.descriptors[i]
+            if fd < 0:
+                contents.append(None)
+                continue
+            with nogil:
+                got = pread_fd(fd, room, SAMPLE_ROOM, 0)
+                error = errno if got < 0 else 0
+            if error:
+                return missed(REASON_UNREADABLE, i, error)
+            contents.append(PyBytes_FromStringAndSize(room, got))
+        table = meminfo_figures(contents, type(found), found.origin, found.wall, found.monotonic)
+        if base is not None and not table.same_totals(base):
+            return missed(REASON_RESIZED, -1, 0, table)
+        return table
 
     def alive(self):
         """For each node whether its file, if it was ever open, still belongs to one; a removed node's does not."""
@@ -192,12 +237,12 @@ cdef class MeminfoFiles:
             out.append(got >= 0)
         return tuple(out)
 
-    def keep_free(self, Files files not None, str path, uint64_t page_size, Figures figures not None):
+    def keep_free(self, Files files not None, str path, uint64_t page_size, MeminfoTable figures not None):
         """Prepare ``free`` with the file at ``path`` (``/proc/buddyinfo``), or for None with sysinfo(2); errno or 0.
 
         Before the object is shared, and once with success. ``figures`` say which nodes have memory: those must be in
         the file, and the others are known to have 0 free. sysinfo is of the whole running machine, so only for its
-        only node, and refused (ESTALE) where the two totals differ, as they do under some hypervisors.
+        only node, and refused (ENODATA) where the two totals differ, as they do under some hypervisors.
         """
         cdef Py_ssize_t i
         cdef uint64_t total = 0, unused = 0
@@ -214,15 +259,15 @@ cdef class MeminfoFiles:
             if not self.whole_machine:
                 PyMem_Free(self.sizes)
                 self.sizes = NULL
-                return NOT_THE_SAME
+                return ENODATA
             return 0
         # A node's part is well below 512 bytes.
         self.in_pieces = self.count > 4
         self.buddy = open_below(files, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         return -self.buddy if self.buddy < 0 else 0
 
-    cdef int _read_buddy(self, uint64_t *pages) noexcept nogil:
-        """Free pages by position of the node, ``ABSENT`` for one that is not named; 0 or an errno."""
+    cdef int _read_buddy(self, uint64_t *pages, int *error) noexcept nogil:
+        """Free pages by position of the node, ``ABSENT`` for one that is not named; 0 or a reason, with an errno."""
         cdef char room[SAMPLE_ROOM]
         cdef const char *at
         cdef const char *end
@@ -232,18 +277,18 @@ cdef class MeminfoFiles:
         cdef ssize_t got
         cdef Py_ssize_t i, position = 0
         cdef uint64_t node, free_pages
-        cdef int error
         for i in range(self.count):
             pages[i] = ABSENT
         while True:
             got = pread_fd(self.buddy, room + kept, SAMPLE_ROOM - kept, offset)
             if got < 0:
-                error = errno
-                if error == EINTR:
+                error[0] = errno
+                if error[0] == EINTR:
+                    error[0] = 0
                     continue
-                return error
+                return REASON_UNREADABLE
             if got == 0:
-                return NO_SCAN if kept else 0
+                return REASON_NOT_LISTED if kept else 0
             offset += got
             at = room
             end = room + kept + got
@@ -252,7 +297,7 @@ cdef class MeminfoFiles:
                 if stop == NULL:
                     break
                 if scan_buddy_line(at, stop, &node, &free_pages):
-                    return NO_SCAN
+                    return REASON_NOT_LISTED
                 at = stop + 1
                 # Nodes come in order, with several zones each.
                 for i in range(self.count):
@@ -260,61 +305,71 @@ cdef class MeminfoFiles:
                         break
                     position = (position + 1) % self.count
                 if self.count == 0 or self.ids[position] != node:
-                    return NOT_THE_SAME
+                    return REASON_CHANGED
                 pages[position] = free_pages if pages[position] == ABSENT else pages[position] + free_pages
             # A read ends before a node only where that does not fit in what is left of a page (seq_read_iter of
             # Linux's fs/seq_file.c, frag_show of mm/vmstat.c), and a node is some hundred bytes.
             if got < PAGE // 2 and at == end:
                 return 0
             if not self.in_pieces:
-                return EFBIG
+                return REASON_NOT_LISTED
             kept = <size_t>(end - at)
             if kept == SAMPLE_ROOM:
-                return EFBIG
+                return REASON_NOT_LISTED
             if kept:
                 memmove(room, at, kept)
 
     def free(self):
-        """Free bytes by node, as ``keep_free`` said; or why not, as for ``read``."""
+        """Free bytes by node, as ``keep_free`` prepared; or why not, as for ``read``.
+
+        More than the node has is not believed: the reason is then ``CHANGED``.
+        """
         cdef uint64_t few[64]
         cdef uint64_t *found = few
         cdef uint64_t total = 0
         cdef Py_ssize_t i
-        cdef int error
+        cdef int reason, error = 0
         cdef dict out
         if self.forks != forks:
-            return -1, AFTER_FORK, None
+            return missed(REASON_FORKED)
         if self.whole_machine:
             with nogil:
-                error = self._look(np_nanoseconds(CLOCK_MONOTONIC)) or np_sysinfo(&total, found)
-            # Memory that came may be another node's.
-            if not error and total != self.sizes[0] * 1024:
-                error = NOT_THE_SAME
-            return (-1, error, None) if error else {self.ids[0]: found[0]}
+                reason = self._look(np_nanoseconds(CLOCK_MONOTONIC))
+                if not reason:
+                    error = np_sysinfo(&total, found)
+            # Memory that was added may be another node's.
+            if not reason and (error or total != self.sizes[0] * 1024 or found[0] > total):
+                reason = REASON_CHANGED
+            return missed(reason) if reason else {self.ids[0]: found[0]}
         if self.buddy < 0:
-            return -1, EBADF, None
+            return missed(REASON_NOT_KEPT)
         if self.count > 64:
             found = <uint64_t *>PyMem_Malloc(self.count * sizeof(uint64_t))
             if found == NULL:
                 raise MemoryError()
         try:
             with nogil:
-                error = self._look(np_nanoseconds(CLOCK_MONOTONIC))
-                if not error:
+                reason = self._look(np_nanoseconds(CLOCK_MONOTONIC))
+                if not reason:
                     # A file of procfs that is read in several pieces goes on where its last reader stopped, so that
                     # two readers of one descriptor would mix two moments in one line.
                     if self.in_pieces:
                         PyThread_acquire_lock(self.lock, WAIT_LOCK)
-                    error = self._read_buddy(found)
+                    reason = self._read_buddy(found, &error)
                     if self.in_pieces:
                         PyThread_release_lock(self.lock)
-            if error:
-                return -1, error, None
+            if reason:
+                return missed(reason, -1, error)
             out = {}
             for i in range(self.count):
                 if (found[i] == ABSENT) != (self.sizes[i] == 0):
-                    return -1, NOT_THE_SAME, None
-                out[self.ids[i]] = 0 if found[i] == ABSENT else found[i] * self.page_size
+                    return missed(REASON_CHANGED)
+                if found[i] == ABSENT:
+                    out[self.ids[i]] = 0
+                elif found[i] > self.sizes[i] * 1024 // self.page_size:
+                    return missed(REASON_CHANGED)
+                else:
+                    out[self.ids[i]] = found[i] * self.page_size
             return out
         finally:
             if found != few:
@@ -337,18 +392,3 @@ cdef class MeminfoFiles:
         # One that a thread of the parent held at the fork is left alone.
         if self.lock != NULL and self.forks == forks:
             PyThread_free_lock(self.lock)
-
-
-cdef int open_below(Files files, str path, int flags) except? -1:
-    """A descriptor of a path below the root of ``files``, or a negated errno."""
-    cdef bytes encoded = whole(path)
-    cdef const char *raw = encoded
-    cdef int fd, root = files.root
-    cdef uint64_t resolve = NP_RESOLVE_IN_ROOT if files.contained else 0
-    cdef bint regular = files.regular and not flags & O_PATH
-    with nogil:
-        fd = open_retrying(root, raw, flags, resolve)
-        if fd >= 0 and regular and not np_is_regular(fd):
-            close_fd(fd)
-            fd = -EINVAL
-    return fd

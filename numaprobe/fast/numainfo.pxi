@@ -1,4 +1,4 @@
-# ---- Sampling Xen: one numainfo, asked with the same words every time and compared with what it first said ----
+# ---- Sampling Xen: one numainfo, asked with the same words every time and compared with the first answer ----
 
 cdef extern from "fast/numainfo.h":
     uint64_t np_node_word(const char *rows, size_t node, size_t which) nogil
@@ -48,18 +48,18 @@ cdef class NodeRows:
         PyMem_Free(self.at)
 
     cdef int take(self, const char *rows, uint64_t *into, Py_ssize_t step) noexcept nogil:
-        """Free bytes by cell, ``step`` words apart; 0, or ``NOT_THE_SAME``."""
+        """Free bytes by cell, ``step`` words apart; 0, or ``REASON_CHANGED``."""
         cdef Py_ssize_t i
         for i in range(self.nodes):
             if np_node_word(rows, <size_t>i, 0) != self.spans[i]:
-                return NOT_THE_SAME
+                return REASON_CHANGED
         for i in range(self.count):
             into[i * step] = np_node_word(rows, <size_t>self.at[i], 1)
         return 0
 
-    cdef Figures figures_of(self, type kind, origin):
-        """Figures with everything but what is free."""
-        cdef Figures made = new_figures(kind, origin, self.count)
+    cdef MeminfoTable figures_of(self, type kind, origin):
+        """MeminfoTable with everything but what is free."""
+        cdef MeminfoTable made = new_figures(kind, origin, self.count)
         cdef Py_ssize_t i, k
         for i in range(self.count):
             made.values[i * MEMINFO_FIGURES] = self.spans[self.at[i]]
@@ -67,17 +67,18 @@ cdef class NodeRows:
                 made.values[i * MEMINFO_FIGURES + k] = ABSENT
         return made
 
-    cdef dict by_cell(self, const uint64_t *found):
+    cdef dict by_cell(self, const uint64_t *found, Py_ssize_t step):
+        """Free bytes by cell; None for more than the node's span, which cannot be."""
         cdef dict out = {}
         cdef Py_ssize_t i
         for i in range(self.count):
-            out[self.cells[i]] = found[i]
+            out[self.cells[i]] = None if found[i * step] > self.spans[self.at[i]] else found[i * step]
         return out
 
-    def figures(self, bytes rows not None, type kind not None=Figures, origin=None, int64_t wall=-1,
+    def figures(self, bytes rows not None, type kind not None=MeminfoTable, origin=None, int64_t wall=-1,
                 int64_t monotonic=-1):
-        """Figures of rows that were asked for already: span and free bytes of each cell; None if of another shape."""
-        cdef Figures made
+        """Figures of rows that were read already: span and free bytes of each cell; None if of another shape."""
+        cdef MeminfoTable made
         if PyBytes_GET_SIZE(rows) < self.nodes * NODE_ROW:
             raise ValueError("fewer rows than nodes")
         made = self.figures_of(kind, origin)
@@ -87,14 +88,8 @@ cdef class NodeRows:
 
     def free(self, bytes rows not None):
         """Free bytes by cell of rows that were asked for already; None if they are of another shape."""
-        cdef Figures made = self.figures(rows)
-        cdef Py_ssize_t i
-        cdef dict out = {}
-        if made is None:
-            return None
-        for i in range(self.count):
-            out[self.cells[i]] = made.values[i * MEMINFO_FIGURES + 1]
-        return out
+        cdef MeminfoTable made = self.figures(rows)
+        return None if made is None else self.by_cell(made.values + 1, MEMINFO_FIGURES)
 
 
 cdef class Numainfo:
@@ -158,7 +153,7 @@ cdef class Numainfo:
                 return error
 
     cdef int _look(self, int64_t now, int64_t *since_1970) noexcept nogil:
-        """Whether cpus or memory came or went, if it was not looked for just now."""
+        """Whether cpus or memory were added or removed, if it was not looked for just now."""
         cdef int error
         if now - self.looked >= self.every:
             self.since_1970 = np_nanoseconds(CLOCK_REALTIME) - now
@@ -172,7 +167,7 @@ cdef class Numainfo:
         return 0
 
     cdef int _ask(self, uint64_t *into, Py_ssize_t step) noexcept nogil:
-        """Free bytes by cell; 0, Xen's errno, or -1 where nodes or memory came or went."""
+        """Free bytes by cell; 0, Xen's errno, or -1 where nodes or memory were added or removed."""
         cdef int error = self._call(self.numainfo, True)
         if error:
             return error
@@ -181,12 +176,12 @@ cdef class Numainfo:
         return -1 if self.rows.take(self.port.base + rounded(NP_SYSCTL_BYTES), into, step) else 0
 
     def read(self, type kind not None, origin):
-        """Span and free bytes of every cell: figures of this kind, with ``origin`` attached; or why not, as a tuple.
+        """Span and free bytes of every cell: figures of this kind, with ``origin`` attached; or why not, a ``Missed``.
 
-        That is (-1, ESTALE, None) where nodes, cpus or memory came or went, and else whose answer is missing and Xen's
-        errno: (0, errno, None) numainfo, (1, errno, None) physinfo. ``ValueError`` once the port is closed.
+        ``UNREADABLE`` has Xen's errno, and the position of what was refused: 0 numainfo, 1 physinfo. ``ValueError``
+        once the port is closed.
         """
-        cdef Figures found = self.rows.figures_of(kind, origin)
+        cdef MeminfoTable found = self.rows.figures_of(kind, origin)
         cdef int position = 1, error
         cdef int64_t since_1970 = 0
         self.port.hold(rounded(NP_SYSCTL_BYTES) + self.room)
@@ -199,7 +194,7 @@ cdef class Numainfo:
                 error = self._ask(found.values + 1, MEMINFO_FIGURES)
             pthread_mutex_unlock(self.port.lock)
         if error:
-            return (-1, NOT_THE_SAME, None) if error < 0 else (position, error, None)
+            return missed(REASON_CHANGED) if error < 0 else missed(REASON_UNREADABLE, position, error)
         found.wall = found.monotonic + since_1970
         return found
 
@@ -218,8 +213,8 @@ cdef class Numainfo:
                 error = self._ask(found, 1)
                 pthread_mutex_unlock(self.port.lock)
             if error:
-                return (-1, NOT_THE_SAME, None) if error < 0 else (0, error, None)
-            return self.rows.by_cell(found)
+                return missed(REASON_CHANGED) if error < 0 else missed(REASON_UNREADABLE, 0, error)
+            return self.rows.by_cell(found, 1)
         finally:
             if found != few:
                 PyMem_Free(found)

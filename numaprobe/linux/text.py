@@ -90,6 +90,14 @@ def fields(where: str, content: bytes, names: tuple[bytes, ...]) -> tuple[int | 
         raise _in_table(where, content, error, lambda line: _fast.fields(line, names)) from None
 
 
+def words(where: str, content: bytes, names: tuple[bytes, ...]) -> tuple[int | None, ...]:
+    """Values of ``name number`` lines by the position of the name; None for a name that is not there."""
+    try:
+        return _fast.words(content, names)
+    except ValueError as error:
+        raise _in_table(where, content, error, lambda line: _fast.words(line, names)) from None
+
+
 def zones(where: str, content: bytes) -> list[_fast.Zone]:
     """Zones of ``/proc/zoneinfo``; see ``numaprobe._fast.zones``."""
     try:

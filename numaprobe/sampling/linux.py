@@ -1,4 +1,4 @@
-"""Sampling a Linux host: ``meminfo`` of every node held open, and all opened anew when nodes or cpus come or go.
+"""Sampling a Linux host: ``meminfo`` of every node held open, and all opened anew when nodes or cpus change.
 
 A file of a node that is removed gives ENODEV to whoever still holds it open, even if a node of the same number is made
 again (kernfs_get_active of Linux's fs/kernfs/dir.c), so a figure cannot be taken for another node's.
@@ -8,35 +8,42 @@ from __future__ import annotations
 
 import os
 import time
-from _thread import allocate_lock
-from errno import EACCES, EBADF, EBADMSG, ENOENT, ENOTDIR, EPERM, ESTALE
+from collections import namedtuple
+from errno import ENOENT, ENOTDIR, ESTALE
 from functools import partial
 
 from .. import _fast
-from ..errors import FactError, SourceDenied, SourceError, SourceUnavailable
+from ..errors import SourceError, SourceUnavailable
 from ..linux import text
 from ..linux.nodes import HUGE_PAGES, huge_page_sizes, node_ids
 from ..linux.source import CPU, NODE, Source
-from .linux_files import Contents, Details, deduced_page_size, default_huge_page_size
+from ..model.host import Note
+from .details import Details
+from .engine import TRIES, Engine, Snapshot, next_shape, unreadable
+from .linux_files import MeminfoOfReader, deduced_page_size, default_huge_page_size, is_whole_machine
 from .sample import Closed, Origin, Sample
-from .values import Shape
+from .values import FiguresFrom, Shape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
-    from .._fast import Files, MeminfoFiles
+    from .._fast import Files, MeminfoFiles, Missed
     from ..ports import Reader
 
 ONLINE = f"{CPU}/online"
 BUDDYINFO = "proc/buddyinfo"
-TRIES = 8
-# Seconds between two tries to open what has just come.
+# Seconds between two tries to open what was just added, and nanoseconds until what could not be opened is tried again.
 SETTLING = 0.001
+REOPEN_IN = 1_000_000_000
+# So often is something tried that may not be read: one moment without descriptors or memory is no reason.
+TRIES_OF_UNREADABLE = 2
 
-HOW = ("meminfo MemTotal", "meminfo MemFree", "meminfo and zoneinfo")
-HOW_WHOLE = ("/proc/meminfo MemTotal", "/proc/meminfo MemFree", "/proc/meminfo MemAvailable")
+OF_NODES = FiguresFrom(total="meminfo MemTotal", free="meminfo MemFree", available="meminfo and zoneinfo")
+OF_MACHINE = FiguresFrom(
+    total="/proc/meminfo MemTotal", free="/proc/meminfo MemFree", available="/proc/meminfo MemAvailable"
+)
 
 # MemFree is a counter that every cpu updates in batches (calculate_normal_threshold of Linux's mm/vmstat.c), and it
 # counts memory that is not accepted yet. Up to this it may differ from what buddyinfo adds up to.
@@ -44,36 +51,59 @@ NEAR_BYTES = 32 << 20
 NEAR_PART = 16
 
 
-class Snapshot:
+class Nodes(namedtuple("Nodes", "ids paths directory without_memory")):
+    """Node ids, the path of each one's meminfo, the directory of the nodes, and which are known to have no memory.
+
+    Where the kernel has no nodes, one cell stands for the machine and there is no directory.
+    """
+
+    __slots__ = ()
+    ids: tuple[int, ...]
+    paths: tuple[str, ...]
+    directory: str | None
+    without_memory: frozenset[int]
+
+
+class LinuxSnapshot(Snapshot):
     """One shape of the host: its open files, and what its samples have in common."""
 
-    __slots__ = ("ask", "details", "free", "has_free", "origin", "paths", "sweep")
+    __slots__ = ("details", "files", "lenient")
 
     def __init__(
         self,
-        sweep: MeminfoFiles | Contents,
+        files: MeminfoFiles | MeminfoOfReader,
         origin: Origin,
         base: Sample,
-        paths: tuple[str, ...],
         details: Details,
         *,
         has_free: bool,
+        lenient: bool,
     ) -> None:
-        self.sweep = sweep
-        self.ask = partial(sweep.read, Sample, origin, base)
-        self.free = sweep.free if has_free else _nothing_cheaper
-        self.origin = origin
-        self.paths = paths
+        super().__init__(origin, partial(files.read, Sample, origin, base, lenient), files.free if has_free else None)
+        self.files = files
         self.details = details
-        self.has_free = has_free
+        self.lenient = lenient
+
+    def resized(self, origin: Origin, base: Sample) -> LinuxSnapshot:
+        """The same files, whose totals are those of ``base`` now."""
+        self.details.forget()
+        return LinuxSnapshot(self.files, origin, base, self.details, has_free=self.has_free, lenient=self.lenient)
 
 
-def _nothing_cheaper() -> tuple[int, int, None]:
-    return -1, EBADF, None
+class OpeningSource(Source):
+    """A ``Source`` that keeps the errno of each file that is there and cannot be read."""
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__(reader)
+        self.errors: dict[str, int] = {}
+
+    def unreadable(self, base: str, path: str, errno: int) -> None:
+        self.errors[f"{base}/{path}" if base else path] = errno
+        super().unreadable(base, path, errno)
 
 
-class LinuxSampler:
-    """The engine of a ``Sampler`` over Linux's files.
+class LinuxSampler(Engine):
+    """Samples Linux's files.
 
     ``files`` are what ``reader`` reads from, None where it is of another kind; ``live`` says that they are those of
     the running kernel, and ``timed`` that they are read now and were not recorded.
@@ -84,193 +114,176 @@ class LinuxSampler:
         self._files = files
         self._live = live
         self._timed = timed
-        self._locks: dict[int, Any] = {}
-        self.view: Any = self._opened(None)
+        super().__init__()
 
-    def _lock(self) -> Any:
-        """Held around the reader, which must not be closed beside a read; a child that was forked has its own."""
-        return self._locks.setdefault(_fast.fork_count(), allocate_lock())
+    # --- opening ---
 
-    def close(self, close: Callable[[], None]) -> None:
-        with self._lock():
-            self.view = Closed(self.view.origin)
-            close()
-
-    # --- what is there ---
-
-    def _opened(self, before: Snapshot | None) -> Snapshot:
+    def _opened(self, before: LinuxSnapshot | None) -> LinuxSnapshot:
         """Everything opened anew. Raises as ``Sampler`` says."""
-        failure = (-1, ESTALE, None)
         paths: tuple[str, ...] = ()
+        failure: Missed | None = None
         for turn in range(TRIES):
             if turn:
                 time.sleep(SETTLING)
-            source = Source(self._reader)
-            ids, paths, directory, without_memory = _nodes(source)
+            last = turn == TRIES - 1
+            # Where nothing changes meanwhile, as in a recording, a second look shows nothing else.
+            may_settle = (before is not None or self._live) and not last
+            source = OpeningSource(self._reader)
+            nodes = _nodes(source)
+            paths = nodes.paths
             try:
-                sweep = self._sweep(ids, paths, directory)
+                files = self._meminfo_files(nodes)
             except OSError:
-                # The directory of nodes went between two looks at it.
+                # The directory of nodes was removed between two looks at it.
                 continue
-            for path, errno in zip(paths, sweep.errors, strict=True):
-                if errno in (EACCES, EPERM):
-                    raise SourceDenied(path, errno)
-                if errno not in (0, ENOENT, ENOTDIR):
-                    raise SourceError(path, errno)
+            denied = [(path, e) for path, e in zip(paths, files.errors, strict=True) if e not in (0, ENOENT, ENOTDIR)]
+            if files.cpus_error not in (0, ENOENT, ENOTDIR):
+                source.unreadable("", ONLINE, files.cpus_error)
+            default_size = default_huge_page_size(source)
+            sizes = huge_page_sizes(source, HUGE_PAGES)
+            if (denied or source.errors) and turn < TRIES_OF_UNREADABLE - 1:
+                continue
+            if denied:
+                raise unreadable(*denied[0])
             # A directory is there before its files are (device_add of Linux's drivers/base/core.c).
-            if any(sweep.errors) and (before is not None or self._live) and turn < TRIES - 1:
+            if any(files.errors) and may_settle:
                 continue
-            base = sweep.read(Sample, None, None)
-            # Looked at again, because a node may have come before its directory was watched.
-            if isinstance(base, tuple):
+            base = files.read(Sample, None, None)
+            is_broken = not isinstance(base, Sample) and base.reason in (_fast.NO_TOTAL, _fast.NO_NUMBER)
+            if is_broken and not may_settle:
+                base = files.read(Sample, None, None, True)
+            if not isinstance(base, Sample):
                 failure = base
                 continue
-            if _nodes(Source(self._reader))[0] != ids:
+            # Looked at again, because a node may have been added before its directory was watched.
+            if _nodes(Source(self._reader)).ids != nodes.ids:
                 continue
-            return self._view(before, source, ids, paths, directory, without_memory, sweep, base)
-        raise self._error(paths, failure)
+            return self._snapshot(before, source, nodes, files, base, default_size, sizes, lenient=is_broken)
+        raise _failed(paths, failure)
 
-    def _sweep(self, ids: tuple[int, ...], paths: tuple[str, ...], directory: str | None) -> MeminfoFiles | Contents:
+    def _meminfo_files(self, nodes: Nodes) -> MeminfoFiles | MeminfoOfReader:
         if self._files is None:
-            return Contents(self._reader, ids, paths, directory, ONLINE, timed=self._timed)
-        return _fast.MeminfoFiles(self._files, ids, paths, directory, ONLINE)
+            return MeminfoOfReader(self._reader, nodes.ids, nodes.paths, nodes.directory, ONLINE, timed=self._timed)
+        return _fast.MeminfoFiles(self._files, nodes.ids, nodes.paths, nodes.directory, ONLINE)
 
-    def _view(
+    def _snapshot(
         self,
-        before: Snapshot | None,
-        source: Source,
-        ids: tuple[int, ...],
-        paths: tuple[str, ...],
-        directory: str | None,
-        without_memory: frozenset[int],
-        sweep: MeminfoFiles | Contents,
+        before: LinuxSnapshot | None,
+        source: OpeningSource,
+        nodes: Nodes,
+        files: MeminfoFiles | MeminfoOfReader,
         base: Sample,
-    ) -> Snapshot:
-        totals = _totals(ids, base, without_memory)
-        cpus = None if sweep.cpus is None else text.ids(ONLINE, sweep.cpus)
-        shape = _shape(before, ids, cpus, totals)
-        how = HOW if directory is not None else HOW_WHOLE
-        origin = Origin("linux", shape, how, default_huge_page_size(source), without_memory)
-        sizes = huge_page_sizes(source, HUGE_PAGES)
-        details = Details(self._reader, self._files, ids, paths, sizes, numa=directory is not None)
+        default_size: int | None,
+        sizes: list[int],
+        *,
+        lenient: bool,
+    ) -> LinuxSnapshot:
+        new = Shape(
+            number=1,
+            cells=nodes.ids,
+            since=(),
+            cpus=None if files.cpus is None else text.ids(ONLINE, files.cpus),
+            totals=_totals(nodes.ids, base, nodes.without_memory),
+        )
+        shape = next_shape(None, new) if before is None else next_shape(before.origin.shape, new, before.files.alive())
+        numa = nodes.directory is not None
+        is_machine = numa and self._live and is_whole_machine(source, shape)
+        origin = Origin(
+            "linux",
+            shape,
+            figures_from=OF_NODES._replace(available=OF_MACHINE.available)
+            if is_machine
+            else OF_NODES
+            if numa
+            else OF_MACHINE,
+            paths=nodes.paths,
+            default_size=default_size,
+            without_memory=nodes.without_memory,
+            notes=tuple([Note(where, said) for where, said in source.notes]),
+            errors=tuple(source.errors.items()),
+        )
+        details = Details(self._reader, self._files, origin, sizes, numa=numa, live=self._live, is_machine=is_machine)
         base.origin = origin
-        has_free = self._prepare_free(sweep, base, shape)
-        return Snapshot(sweep, origin, base, paths, details, has_free=has_free)
+        has_free = self._prepare_free(files, base, shape)
+        if source.errors:
+            files.reopen_in(REOPEN_IN)
+        return LinuxSnapshot(files, origin, base, details, has_free=has_free, lenient=lenient)
 
-    def _prepare_free(self, sweep: MeminfoFiles | Contents, base: Sample, shape: Shape) -> bool:
-        """Whether something cheaper than meminfo tells what is free, and agrees with it now."""
+    def _prepare_free(self, files: MeminfoFiles | MeminfoOfReader, base: Sample, shape: Shape) -> bool:
+        """Whether something cheaper than meminfo gives what is free, and agrees with it now."""
         if None in shape.totals or None in [cell.free for cell in base.cells]:
             return False
-        files: Any = self._files
-        if not (self._live and len(sweep) == 1 and sweep.keep_free(files, None, 0, base) == 0):
+        opened: Any = self._files
+        if not (self._live and len(files) == 1 and files.keep_free(opened, None, 0, base) == 0):
             page_size = os.sysconf("SC_PAGE_SIZE") if self._live else deduced_page_size(self._reader, shape)
-            if page_size is None or sweep.keep_free(files, BUDDYINFO, page_size, base):
+            if page_size is None or files.keep_free(opened, BUDDYINFO, page_size, base):
                 return False
-        found = sweep.free()
-        return isinstance(found, dict) and all(
-            abs(found[cell.id] - (cell.free or 0)) <= max(NEAR_BYTES, (cell.total or 0) // NEAR_PART)
-            for cell in base.cells
-        )
+        found = files.free()
+        if not isinstance(found, dict):
+            return False
+        for cell in base.cells:
+            total, free, cheaper = cell.total or 0, cell.free or 0, found[cell.id]
+            if cheaper is None or cheaper > total or abs(cheaper - free) > max(NEAR_BYTES, total // NEAR_PART):
+                return False
+        return True
 
-    def _renewed(self, view: Any) -> Any:
-        """The view that replaces this one, unless another thread has replaced it already."""
-        with self._lock():
-            if self.view is view:
-                self.view = self._opened(view)
-            return self.view
+    # --- change ---
 
-    def _with_totals(self, view: Snapshot, found: Sample) -> bool:
+    def _resized(self, snapshot: LinuxSnapshot, found: Sample) -> bool:
         """Give a sample whose totals are new a shape of its own; False if its files were replaced meanwhile."""
         with self._lock():
-            current = self.view
-            if isinstance(current, Closed) or current.sweep is not view.sweep:
+            current = self.snapshot
+            if isinstance(current, Closed) or current.files is not snapshot.files:
                 return False
             old = current.origin
             totals = _totals(old.shape.cells, found, old.without_memory)
             if totals != old.shape.totals:
-                shape = old.shape._replace(number=old.shape.number + 1, totals=totals)
-                origin = Origin(old.source, shape, old.how, old.default_size, old.without_memory)
-                self.view = current = Snapshot(
-                    current.sweep, origin, found, current.paths, current.details, has_free=current.has_free
-                )
+                origin = old.with_shape(old.shape._replace(number=old.shape.number + 1, totals=totals))
+                self.snapshot = current = current.resized(origin, found)
             found.origin = current.origin
             return True
 
-    def _error(self, paths: tuple[str, ...], failure: tuple[int, int, Any]) -> Exception:
-        position, errno, _ = failure
-        if position < 0:
-            return SourceError(NODE, errno, "nodes or cpus came or went all the while they were read")
-        if errno == EBADMSG:
-            return FactError(paths[position], reason="has no MemTotal")
-        return SourceError(paths[position], errno)
+    def _failure(self, snapshot: LinuxSnapshot, missed: Missed) -> Exception:
+        return _failed(snapshot.origin.paths, missed)
 
-    # --- what is asked ---
-
-    def retried(self, view: Snapshot, found: Sample | tuple[int, int, Sample | None]) -> Sample:
-        """A sample in place of what the view's files gave: after a change, with what there is now."""
-        for _ in range(TRIES):
-            if not isinstance(found, tuple):
-                return found
-            if found[2] is not None:
-                if self._with_totals(view, found[2]):
-                    return found[2]
-                view = self.view
-            else:
-                view = self._renewed(view)
-            found = view.ask()
-        if not isinstance(found, tuple):
-            return found
-        raise self._error(view.paths, found)
-
-    def retried_free(self, view: Snapshot, found: dict[int, int] | tuple[int, int, None]) -> dict[int, int | None]:
-        """Free bytes by cell, from meminfo where nothing cheaper tells."""
-        for _ in range(TRIES):
-            if isinstance(found, dict):
-                return dict(found)
-            if not view.has_free:
-                break
-            view = self._renewed(view)
-            if view.has_free:
-                found = view.free()
-        return self.exact_free()
-
-    def exact_free(self) -> dict[int, int | None]:
-        view = self.view
-        return self.retried(view, view.ask()).free_by_cell()
+    # --- requests ---
 
     def take_all(self) -> Sample:
-        """Everything that can be asked, so that a recorder of files has seen all that a sampler reads."""
-        self.retried_free(self.view, self.view.free())
+        """Everything that can be requested, so that a recorder of files has seen all that a sampler reads."""
+        self.retried_free(self.snapshot, self.snapshot.free())
         return self.detailed(huge_pages=True, available=True, counters=True, vmstat=("nr_free_pages",))
 
     def detailed(self, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str]) -> Sample:
         for _ in range(TRIES):
-            view = self.view
-            sample = self.retried(view, view.ask())
-            view = self.view
+            snapshot = self.snapshot
+            sample = self.retried(snapshot, snapshot.ask())
+            snapshot = self.snapshot
             with self._lock():
-                if isinstance(self.view, Closed):
-                    self.view.free()
-                if self.view is not view or sample.origin is not view.origin:
+                if isinstance(self.snapshot, Closed):
+                    self.snapshot.free()
+                if self.snapshot is not snapshot or sample.origin is not snapshot.origin:
                     continue
-                details: Details = view.details
+                details: Details = snapshot.details
                 whole, complete = details.added(
                     sample, huge_pages=huge_pages, available=available, counters=counters, vmstat=vmstat
                 )
-            # A file that this kernel lacks is one thing; that its node has gone meanwhile is another.
-            if not complete and not all(view.sweep.alive()):
-                self._renewed(view)
-            # For what is available meminfo was read again, and memory may have come or gone since the first time.
+            # A file that this kernel does not have is one thing; that its node was removed meanwhile is another.
+            if not complete and not all(snapshot.files.alive()):
+                self._renewed(snapshot)
+            # For what is available meminfo was read again, and memory may have been added since the first time.
             elif tuple([cell.total for cell in whole.cells]) == whole.shape.totals:
                 return whole
-        raise self._error((), (-1, ESTALE, None))
+        raise _failed((), None)
 
 
-def _nodes(source: Source) -> tuple[tuple[int, ...], tuple[str, ...], str | None, frozenset[int]]:
-    """Node ids, the path of each one's meminfo, the directory that they come and go in, and those without memory.
+def _failed(paths: tuple[str, ...], missed: Missed | None) -> Exception:
+    if missed is None or missed.position < 0 or missed.reason != _fast.UNREADABLE:
+        return SourceError(NODE, ESTALE, "nodes or CPUs kept being added or removed while they were read")
+    return unreadable(paths[missed.position], missed.error)
 
-    Where the kernel has no nodes, one cell stands for the machine. Raises ``SourceUnavailable`` if there is neither.
-    """
+
+def _nodes(source: Source) -> Nodes:
+    """The nodes, or the machine. Raises ``SourceUnavailable`` if there is neither."""
     online, has_memory = (
         None if content is None else text.ids(f"{NODE}/{name}", content)
         for name, content in zip(("online", "has_memory"), source.read(("online", "has_memory"), NODE), strict=True)
@@ -278,32 +291,17 @@ def _nodes(source: Source) -> tuple[tuple[int, ...], tuple[str, ...], str | None
     ids = node_ids(source, online)
     if ids:
         without = frozenset() if has_memory is None else frozenset(ids).difference(has_memory)
-        return ids, tuple([f"{NODE}/node{node}/meminfo" for node in ids]), NODE, without
+        paths = tuple([f"{NODE}/node{node}/meminfo" for node in ids])
+        return Nodes(ids=ids, paths=paths, directory=NODE, without_memory=without)
     if source.one("proc/meminfo") is None and source.one(ONLINE) is None and source.names(CPU) is None:
         raise SourceUnavailable(f"{NODE} and {CPU}", None, "neither a node nor a cpu is there")
-    return (0,), ("proc/meminfo",), None, frozenset()
+    return Nodes(ids=(0,), paths=("proc/meminfo",), directory=None, without_memory=frozenset())
 
 
 def _totals(ids: tuple[int, ...], base: Sample, without_memory: frozenset[int]) -> tuple[int | None, ...]:
     return tuple(
         [
-            row[0] << 10 if row[0] is not None else 0 if node in without_memory else None
-            for node, row in zip(ids, base.rows(), strict=True)
+            total_kb << 10 if total_kb is not None else 0 if node in without_memory else None
+            for node, (total_kb, *_) in zip(ids, base.rows(), strict=True)
         ]
     )
-
-
-def _shape(
-    before: Snapshot | None, ids: tuple[int, ...], cpus: tuple[int, ...] | None, totals: tuple[int | None, ...]
-) -> Shape:
-    """The next shape, or the one before if nothing changed after all."""
-    if before is None:
-        return Shape(1, ids, (1,) * len(ids), cpus, totals)
-    old = before.origin.shape
-    number = old.number + 1
-    # A node that went and came back under its number is another one; its old file is dead.
-    since = {
-        node: first for node, first, alive in zip(old.cells, old.since, before.sweep.alive(), strict=True) if alive
-    }
-    new = Shape(number, ids, tuple([since.get(node, number) for node in ids]), cpus, totals)
-    return old if new[1:] == old[1:] else new

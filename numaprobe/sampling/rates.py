@@ -83,12 +83,12 @@ def between(earlier: Sample, later: Sample) -> Rates:
     for cell, since in zip(later.cells, later.shape.since, strict=True):
         old, old_since = before.pop(cell.id, (None, 0))
         if old is None:
-            notes.append(Note(f"cell {cell.id}", "came in between"))
+            notes.append(Note(f"cell {cell.id}", "added in between"))
         elif since != old_since:
-            notes.append(Note(f"cell {cell.id}", "went and came back in between"))
+            notes.append(Note(f"cell {cell.id}", "removed and added again in between"))
         else:
             cells.append(_cell(old, cell, seconds, notes))
-    notes += [Note(f"cell {cell_id}", "went in between") for cell_id in before]
+    notes += [Note(f"cell {cell_id}", "removed in between") for cell_id in before]
     return Rates(seconds, tuple(cells), tuple(notes))
 
 
@@ -107,12 +107,12 @@ def _cell(old: CellSample, new: CellSample, seconds: float, notes: list[Note]) -
             if name in known
         )
     return CellRates(
-        new.id,
-        _difference(old.total, new.total),
-        _difference(old.free, new.free),
-        _difference(old.used, new.used),
-        counters,
-        vmstat,
+        id=new.id,
+        total=_difference(old.total, new.total),
+        free=_difference(old.free, new.free),
+        used=_difference(old.used, new.used),
+        counters=counters,
+        vmstat=vmstat,
     )
 
 

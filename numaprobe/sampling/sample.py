@@ -5,73 +5,134 @@ Sizes are in bytes, counters as the kernel has them, None is unknown and 0 is a 
 
 from __future__ import annotations
 
-from .._fast import Figures, meminfo_figures
-from ..model.host import HugePages
-from .values import CellSample, Shape
+from .._fast import NO_TOTAL, MeminfoTable, meminfo_figures
+from ..errors import printable
+from ..model.host import HugePages, Note
+from .values import CellSample, Collected, FiguresFrom, Shape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from .._fast import Missed
     from .rates import Rates
+
+# 2**63 bytes in kB: more is a counter that wrapped.
+MAX_KB = 1 << 53
+NODE = "sys/devices/system/node/"
 
 
 class Origin:
     """What the samples of one shape have in common.
 
-    ``how`` is how total, free and available are known. ``default_size`` is that of huge pages, None if unknown;
-    ``without_memory`` are cells known to have none.
+    ``paths`` are the files of the figures, by position. ``default_size`` is that of huge pages, None if unknown;
+    ``without_memory`` are cells known to have none. ``notes`` and ``errors`` are of what was read when the files were
+    opened.
     """
 
-    __slots__ = ("default_size", "how", "shape", "source", "without_memory")
+    __slots__ = ("default_size", "errors", "figures_from", "notes", "paths", "shape", "source", "without_memory")
 
     def __init__(
         self,
         source: str,
         shape: Shape,
-        how: tuple[str | None, str | None, str | None] = (None, None, None),
+        *,
+        figures_from: FiguresFrom = FiguresFrom(),  # noqa: B008 (a value)
+        paths: tuple[str, ...] = (),
         default_size: int | None = None,
         without_memory: frozenset[int] = frozenset(),
+        notes: tuple[Note, ...] = (),
+        errors: tuple[tuple[str, int], ...] = (),
     ) -> None:
         self.source = source
         self.shape = shape
-        self.how = how
+        self.figures_from = figures_from
+        self.paths = paths
         self.default_size = default_size
         self.without_memory = without_memory
+        self.notes = notes
+        self.errors = errors
 
-    def cells(self, sample: Sample) -> tuple[CellSample, ...]:
-        """Made when first looked at, so that taking a sample costs little more than its system calls."""
-        return tuple(
-            [
-                CellSample(
-                    cell,
-                    *self._memory(cell, total, free),
-                    _default_pages(self.default_size, pages, unused, surplus),
-                    None,
-                    None,
-                    None,
-                )
-                for cell, (total, free, pages, unused, surplus) in zip(self.shape.cells, sample.rows(), strict=True)
-            ]
+    def with_shape(self, shape: Shape) -> Origin:
+        """The same for another shape."""
+        return Origin(
+            self.source,
+            shape,
+            figures_from=self.figures_from,
+            paths=self.paths,
+            default_size=self.default_size,
+            without_memory=self.without_memory,
+            notes=self.notes,
+            errors=self.errors,
         )
 
-    def _memory(self, cell: int, total_kb: int | None, free_kb: int | None) -> tuple[int | None, int | None]:
-        if total_kb is None and cell in self.without_memory:
-            return 0, 0
-        return None if total_kb is None else total_kb << 10, None if free_kb is None else free_kb << 10
+    def collected(self, sample: Sample) -> Collected:
+        """Made when first looked at, so that taking a sample costs little more than its system calls."""
+        notes = list(self.notes)
+        for missed in sample.faults or ():
+            notes.append(fault_note(self.paths[missed.position], missed))
+        cells = []
+        for position, (cell, (total_kb, free_kb, pages, unused, surplus)) in enumerate(
+            zip(self.shape.cells, sample.rows(), strict=True)
+        ):
+            total = None if total_kb is None else total_kb << 10
+            free = None if free_kb is None else free_kb << 10
+            if total_kb is None and cell in self.without_memory:
+                total = free = 0
+            else:
+                if free_kb is not None and free_kb > (MAX_KB if total_kb is None else total_kb):
+                    notes.append(self._note(position, f"MemFree {free_kb} kB is more than MemTotal {total_kb} kB"))
+                    free = None
+                if total_kb is not None and total_kb > MAX_KB:
+                    notes.append(self._note(position, f"MemTotal {total_kb} kB is no size of memory"))
+                    total = free = None
+            huge_pages = self._default_pages(position, pages, unused, surplus, notes)
+            cells.append(CellSample._make((cell, total, free, huge_pages, None, None, None)))
+        return Collected(cells=tuple(cells), notes=tuple(notes), errors=self.errors)
+
+    def _note(self, position: int, text: str) -> Note:
+        return Note(self.paths[position].removeprefix(NODE) if self.paths else "meminfo", text)
+
+    def _default_pages(
+        self, position: int, total: int | None, free: int | None, surplus: int | None, notes: list[Note]
+    ) -> tuple[HugePages, ...] | None:
+        if total is None and free is None:
+            return ()
+        if self.default_size is None:
+            return None
+        if total and (free or surplus):
+            where = self.paths[position] if self.paths else "meminfo"
+            return (checked_pages(where, HugePages(self.default_size, total, free, surplus), notes),)
+        if free or surplus:
+            notes.append(self._note(position, f"HugePages_Free {free} is more than HugePages_Total {total}"))
+            free = surplus = None
+        return (HugePages._make((self.default_size, total, free, surplus)),)
 
 
-def _default_pages(
-    size: int | None, total: int | None, free: int | None, surplus: int | None
-) -> tuple[HugePages, ...] | None:
-    if total is None and free is None:
-        return ()
-    if size is None:
-        return None
-    return (HugePages(size, total, free, surplus),)
+def checked_pages(where: str, pages: HugePages, notes: list[Note]) -> HugePages:
+    """Huge pages without the counts that contradict their total, which are noted."""
+    if pages.total is None:
+        return pages
+    for name in ("free", "surplus"):
+        count = getattr(pages, name)
+        if count is not None and not 0 <= count <= pages.total:
+            text = f"{count} {name} huge pages of {pages.size} bytes are more than all {pages.total}"
+            notes.append(Note(where.removeprefix(NODE), text))
+            pages = pages._replace(**{name: None})
+    return pages
 
 
-class Sample(Figures):
+def fault_text(missed: Missed) -> str:
+    """What is wrong with a meminfo."""
+    return "has no MemTotal" if missed.reason == NO_TOTAL else "has a line without a number"
+
+
+def fault_note(path: str, missed: Missed) -> Note:
+    """The note about a meminfo of which a figure is missing, with the text that was there."""
+    return Note(path.removeprefix(NODE), f"{fault_text(missed)}: '{printable(missed.text)}'")
+
+
+class Sample(MeminfoTable):
     """Memory of every cell at one moment; see ``Sampler.sample``. Compares and pickles as a value.
 
     ``later - earlier`` gives ``Rates``; both must be of one sampler.
@@ -97,12 +158,31 @@ class Sample(Figures):
         return None if self.wall < 0 else self.wall / 1e9
 
     @property
+    def figures_from(self) -> FiguresFrom:
+        """Where total, free and available are from."""
+        known: FiguresFrom = self.origin.figures_from
+        return known
+
+    def _collected(self) -> Collected:
+        found: Collected | None = self.derived
+        if found is None:
+            found = self.derived = self.origin.collected(self)
+        return found
+
+    @property
     def cells(self) -> tuple[CellSample, ...]:
         """A ``CellSample`` for each cell, in id order."""
-        if type(self.derived) is not tuple:
-            self.derived = self.origin.cells(self)
-        cells: tuple[CellSample, ...] = self.derived
-        return cells
+        return self._collected().cells
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What was odd: a figure that contradicts its own whole or cannot be understood is None, and noted here."""
+        return self._collected().notes
+
+    @property
+    def errors(self) -> tuple[tuple[str, int], ...]:
+        """Files that are there and could not be read, pairs of path and errno; their figures are None."""
+        return self._collected().errors
 
     def cell(self, cell_id: int) -> CellSample:
         """The cell with this id. Raises ``KeyError`` if there is none."""
@@ -127,7 +207,7 @@ class Sample(Figures):
         return between(earlier, self)
 
     def _value(self) -> tuple[Any, ...]:
-        return self.source, self.wall, self.monotonic, self.shape, self.cells
+        return self.source, self.wall, self.monotonic, self.shape, self._collected()
 
     def __eq__(self, other: object) -> bool:
         return self._value() == other._value() if isinstance(other, Sample) else NotImplemented
@@ -139,11 +219,17 @@ class Sample(Figures):
         return f"<Sample of {self.source} at {self.time}, shape {self.shape.number}: {self.cells}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return made, (Origin(self.source, self.shape, self.origin.how), self.wall, self.monotonic, self.cells)
+        return _unpickled, (self.source, self.shape, self.figures_from, self.wall, self.monotonic, self._collected())
+
+
+def _unpickled(
+    source: str, shape: Shape, figures_from: FiguresFrom, wall: int, monotonic: int, collected: Collected
+) -> Sample:
+    return made(Origin(source, shape, figures_from=figures_from), wall, monotonic, collected)
 
 
 class Closed:
-    """In place of what a sampler asks once it is closed; ``origin`` is that of its last shape."""
+    """In place of a snapshot once the sampler is closed; ``origin`` is that of its last shape."""
 
     has_free = True
 
@@ -157,8 +243,8 @@ class Closed:
         raise ValueError("the sampler is closed")
 
 
-def made(origin: Origin, wall: int, monotonic: int, cells: object) -> Sample:
-    """A sample whose cells are there already, or are made of ``cells`` by its origin when first looked at."""
+def made(origin: Origin, wall: int, monotonic: int, collected: Collected) -> Sample:
+    """A sample whose cells are known already."""
     sample: Sample = meminfo_figures([], Sample, origin, wall, monotonic)
-    sample.derived = cells
+    sample.derived = collected
     return sample

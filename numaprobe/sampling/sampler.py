@@ -9,28 +9,13 @@ from .sample import Sample
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
-    from typing import Any, Protocol
 
     from ..ports import Reader
     from ..sources.opening import Path
+    from .engine import Engine
     from .values import Shape
-
-    class Engine(Protocol):
-        """What samples one kind of source.
-
-        ``view`` is of one shape of the host: ``ask()`` and ``free()`` make a sample, or free memory by cell, at once,
-        and give a tuple instead where the host may have changed; ``retried`` and ``retried_free`` go on from there.
-        """
-
-        view: Any
-
-        def retried(self, view: Any, found: Any) -> Sample: ...
-        def retried_free(self, view: Any, found: Any) -> dict[int, int | None]: ...
-        def exact_free(self) -> dict[int, int | None]: ...
-        def detailed(self, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str]) -> Sample: ...
-        def close(self, close: Callable[[], None]) -> None: ...
 
 
 class Sampler:
@@ -38,7 +23,7 @@ class Sampler:
 
     ``root``, ``recording`` and ``source`` are as for ``probe``, and so are the errors raised. A context manager. One
     sampler may be shared by threads, and used in a child that was forked, which opens files of its own; ``close``
-    may be called beside a running read. See ``docs/sampling.md`` for every figure's source and cost.
+    may be called while another thread reads. See ``docs/sampling.md`` for every figure's source and cost.
     """
 
     def __init__(self, root: Path | None = None, *, recording: Path | None = None, source: str = "auto") -> None:
@@ -65,10 +50,12 @@ class Sampler:
     ) -> Sample:
         """Total and free memory of every cell, and its huge pages of the default size: one ``meminfo`` a node.
 
-        The rest costs more, and much more on large machines: ``huge_pages`` of all sizes (three small files for each
-        size and node), ``available`` memory (``/proc/zoneinfo``), ``counters`` (``nodeN/numastat``) and the named
-        fields of ``nodeN/vmstat``, for which the kernel adds up every zone of every cpu. Under Xen only ``available``
-        exists. Raises ``SourceError`` or one of its kinds, ``FactError``, and ``ValueError`` once closed.
+        The rest costs more, and much more on large machines: ``huge_pages`` of all sizes (a small file for each size
+        and node, three if it has some), ``available`` memory (``/proc/zoneinfo``, now and then), ``counters``
+        (``nodeN/numastat``) and the named fields of ``nodeN/vmstat``, for which the kernel adds up every zone of every
+        cpu. Under Xen only ``available`` exists. What cannot be read or understood is None, and in the sample's
+        ``notes`` and ``errors``. Raises ``SourceError`` or one of its kinds if the cells themselves cannot be read,
+        ``FactError``, and ``ValueError`` once closed.
         """
         if huge_pages or available or counters or vmstat:
             if isinstance(vmstat, str):
@@ -76,35 +63,35 @@ class Sampler:
             return self._engine.detailed(
                 huge_pages=huge_pages, available=available, counters=counters, vmstat=tuple(vmstat)
             )
-        view = self._engine.view
-        found = view.ask()
+        snapshot = self._engine.snapshot
+        found = snapshot.ask()
         if type(found) is Sample:
             return found
-        return self._engine.retried(view, found)
+        return self._engine.retried(snapshot, found)
 
     def free(self, exact: bool = False) -> dict[int, int | None]:
-        """Free bytes by cell id, the cheapest way there is; None where a cell's source does not say.
+        """Free bytes by cell id, the cheapest way there is; None for a cell where it is unknown.
 
         On Linux sysinfo(2) for a single node and one read of ``/proc/buddyinfo`` for several, where they agree with
-        ``meminfo`` when the files are opened; ``exact`` takes ``meminfo`` in any case. Under Xen one numainfo. Raises
+        ``meminfo`` when the files are opened; with ``exact`` always from ``meminfo``. Under Xen one numainfo. Raises
         as ``sample``.
         """
         if exact:
             return self._engine.exact_free()
-        view = self._engine.view
-        found = view.free()
+        snapshot = self._engine.snapshot
+        found = snapshot.free()
         if type(found) is dict:
             return found
-        return self._engine.retried_free(view, found)
+        return self._engine.retried_free(snapshot, found)
 
     @property
     def shape(self) -> Shape:
-        """Which cells and cpus there were when last looked at."""
-        shape: Shape = self._engine.view.origin.shape
+        """Which cells and cpus there were at the last look."""
+        shape: Shape = self._engine.snapshot.origin.shape
         return shape
 
     def close(self) -> None:
-        """Close the source; harmless when done twice. Files held open go with the last read that is under way."""
+        """Close the source; harmless when done twice. Files held open go with the last read under way."""
         self._engine.close(self._stack.close)
 
     def __enter__(self) -> Sampler:

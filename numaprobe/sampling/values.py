@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from ..model.host import HugePages
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    pass
+    from ..model.host import HugePages, Note
 
 
-class Shape(namedtuple("Shape", "number cells since cpus totals")):
+class FiguresFrom(namedtuple("FiguresFrom", "total free available", defaults=(None, None, None))):
+    """Where the figures of a cell are from, as ``Memory.total_from`` and the others; None where nothing gives one."""
+
+    __slots__ = ()
+    total: str | None
+    free: str | None
+    available: str | None
+
+
+class Collected(namedtuple("Collected", "cells notes errors", defaults=((), (), ()))):
+    """What the figures of a sample mean: its cells, what was odd, and which files could not be read."""
+
+    __slots__ = ()
+    cells: tuple[CellSample, ...]
+    notes: tuple[Note, ...]
+    errors: tuple[tuple[str, int], ...]
+
+
+class Shape(namedtuple("Shape", "number cells since cpus totals", defaults=(None, ()))):
     """Which cells and cpus there were, and how much memory.
 
     ``number`` rises with every change that a sampler sees. ``cells`` are ids, ascending; ``since`` has for each the
-    number of the shape that it came with: a cell that went and came back under its old id has a new one. ``cpus`` are
+    number of the shape that it was added with: a cell that was removed and added again has a new one. ``cpus`` are
     the ids of the online cpus, None where the source does not say. ``totals`` is the usable memory of each cell.
     """
 
@@ -27,7 +43,9 @@ class Shape(namedtuple("Shape", "number cells since cpus totals")):
     totals: tuple[int | None, ...]
 
 
-class Counters(namedtuple("Counters", "hit miss foreign interleave local other")):
+class Counters(
+    namedtuple("Counters", "hit miss foreign interleave local other", defaults=(None, None, None, None, None, None))
+):
     """``nodeN/numastat``: pages allocated since boot (Linux's Documentation/admin-guide/numastat.rst).
 
     On this node as intended; on this node though another was wanted; on another though this was wanted; on this node
@@ -44,13 +62,19 @@ class Counters(namedtuple("Counters", "hit miss foreign interleave local other")
     other: int | None
 
 
-class CellSample(namedtuple("CellSample", "id total free huge_pages available counters vmstat")):
+class CellSample(
+    namedtuple(
+        "CellSample",
+        "id total free huge_pages available counters vmstat",
+        defaults=(None, None, None, None, None, None),
+    )
+):
     """Memory of one cell at one moment.
 
     ``total`` and ``free`` are those of ``numaprobe.Memory``. ``huge_pages`` has the default size only, or all sizes
-    if they were asked for; it is None where the source has counts and not the size that they are of. ``available``,
-    ``counters`` and ``vmstat`` (pairs of name and value, in the order asked for) are None unless asked for, and where
-    the source lacks them.
+    if requested; it is None where the source gives counts and not their size. ``available``,
+    ``counters`` and ``vmstat`` (pairs of name and value, in the order requested) are None unless requested, and where
+    the source does not have them.
     """
 
     __slots__ = ()

@@ -12,7 +12,7 @@ _testcapi = pytest.importorskip("_testcapi", reason="this Python has no _testcap
 CODE = """
 import _testcapi, sys
 from numaprobe import _fast
-from numaprobe._fast import Figures as Table
+from numaprobe._fast import MeminfoTable as Table
 
 # Ids and counts above 256 are objects of their own, which a reference dropped twice frees.
 MAPS = b"7f00 default file=/x anon=1 N0=1000 N1=2000 kernelpagesize_kB=4\\n7f01 default anon=3000 N2=3000 kernelpagesize_kB=4\\n"

@@ -8,7 +8,7 @@ import pickle
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,13 @@ from trees import CPU, NODE, Shelf
 from waiting import until
 
 import numaprobe
-from numaprobe import FactError, Sampler, SourceDenied, _fast
+from numaprobe import Sampler, SourceDenied, _fast
 from numaprobe.errors import NumaprobeError, SourceError
 from numaprobe.model.host import HugePages, Note
+from numaprobe.sampling.details import Details
 from numaprobe.sampling.linux import LinuxSampler
-from numaprobe.sampling.linux_files import Details
 from numaprobe.sampling.sample import Origin, Sample, made
-from numaprobe.sampling.values import CellSample, Counters, Shape
+from numaprobe.sampling.values import CellSample, Collected, Counters, Shape
 from numaprobe.sampling.xen import XenSampler
 from numaprobe.sources.transcript import RecordingHypercalls, Transcript
 
@@ -97,7 +97,7 @@ def test_a_sample_has_what_meminfo_tells_of_each_cell(sampler: Sampler) -> None:
 
 
 def test_free_adds_up_the_blocks_of_buddyinfo(sampler: Sampler) -> None:
-    assert sampler._engine.view.has_free
+    assert sampler._engine.snapshot.has_free
     assert sampler.free() == {0: 1000 * KB, 5: 504 * KB}
     assert sampler.free(exact=True) == {0: 1000 * KB, 5: 500 * KB}
 
@@ -181,7 +181,7 @@ def test_a_node_without_memory_is_not_in_buddyinfo_and_has_nothing_free(plant: P
     tree = two_cells()
     tree[f"{NODE}/node7/meminfo"] = meminfo(7, 0, 0)
     with Sampler(plant(tree)) as sampler:
-        assert sampler._engine.view.has_free
+        assert sampler._engine.snapshot.has_free
         assert sampler.free() == {0: 1000 * KB, 5: 504 * KB, 7: 0}
 
 
@@ -215,8 +215,8 @@ def test_counts_of_huge_pages_without_their_size_are_unknown() -> None:
     del tree["proc/meminfo"]
     engine = LinuxSampler(Shelf(tree), None, live=False, timed=False)
     assert engine.exact_free() == {0: 1000 * KB, 5: 500 * KB}
-    view = engine.view
-    assert engine.retried(view, view.ask()).cells[0].huge_pages is None
+    snapshot = engine.snapshot
+    assert engine.retried(snapshot, snapshot.ask()).cells[0].huge_pages is None
 
 
 def test_a_file_that_may_not_be_read_is_an_error_with_its_name() -> None:
@@ -225,11 +225,159 @@ def test_a_file_that_may_not_be_read_is_an_error_with_its_name() -> None:
         LinuxSampler(Shelf(two_cells(), {path: 13}), None, live=False, timed=True)
 
 
-def test_a_file_without_a_total_is_an_error_with_its_name(plant: Plant) -> None:
+@pytest.mark.parametrize(
+    ("content", "figures", "note"),
+    [
+        ("Node 5 MemFree: 1 kB\n", (None, KB), "has no MemTotal: 'Node 5 MemFree: 1 kB'"),
+        ("Node 5 MemTotal: 9 kB\nNode 5 MemFree: ? kB\n", (9 * KB, None), "has a line without a number: 'Node 5 MemFree: ? kB'"),
+        ("", (None, None), "has no MemTotal: ''"),
+        ("Node 5 MemTotal: 9 kB\nNode 5 MemFree: 10 kB\n", (9 * KB, None), "MemFree 10 kB is more than MemTotal 9 kB"),
+        (
+            "Node 5 MemTotal: 9 kB\nNode 5 MemFree: 18446744073709551612 kB\n",
+            (9 * KB, None),
+            "MemFree 18446744073709551612 kB is more than MemTotal 9 kB",
+        ),
+        (
+            "Node 5 MemTotal: 18446744073709551612 kB\nNode 5 MemFree: 1 kB\n",
+            (None, None),
+            "MemTotal 18446744073709551612 kB is no size of memory",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("reader", ["files", "any"])
+def test_a_figure_that_is_broken_or_impossible_is_unknown_and_noted(
+    plant: Plant, reader: str, content: str, figures: tuple[int | None, int | None], note: str
+) -> None:
+    """The other cell keeps its figures, and a fault is never reported as another one."""
     tree = two_cells()
-    tree[f"{NODE}/node5/meminfo"] = "Node 5 MemFree: 1 kB\n"
-    with pytest.raises(FactError, match="node5/meminfo: has no MemTotal"):
-        Sampler(plant(tree))
+    tree[f"{NODE}/node5/meminfo"] = content
+    engine = LinuxSampler(*(
+        (Shelf(tree), None) if reader == "any" else (files := _fast.Files(plant(tree)), files)
+    ), live=False, timed=True)  # fmt: skip
+    for _ in range(2):
+        snapshot = engine.snapshot
+        sample = engine.retried(snapshot, snapshot.ask())
+        assert (sample.cell(5).total, sample.cell(5).free) == figures
+        assert [(found.where, found.text) for found in sample.notes] == [("node5/meminfo", note)]
+        assert sample.cell(0).free == 1000 * KB
+        assert engine.exact_free() == {0: 1000 * KB, 5: figures[1]}
+        assert engine.snapshot is snapshot, "nothing is opened again for it"
+
+
+def test_a_file_that_is_whole_again_gives_its_figures(plant: Plant) -> None:
+    root = plant(two_cells())
+    path = root / NODE / "node5/meminfo"
+    whole = path.read_text()
+    with Sampler(root) as sampler:
+        path.write_text("")
+        assert sampler.sample().cell(5).free is None
+        path.write_text(whole)
+        sample = sampler.sample()
+        assert (sample.cell(5).free, sample.notes) == (500 * KB, ())
+
+
+def test_huge_pages_that_contradict_their_total_are_unknown_and_noted(plant: Plant) -> None:
+    tree = two_cells()
+    tree[f"{NODE}/node5/meminfo"] = meminfo(5, 4000, 500, pages=(2, 7, 0))
+    tree[f"{NODE}/node0/hugepages/hugepages-1048576kB/surplus_hugepages"] = "-1\n"
+    with Sampler(plant(tree)) as sampler:
+        sample = sampler.sample()
+        assert sample.cell(5).huge_pages == (HugePages(2 * MIB, 2, None, 0),)
+        assert sample.notes[0].text == "7 free huge pages of 2097152 bytes are more than all 2"
+        sample = sampler.sample(huge_pages=True)
+        assert sample.cell(0).huge_pages == (HugePages(2 * MIB, 8, 3, 1), HugePages(GIB, 1, 0, None))
+        assert "node0/hugepages" in [found.where for found in sample.notes]
+
+
+@pytest.mark.parametrize("errno", [5, 12, 24])
+def test_a_counter_that_cannot_be_read_is_in_the_errors_of_its_sample(errno: int) -> None:
+    """So that a scrape can count it; a file that the kernel does not have is no error."""
+    path = f"{NODE}/node5/numastat"
+    tree = two_cells()
+    del tree[f"{NODE}/node0/numastat"]
+    sample = LinuxSampler(Shelf(tree, {path: errno}), None, live=False, timed=True).detailed(
+        huge_pages=False, available=False, counters=True, vmstat=()
+    )
+    assert [cell.counters for cell in sample.cells] == [None, None]
+    assert sample.errors == ((path, errno),)
+    assert sample.notes == (Note("node5/numastat", f"cannot be read: {os.strerror(errno)}"),)
+
+
+def test_a_counter_that_makes_no_sense_is_noted_and_the_others_stay(plant: Plant) -> None:
+    tree = two_cells()
+    tree[f"{NODE}/node0/numastat"] = "numa_hit x\n"
+    with Sampler(plant(tree)) as sampler:
+        sample = sampler.sample(counters=True)
+    assert sample.cell(0).counters is None
+    assert sample.cell(5).counters == Counters(6, 2, 3, 4, 5, 6)
+    assert sample.notes == (Note("node0/numastat", "numa_hit without a number: 'numa_hit x'"),)
+
+
+@pytest.mark.parametrize("path", [f"{CPU}/online", "proc/meminfo", "sys/kernel/mm/hugepages", f"{NODE}/node5/meminfo"])
+@pytest.mark.parametrize("live", [True, False])
+def test_a_sampler_that_is_opened_in_a_bad_moment_tries_again(path: str, live: bool) -> None:
+    """One open that fails for want of descriptors does not make cpus or huge pages unknown for good."""
+
+    class Moment(Shelf):
+        left = 1
+
+        def _fails(self, name: str) -> bool:
+            self.left -= name == path
+            return name == path and self.left >= 0
+
+        def read(self, paths: Sequence[str], base: str = "") -> list[bytes | int]:
+            contents = super().read(paths, base)
+            return [
+                24 if self._fails(f"{base}/{p}" if base else p) else c for p, c in zip(paths, contents, strict=True)
+            ]
+
+        def listdir(self, name: str, prefix: str = "") -> list[str] | int:
+            return 24 if self._fails(name) else super().listdir(name, prefix)
+
+    engine = LinuxSampler(Moment(two_cells()), None, live=live, timed=True)
+    sample = engine.retried(engine.snapshot, engine.snapshot.ask())
+    assert sample.shape.cpus == (0, 1, 2, 3)
+    assert sample.cell(5).huge_pages == (HugePages(2 * MIB, 2, 2, 0),)
+    assert (sample.notes, sample.errors) == ((), ())
+
+
+def test_what_stays_unreadable_is_said_and_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numaprobe.sampling.linux.REOPEN_IN", 20_000_000)
+    shelf = Shelf(two_cells(), {f"{CPU}/online": 24})
+    engine = LinuxSampler(shelf, None, live=False, timed=True)
+    sample = engine.retried(engine.snapshot, engine.snapshot.ask())
+    assert sample.shape.cpus is None
+    assert sample.errors == ((f"{CPU}/online", 24),)
+    shelf.errors.clear()
+    time.sleep(0.03)
+    assert engine.retried(engine.snapshot, engine.snapshot.ask()).shape.cpus == (0, 1, 2, 3)
+
+
+def test_available_memory_of_a_tree_that_is_being_rewritten_is_a_sample_or_an_error_of_its_own(plant: Plant) -> None:
+    """Whatever stands in the files for a moment."""
+    root = plant(two_cells())
+    path = root / NODE / "node5/meminfo"
+    whole = path.read_text()
+    stop = threading.Event()
+
+    def rewrite() -> None:
+        while not stop.is_set():
+            for text in ("", "Node 5 MemTotal: ", "Node 5 MemTotal: 4000 kB\nNode 5 MemFree: x\n", whole):
+                path.write_text(text)
+
+    thread = threading.Thread(target=rewrite)
+    thread.start()
+    try:
+        with Sampler(root) as sampler:
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                try:
+                    sampler.sample(available=True, counters=True)
+                except NumaprobeError:
+                    continue
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_neither_nodes_nor_cpus_is_no_machine(plant: Plant) -> None:
@@ -357,8 +505,8 @@ def test_a_reader_of_any_kind_follows_change_too() -> None:
     engine = LinuxSampler(shelf, None, live=False, timed=True)
     grown = Shelf({**tree, f"{NODE}/node3/meminfo": meminfo(3, 100, 10)})
     shelf.files, shelf.directories = grown.files, grown.directories
-    view = engine.view
-    sample = engine.retried(view, view.ask())
+    snapshot = engine.snapshot
+    sample = engine.retried(snapshot, snapshot.ask())
     assert (sample.shape.number, sample.shape.cells, sample.free(3)) == (2, (0, 3, 5), 10 * KB)
 
 
@@ -367,11 +515,11 @@ def test_change_without_end_is_a_clear_error() -> None:
         turn = 0
 
         def listdir(self, path: str, prefix: str = "") -> list[str] | int:
-            self.turn += 1
+            self.turn += path == NODE
             names = super().listdir(path, prefix)
             return names if isinstance(names, int) else names[: 1 + self.turn % 2]
 
-    with pytest.raises(SourceError, match="came or went all the while"):
+    with pytest.raises(SourceError, match="kept being added or removed"):
         LinuxSampler(Restless(two_cells()), None, live=False, timed=True)
 
 
@@ -422,7 +570,7 @@ def test_no_figure_is_ever_given_to_another_cell(plant: Plant) -> None:
 def at(seconds: float, *cells: CellSample, since: tuple[int, ...] = ()) -> Sample:
     ids = tuple(cell.id for cell in cells)
     shape = Shape(max(since, default=1), ids, since or (1,) * len(ids), None, tuple(cell.total for cell in cells))
-    return made(Origin("linux", shape), int(seconds * 1e9), int(seconds * 1e9), cells)
+    return made(Origin("linux", shape), int(seconds * 1e9), int(seconds * 1e9), Collected(cells=cells))
 
 
 def cell(
@@ -464,7 +612,7 @@ def test_only_cells_that_were_there_all_the_while_have_rates() -> None:
     rates = at(2, cell(0), cell(2), cell(3), since=(1, 4, 5)) - at(1, cell(0), cell(1), cell(2), since=(1, 1, 1))
     assert [found.id for found in rates.cells] == [0]
     assert {(note.where, note.text) for note in rates.notes} == {
-        ("cell 2", "went and came back in between"), ("cell 3", "came in between"), ("cell 1", "went in between"),
+        ("cell 2", "removed and added again in between"), ("cell 3", "added in between"), ("cell 1", "removed in between"),
     }  # fmt: skip
     with pytest.raises(KeyError):
         rates.cell(2)
@@ -473,7 +621,7 @@ def test_only_cells_that_were_there_all_the_while_have_rates() -> None:
 def test_the_wrong_order_and_two_sources_are_refused() -> None:
     with pytest.raises(ValueError, match="earlier"):
         at(1) - at(2)
-    other = made(Origin("xen", at(3).shape), 3, int(3e9), ())
+    other = made(Origin("xen", at(3).shape), 3, int(3e9), Collected())
     with pytest.raises(ValueError, match="two sources"):
         other - at(1)
     with pytest.raises(TypeError):
@@ -530,8 +678,8 @@ def test_bytes_of_any_kind_are_figures_or_an_error(content: bytes) -> None:
 
 
 def test_a_number_beyond_belief_is_an_error() -> None:
-    with pytest.raises(ValueError):
-        _fast.meminfo_figures([b"MemTotal: 99999999999999999999999 kB\n"], Sample)
+    table = _fast.meminfo_figures([b"MemTotal: 99999999999999999999999 kB\n"], Sample)
+    assert (table.rows()[0][0], table.faults and table.faults[0].reason) == (None, _fast.NO_NUMBER)
     for blocks in ("1 " * 41, "9999999999999999", "99999999999999999999999"):
         with pytest.raises(ValueError):
             _fast.buddy_pages(f"Node 0, zone Normal {blocks}\n".encode())
@@ -549,7 +697,7 @@ def test_one_and_many_nodes_are_read_alike(plant: Plant, nodes: int) -> None:
     )
     with Sampler(plant(tree)) as sampler:
         wanted = {2 * node: (400 + 4 * node) * KB for node in range(nodes)}
-        assert sampler._engine.view.has_free
+        assert sampler._engine.snapshot.has_free
         assert sampler.free() == wanted
         assert {cell.id: cell.free for cell in sampler.sample().cells} == wanted
 
@@ -677,8 +825,8 @@ NUMAINFO = (35, 17)
 
 
 def xen_sample(engine: XenSampler) -> Sample:
-    view = engine.view
-    return engine.retried(view, view.ask())
+    snapshot = engine.snapshot
+    return engine.retried(snapshot, snapshot.ask())
 
 
 @pytest.mark.parametrize("release", ["4.1", "4.5", "4.6", "4.17", "4.23"])
@@ -693,7 +841,7 @@ def test_xen_tells_free_memory_in_one_hypercall(release: str) -> None:
         (0, 655263 * 4096, GIB), (1, 393184 * 4096, GIB + MIB),
     ]  # fmt: skip
     assert sample.shape.cpus == tuple(range(8))
-    assert engine.exact_free() == engine.view.free() == {0: GIB, 1: GIB + MIB}
+    assert engine.exact_free() == engine.snapshot.free() == {0: GIB, 1: GIB + MIB}
     assert pickle.loads(pickle.dumps(sample)) == sample
 
 
@@ -773,7 +921,7 @@ def test_a_recording_holds_what_a_sampler_reads(plant: Plant, tmp_path: Path) ->
         assert recorded.sample(**everything).cells == live.sample(**everything).cells  # type: ignore[arg-type]
         assert recorded.sample().cells == live.sample().cells
         assert recorded.free() == live.free()
-        assert recorded._engine.view.has_free
+        assert recorded._engine.snapshot.has_free
 
 
 def test_a_recorded_machine_samples_as_it_probes(recorded_machine: tuple[Path, str] | None) -> None:

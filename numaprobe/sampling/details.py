@@ -1,0 +1,232 @@
+"""The figures of a sample that cost more than ``meminfo``: available memory, huge pages of every size, counters."""
+
+from __future__ import annotations
+
+from errno import ENOENT, ENOTDIR
+
+from .. import _fast
+from ..linux import text
+from ..linux.nodes import COUNTS, HUGE_PAGES, huge_page_sizes, meminfo
+from ..linux.source import NODE, Source
+from ..model.host import HugePages, Note
+from ..normalise.available import available_memory
+from .linux_files import MEMINFO
+from .sample import NODE as NODE_PREFIX
+from .sample import Sample, checked_pages, made
+from .values import Collected, Counters
+from .watermarks import Watermarks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .._fast import Files, OpenFiles
+    from ..linux.facts import MeminfoFacts
+    from ..ports import Reader
+    from .sample import Origin
+    from .values import CellSample
+
+NUMASTAT = (b"numa_hit", b"numa_miss", b"numa_foreign", b"interleave_hit", b"local_node", b"other_node")
+
+
+class Details:
+    """The further files of one shape, opened when first requested and then kept, except for those of procfs.
+
+    Two that read one descriptor of procfs at once would get in each other's way; those are opened every time.
+    ``is_machine`` says that the only cell has all of the machine's memory.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        files: Files | None,
+        origin: Origin,
+        sizes: list[int],
+        *,
+        numa: bool,
+        live: bool,
+        is_machine: bool,
+    ) -> None:
+        self._reader = reader
+        self._files = files
+        self._ids = origin.shape.cells
+        self._paths = origin.paths
+        self._default_size = origin.default_size
+        self._numa = numa
+        self._live = live
+        self._is_machine = is_machine
+        self._sizes = sizes
+        self._kept: dict[str, OpenFiles] = {}
+        self._watermarks = Watermarks(reader, files, may_keep=live)
+        self._huge_paths: list[str] | None = None
+        self._notes: list[Note] = []
+        self._errors: list[tuple[str, int]] = []
+
+    def forget(self) -> None:
+        """Memory was added or removed: what was computed from the totals does not hold any more."""
+        self._watermarks.forget()
+        self._is_machine = False
+
+    def _read(self, what: str, paths: Sequence[str]) -> list[bytes | int]:
+        if self._files is None or not self._numa:
+            contents = self._reader.read(paths)
+        else:
+            kept = self._kept.get(what)
+            if kept is None:
+                kept = self._kept.setdefault(what, self._files.keep(paths))
+            contents = kept.read()
+        if int in map(type, contents):
+            # What this kernel does not have, or what is yet to be: directories are there before their files are.
+            self._kept.pop(what, None)
+            for path, content in zip(paths, contents, strict=True):
+                if isinstance(content, int) and content not in (ENOENT, ENOTDIR):
+                    self._add_error(path, content)
+        return contents
+
+    def _add_error(self, path: str, errno: int) -> None:
+        source = Source(self._reader)
+        source.unreadable("", path, errno)
+        self._errors.append((path, errno))
+        self._notes += [Note(where, said) for where, said in source.notes]
+
+    def added(
+        self, sample: Sample, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str]
+    ) -> tuple[Sample, bool]:
+        """The sample with what was requested, and whether every file was there."""
+        self._notes, self._errors = [], []
+        complete = True
+        figures = sample
+        known: list[int | None] | None = None
+        if available:
+            # Read again, so that free and available are of one moment.
+            paths = (MEMINFO,) if self._is_machine else self._paths
+            contents = self._reader.read(paths) if self._is_machine else self._read("meminfo", paths)
+            complete = not any(isinstance(content, int) for content in contents)
+            figures = _fast.meminfo_figures(contents, Sample, sample.origin)
+            known = self._available(paths, contents)
+        cells: list[CellSample] = list(figures.cells)
+        if known is not None:
+            cells = [cell._replace(available=value) for cell, value in zip(cells, known, strict=True)]
+        if huge_pages:
+            pages, whole = self._huge_pages(cells)
+            complete = complete and whole
+            cells = [cell._replace(huge_pages=found) for cell, found in zip(cells, pages, strict=True)]
+        if counters:
+            rows, whole = self._words("numastat", NUMASTAT)
+            complete = complete and whole
+            cells = [
+                cell._replace(counters=None if row is None else Counters._make(row))
+                for cell, row in zip(cells, rows, strict=True)
+            ]
+        if vmstat:
+            rows, whole = self._words("vmstat", tuple([name.encode() for name in vmstat]))
+            complete = complete and whole
+            cells = [
+                cell._replace(vmstat=None if row is None else tuple(zip(vmstat, row, strict=True)))
+                for cell, row in zip(cells, rows, strict=True)
+            ]
+        collected = Collected(
+            cells=tuple(cells),
+            notes=figures.notes + tuple(self._notes),
+            errors=sample.errors + tuple(self._errors),
+        )
+        return made(sample.origin, sample.wall, sample.monotonic, collected), complete
+
+    def _available(self, paths: Sequence[str], contents: list[bytes | int]) -> list[int | None]:
+        facts: list[MeminfoFacts | None] = []
+        for path, content in zip(paths, contents, strict=True):
+            try:
+                facts.append(None if isinstance(content, int) else meminfo(path, content))
+            except ValueError:
+                # Noted with the figures themselves.
+                facts.append(None)
+        if self._is_machine or not self._numa:
+            return [None if info is None or info.available_kb is None else info.available_kb << 10 for info in facts]
+        zones = self._watermarks.zones()
+        if isinstance(zones, int):
+            if zones not in (ENOENT, ENOTDIR):
+                self._add_error("proc/zoneinfo", zones)
+            return [None] * len(facts)
+        return [
+            None if info is None else available_memory(info, zones.get(node, []))
+            for node, info in zip(self._ids, facts, strict=True)
+        ]
+
+    def _huge_pages(self, cells: list[CellSample]) -> tuple[list[tuple[HugePages, ...]], bool]:
+        default_kb = 0 if self._default_size is None else self._default_size >> 10
+        if self._live and self._numa and default_kb in self._sizes and all(cell.huge_pages for cell in cells):
+            return self._other_huge_pages(cells, default_kb)
+        directories = [f"{NODE}/node{node}/hugepages" for node in self._ids] if self._numa else [HUGE_PAGES]
+        # Recorded trees may have only the nodes' own directories of sizes.
+        sizes = [self._sizes or huge_page_sizes(Source(self._reader), directory) for directory in directories]
+        paths = [
+            f"{directory}/hugepages-{size}kB/{name}"
+            for directory, there in zip(directories, sizes, strict=True)
+            for size in there
+            for name in COUNTS
+        ]
+        contents = self._read("huge pages", paths)
+        rest = zip(paths, contents, strict=True)
+        found = []
+        for directory, there in zip(directories, sizes, strict=True):
+            counted = []
+            for size in there:
+                counts = [self._count(*next(rest)) for _ in COUNTS]
+                if counts != [None, None, None]:
+                    counted.append(self._pages(directory, size, *counts))
+            found.append(tuple(counted))
+        return found, int not in map(type, contents)
+
+    def _other_huge_pages(self, cells: list[CellSample], default_kb: int) -> tuple[list[tuple[HugePages, ...]], bool]:
+        """Those of the default size are in meminfo; where there are none of another, none are free and none surplus."""
+        others = [size for size in self._sizes if size != default_kb]
+        if self._huge_paths is None:
+            self._huge_paths = [
+                f"{NODE}/node{node}/hugepages/hugepages-{size}kB/{COUNTS[0]}" for node in self._ids for size in others
+            ]
+        contents = self._read("huge pages", self._huge_paths) if others else []
+        before = sum([size < default_kb for size in others])
+        found = []
+        for i, cell in enumerate(cells):
+            counted = []
+            for size, total in zip(others, contents[i * len(others) : (i + 1) * len(others)], strict=True):
+                if total == b"0\n":
+                    counted.append(HugePages._make((size << 10, 0, 0, 0)))
+                elif isinstance(total, bytes):
+                    directory = f"{NODE}/node{cell.id}/hugepages"
+                    paths = [f"{directory}/hugepages-{size}kB/{name}" for name in COUNTS]
+                    parts = [total, *self._reader.read(paths[1:])]
+                    counts = [self._count(path, content) for path, content in zip(paths, parts, strict=True)]
+                    counted.append(self._pages(directory, size, *counts))
+            counted[before:before] = cell.huge_pages or ()
+            found.append(tuple(counted))
+        return found, int not in map(type, contents)
+
+    def _count(self, path: str, content: bytes | int) -> int | None:
+        try:
+            return None if isinstance(content, int) else text.number(path, content)
+        except ValueError as error:
+            self._add_note(path, error)
+            return None
+
+    def _pages(
+        self, directory: str, size_kb: int, total: int | None, free: int | None, surplus: int | None
+    ) -> HugePages:
+        pages = HugePages(size=size_kb << 10, total=total, free=free, surplus=surplus)
+        return checked_pages(directory, pages, self._notes)
+
+    def _add_note(self, path: str, error: ValueError) -> None:
+        self._notes.append(Note(path.removeprefix(NODE_PREFIX), str(error).removeprefix(f"{path}: ")))
+
+    def _words(self, name: str, names: tuple[bytes, ...]) -> tuple[list[tuple[int | None, ...] | None], bool]:
+        """Values of ``nodeN/name``, by node; where the kernel has no nodes, of ``/proc/name``."""
+        paths = [f"{NODE}/node{node}/{name}" for node in self._ids] if self._numa else [f"proc/{name}"]
+        contents = self._read(name, paths)
+        rows: list[tuple[int | None, ...] | None] = []
+        for path, content in zip(paths, contents, strict=True):
+            try:
+                rows.append(None if isinstance(content, int) else text.words(path, content, names))
+            except ValueError as error:
+                self._add_note(path, error)
+                rows.append(None)
+        return rows, not any(isinstance(content, int) for content in contents)
