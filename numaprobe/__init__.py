@@ -152,6 +152,10 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f".{_LATE[name]}", __name__), name)
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 __all__ = [
     "Access",
     "Affinity",

@@ -64,6 +64,8 @@ def fork_count():
 include "fast/reading.pxi"  # opening and draining one file; the buffer that all readers fill
 include "fast/files.pxi"  # Files and OpenFiles: many files below one root, with errno beside contents
 include "fast/scan.pxi"  # kernel text to integers: lists, masks, numbers, fields, zones
+include "fast/zoneinfo.pxi"  # /proc/zoneinfo scanned in pieces
+include "fast/groups.pxi"  # packages, cores and what lies between, read and scanned together
 include "fast/numa_maps.pxi"  # /proc/PID/numa_maps, summed by node
 include "fast/missed.pxi"  # Missed: why there are no figures, with a constant for each reason
 include "fast/meminfo.pxi"  # the figures of one moment; meminfo, buddyinfo and vmstat scanned

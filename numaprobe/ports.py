@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Protocol
 
+    from ._fast import Zone
+
     class Reader(Protocol):
         """Files below one root directory. Paths are relative to it: ``sys/devices/system/node/online``."""
 
@@ -19,6 +21,20 @@ if TYPE_CHECKING:
 
         def listdir(self, path: str, prefix: str = "") -> list[str] | int:
             """Sorted names in a directory that begin with ``prefix``, or an errno."""
+
+    class FileReader(Reader, Protocol):
+        """A reader over files, which may answer some questions with less moved; whoever asks does without as well."""
+
+        def head(self, path: str, size: int) -> bytes | int:
+            """The first bytes of a file, or an errno."""
+
+        def zones(self, path: str) -> list[Zone] | int:
+            """Zones of ``/proc/zoneinfo``, read in pieces, or an errno. Raises ``ValueError`` for other text."""
+
+        def cpu_groups(
+            self, base: str, online: tuple[int, ...], lists: str, ids: str | None, capacity: bool
+        ) -> list[tuple[tuple[int, ...], int | None, int | None]] | None:
+            """Groups of cpus, (members, id, capacity); None where anything is unusual."""
 
     class Hypercalls(Protocol):
         """Who makes a hypercall: the running hypervisor, a transcript, a test's own."""

@@ -159,6 +159,8 @@ class _ProcessState:
                 raise ValueError("the observer is closed")
             sample = self._sample()
             rows = self._memory(sample)
+            # The other figures are good; what could not be read is missing among them, and counted.
+            self._failures += bool(sample.errors)
         # Of any kind: the agent's scrape has other figures to report.
         except Exception as failure:
             error = failure

@@ -147,6 +147,65 @@ cdef class Files:
         found.sort()
         return found
 
+    def head(self, str path not None, size_t size):
+        """The first bytes of a file, at most so many; or an ``int`` errno."""
+        self._check_open()
+        cdef bytes encoded = whole(path)
+        cdef const char *raw = encoded
+        cdef int fd, error = 0, root = self.root
+        cdef uint64_t resolve = NP_RESOLVE_IN_ROOT if self.contained else 0
+        cdef ssize_t got = 0
+        cdef size_t used = 0
+        cdef bytes room
+        cdef char *into
+        if size > MAX_FILE:
+            raise ValueError("more than any file")
+        room = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>size)
+        into = PyBytes_AS_STRING(room)
+        with nogil:
+            fd = open_retrying(root, raw, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, resolve)
+        if fd < 0:
+            return -fd
+        try:
+            if self.regular and not np_is_regular(fd):
+                return EINVAL
+            with nogil:
+                while used < size:
+                    got = read_fd(fd, into + used, size - used)
+                    if got < 0:
+                        error = errno
+                        if error != EINTR:
+                            break
+                        continue
+                    if got == 0:
+                        break
+                    used += <size_t>got
+            return error if got < 0 else room if used == size else room[:used]
+        finally:
+            close_fd(fd)
+
+    def zones(self, str path not None):
+        """What ``zones`` gives of a file below the root, which is read in pieces; or an ``int`` errno."""
+        self._check_open()
+        cdef bytes encoded = whole(path)
+        return zones_of(self.root, PyBytes_AS_STRING(encoded), NP_RESOLVE_IN_ROOT if self.contained else 0,
+                        self.regular)
+
+    def cpu_groups(self, str base not None, tuple online not None, str lists not None, str ids, bint capacity):
+        """Groups of cpus: tuples (members, id, capacity), of which each online cpu is in one, by the first member.
+
+        ``lists`` and ``ids`` name the files of ``cpuN/topology`` with the members and with the id, read for the first
+        cpu of each group only; ``capacity`` reads ``cpu_capacity`` too. None where anything is unusual: a
+        file that cannot be read or is not whole, a group that overlaps another or does not have its own cpu.
+        """
+        self._check_open()
+        cdef int directory = self._directory(base)
+        cdef uint64_t resolve = (NP_RESOLVE_BENEATH if base else NP_RESOLVE_IN_ROOT) if self.contained else 0
+        if directory < 0:
+            return None
+        return groups_of(directory, resolve, self.regular, online, whole(lists), None if ids is None else whole(ids),
+                         capacity)
+
     def readlink(self, str path not None):
         """Target of a symbolic link as ``str``, or an ``int`` errno (EINVAL: it is no link). Follows nothing."""
         self._check_open()

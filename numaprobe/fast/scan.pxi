@@ -1,9 +1,5 @@
 # ---- Scanners of kernel text: they raise ValueError with the reason; whoever knows the file's name adds it ----
 
-cdef extern from *:
-    void *memmem(const void *text, size_t length, const void *wanted, size_t wanted_length) nogil
-
-
 # Larger than any kernel's NR_CPUS or MAX_NUMNODES, small enough that a hostile file cannot ask for much memory.
 cdef enum:
     MAX_ID = (1 << 16) - 1
@@ -245,76 +241,3 @@ cdef inline bint word_is(Text *text, const char *word, size_t length) noexcept n
     while text.at < text.end and is_blank(text.at[0]):
         text.at += 1
     return True
-
-
-cdef inline const char *next_zone(const char *at, const char *end) noexcept nogil:
-    """The next line that begins with ``Node``, or the end."""
-    cdef const char *found = NULL
-    if at < end:
-        found = <const char *>memmem(at - 1, <size_t>(end - at + 1), b"\nNode ", 6)
-    return end if found == NULL else found + 1
-
-
-def zones(bytes content not None):
-    """Zones of ``/proc/zoneinfo``: tuples (node, name, low, high, managed, protection), sizes in pages.
-
-    ``low``, ``high`` and ``managed`` are None where the zone does not say (an unpopulated one stops early);
-    ``protection`` is a tuple with a value for each zone of the node.
-    """
-    cdef const char *at = PyBytes_AS_STRING(content)
-    cdef const char *end = at + PyBytes_GET_SIZE(content)
-    cdef const char *stop
-    cdef Text text
-    cdef uint64_t value
-    cdef list out = []
-    cdef object node = None, name = None, low = None, high = None, managed = None, protection = ()
-    while at < end:
-        stop = line_end(at, end)
-        text.at = at
-        text.end = stop
-        at = stop + 1
-        if text.end - text.at > 5 and memcmp(text.at, b"Node ", 5) == 0:
-            if node is not None:
-                out.append((node, name, low, high, managed, protection))
-            text.at += 5
-            if not scan_decimal(&text, &value):
-                raise ValueError("a zone without a node")
-            node = value
-            low = high = managed = None
-            protection = ()
-            while text.at < text.end and (text.at[0] == c"," or is_blank(text.at[0])):
-                text.at += 1
-            if not word_is(&text, b"zone", 4):
-                raise ValueError("a node without a zone")
-            name = (<bytes>text.at[:text.end - text.at]).decode("ascii", "replace")
-            continue
-        if node is None:
-            continue
-        while text.at < text.end and is_blank(text.at[0]):
-            text.at += 1
-        if text.at == text.end:
-            continue
-        # Per-cpu lines ("high:  12") have a colon behind the word and so are not taken for a watermark.
-        if text.at[0] == c"l" and word_is(&text, b"low", 3):
-            if scan_decimal(&text, &value) and low is None:
-                low = value
-        elif text.at[0] == c"h" and word_is(&text, b"high", 4):
-            if scan_decimal(&text, &value) and high is None:
-                high = value
-        elif text.at[0] == c"m" and word_is(&text, b"managed", 7):
-            if scan_decimal(&text, &value) and managed is None:
-                managed = value
-        elif text.at[0] == c"p" and word_is(&text, b"protection:", 11):
-            values = []
-            while text.at < text.end:
-                if scan_decimal(&text, &value):
-                    values.append(value)
-                else:
-                    text.at += 1
-            protection = tuple(values)
-            # What follows, a paragraph for each cpu among it, is nearly all of the file on a large machine.
-            if managed is not None:
-                at = next_zone(at, end)
-    if node is not None:
-        out.append((node, name, low, high, managed, protection))
-    return out

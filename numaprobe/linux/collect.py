@@ -82,7 +82,9 @@ def _collected(source: Source, *, available: bool, devices: bool, allowed: bool,
     has_memory = _lists(source, "has_memory")[0] if any(node.meminfo is None for node in node_facts) else None
     zones = None
     if available and node_facts:
-        zones = source.parsed(_zones, "proc/zoneinfo", source.one("proc/zoneinfo"))
+        path = "proc/zoneinfo"
+        rows = source.zones_in_pieces(path)
+        zones = tuple(map(ZoneFacts._make, rows)) if rows else source.parsed(_zones, path, source.one(path))
     found_devices = found_allowed = found_caches = None
     if devices:
         from .devices import collect as collect_devices

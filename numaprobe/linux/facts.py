@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
+from ..named import namedtuple
 
 
 class HugePageFacts(namedtuple("HugePageFacts", "size_kb total free surplus", defaults=(None, None, None))):

@@ -5,8 +5,6 @@ Sources: Documentation/ABI/stable/sysfs-devices-node and Documentation/admin-gui
 
 from __future__ import annotations
 
-from functools import partial
-
 from ..errors import FactError
 from ..wording import id_list
 from . import text
@@ -15,7 +13,7 @@ from .source import ABSENT, NODE, source_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .source import Source
 
@@ -84,15 +82,15 @@ def node_meminfo(source: Source, node: int, content: bytes | None) -> MeminfoFac
     return _lenient_meminfo(source, where, content)
 
 
-def _field(name: bytes, where: str, content: bytes) -> int | None:
-    return text.fields(where, content, (name,))[0]
+def _field_of(name: bytes) -> Callable[[str, bytes], int | None]:
+    return lambda where, content: text.fields(where, content, (name,))[0]
 
 
 def _lenient_meminfo(source: Source, where: str, content: bytes) -> MeminfoFacts | None:
     try:
         return meminfo(where, content)
     except FactError as error:
-        values = {name: source.parsed(partial(_field, name), where, content) for name in MEMINFO}
+        values = {name: source.parsed(_field_of(name), where, content) for name in MEMINFO}
         if values[b"MemTotal"] is None and where not in source.broken:
             source.misread(error)
     total, free, available, active, inactive, reclaimable, slab = values.values()
@@ -138,7 +136,7 @@ def huge_page_facts(
     With ``source`` a count that is not understood is None and noted there; else it raises ``FactError``.
     """
     found = []
-    number = text.number if source is None else partial(source.parsed, text.number)
+    number = text.number if source is None else (lambda where, content: source.parsed(text.number, where, content))
     for i, size in enumerate(sizes):
         counts = [
             None if content is None else number(f"{directory}/hugepages-{size}kB/{name}", content)

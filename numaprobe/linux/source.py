@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeVar
 
+    from .._fast import Zone
     from ..ports import Reader
 
     T = TypeVar("T")
@@ -66,6 +67,18 @@ class Source:
     def one(self, path: str, base: str = "") -> bytes | None:
         """Content of one file, or None as for ``read``."""
         return self.read((path,), base)[0]
+
+    def zones_in_pieces(self, path: str) -> list[Zone] | None:
+        """Zones of ``/proc/zoneinfo``, which may have tens of megabytes, where a reader scans it piece by piece.
+
+        None where it does not, and for anything but zones: the file is then to be read whole, for a note to quote it.
+        """
+        scan = getattr(self.reader, "zones", None)
+        try:
+            found = None if scan is None else scan(path)
+        except ValueError:
+            return None
+        return None if isinstance(found, int) else found
 
     def names(self, path: str, prefix: str = "") -> list[str] | None:
         """Names in a directory; None if it is absent, or unreadable (which is noted)."""

@@ -7,10 +7,10 @@ Documentation/admin-guide/cputopology.rst, Documentation/ABI/stable/sysfs-device
 
 from __future__ import annotations
 
-from collections import namedtuple
 from itertools import islice
 
 from ..errors import FactError
+from ..named import namedtuple
 from . import text
 from .source import CPU
 
@@ -168,6 +168,9 @@ class Topology:
         In each package the first core's id is compared with that of its last thread: hypervisors and old kernels have
         been seen to give the threads of a core different ids.
         """
+        at_once = self._ids_at_once(level, members_name, has_id)
+        if at_once is not None:
+            return at_once
         checked: set[int | None] = set()
         others: list[tuple[str, bytes | None]] = []
         with_capacity = self.has_capacity and level is CORE
@@ -216,6 +219,36 @@ class Topology:
                 f"{CPU}/cpu*/topology/{level.id_name}", f"cpus of one {level.name} have different ids; each has its own"
             )
             return self._ids_one_by_one(level)
+        return ids
+
+    def _ids_at_once(self, level: Level, members_name: str, has_id: bool) -> dict[int, int | None] | None:
+        """The same from a reader that reads a level's files in one call; None where it finds anything unusual."""
+        scan = getattr(self.source.reader, "cpu_groups", None)
+        if scan is None or members_name in level.masks:
+            return None
+        with_capacity = self.has_capacity and level is CORE
+        groups = scan(CPU, self.online, members_name, level.id_name if has_id else None, with_capacity)
+        if groups is None:
+            return None
+        ids: dict[int, int | None] = {}
+        for members, value, _ in groups:
+            is_known = value is not None and value >= 0 and not (level is CLUSTER and value == NO_CLUSTER)
+            ids.update(dict.fromkeys(members, value if is_known else None))
+        if level is not CORE:
+            return ids
+        siblings: dict[int, tuple[int, ...]] = {}
+        first: dict[int | None, tuple[int, int | None]] = {}
+        for members, value, capacity in groups:
+            siblings.update(dict.fromkeys(members, members))
+            first.setdefault(self.package.get(members[0], members[0]), (members[-1], value))
+            if with_capacity:
+                self.capacity.update(dict.fromkeys(members, capacity))
+        self.siblings = siblings
+        if has_id:
+            paths = [f"cpu{last}/topology/{level.id_name}" for last, _ in first.values()]
+            for content, (_, value) in zip(self.source.read(paths, CPU), first.values(), strict=True):
+                if content is not None and content.strip() != str(value).encode():
+                    return None
         return ids
 
     def _leaders(

@@ -7,8 +7,7 @@ names, because fields may be added.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import namedtuple
+from ..named import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -300,6 +299,8 @@ class Host(
 
 
 def _position(values: tuple[Cell, ...] | tuple[Cpu, ...], wanted: int, what: str) -> int:
+    from bisect import bisect_left
+
     position = bisect_left(values, wanted, key=lambda value: value.id)
     if position == len(values) or values[position].id != wanted:
         raise KeyError(f"no {what} {wanted}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import ENOENT, ENOTDIR
+from errno import EBADMSG, ENOENT, ENOTDIR
 
 from .. import _fast
 from ..linux import text
@@ -128,7 +128,7 @@ class Details:
         collected = Collected(
             cells=tuple(cells),
             notes=figures.notes + tuple(self._notes),
-            errors=sample.errors + tuple(self._errors),
+            errors=figures.errors + tuple(self._errors),
         )
         return made(sample.origin, sample.wall, sample.monotonic, collected), complete
 
@@ -228,5 +228,6 @@ class Details:
                 rows.append(None if isinstance(content, int) else text.words(path, content, names))
             except ValueError as error:
                 self._add_note(path, error)
+                self._errors.append((path, EBADMSG))
                 rows.append(None)
         return rows, not any(isinstance(content, int) for content in contents)

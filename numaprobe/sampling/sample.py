@@ -5,6 +5,8 @@ Sizes are in bytes, counters as the kernel has them, None is unknown and 0 is a 
 
 from __future__ import annotations
 
+from errno import EBADMSG
+
 from .._fast import NO_TOTAL, MeminfoTable, meminfo_figures
 from ..errors import printable
 from ..model.host import HugePages, Note
@@ -69,8 +71,11 @@ class Origin:
     def collected(self, sample: Sample) -> Collected:
         """Made when first looked at, so that taking a sample costs little more than its system calls."""
         notes = list(self.notes)
+        errors = list(self.errors)
         for missed in sample.faults or ():
-            notes.append(fault_note(self.paths[missed.position], missed))
+            path = self.paths[missed.position]
+            notes.append(fault_note(path, missed))
+            errors.append((path, EBADMSG))
         cells = []
         for position, (cell, (total_kb, free_kb, pages, unused, surplus)) in enumerate(
             zip(self.shape.cells, sample.rows(), strict=True)
@@ -88,7 +93,7 @@ class Origin:
                     total = free = None
             huge_pages = self._default_pages(position, pages, unused, surplus, notes)
             cells.append(CellSample._make((cell, total, free, huge_pages, None, None, None)))
-        return Collected(cells=tuple(cells), notes=tuple(notes), errors=self.errors)
+        return Collected(cells=tuple(cells), notes=tuple(notes), errors=tuple(errors))
 
     def _note(self, position: int, text: str) -> Note:
         return Note(self.paths[position].removeprefix(NODE) if self.paths else "meminfo", text)
@@ -181,7 +186,10 @@ class Sample(MeminfoTable):
 
     @property
     def errors(self) -> tuple[tuple[str, int], ...]:
-        """Files that are there and could not be read, pairs of path and errno; their figures are None."""
+        """Files that are there and could not be read, pairs of path and errno; their figures are None.
+
+        EBADMSG is for one that was read and does not hold the figure that it should.
+        """
         return self._collected().errors
 
     def cell(self, cell_id: int) -> CellSample:

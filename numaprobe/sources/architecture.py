@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 
 MANIFEST = "numaprobe.json"
 CPUINFO = "proc/cpuinfo"
+# Bytes in which the first cpu's part ends.
+ENOUGH = 4096
 
 
 def machine(reader: Reader, *, live: bool) -> str | None:
     """The running kernel's word, or what a recording tells of it; None where nothing does."""
     if live:
         return os.uname().machine
-    manifest, cpuinfo = reader.read((MANIFEST, CPUINFO))
+    (manifest,) = reader.read((MANIFEST,))
     if isinstance(manifest, bytes):
         import json
 
@@ -28,4 +30,13 @@ def machine(reader: Reader, *, live: bool) -> str | None:
             told = None
         if isinstance(told, str):
             return told
+    head = getattr(reader, "head", None)
+    if head is not None:
+        # Most kernels say it of the first cpu already; of thousands there may be megabytes.
+        first = head(CPUINFO, ENOUGH)
+        if not isinstance(first, int) and b"\n\n" in first:
+            found = of_cpuinfo(first.partition(b"\n\n")[0].decode("ascii", "replace"))
+            if found is not None:
+                return found
+    (cpuinfo,) = reader.read((CPUINFO,))
     return None if isinstance(cpuinfo, int) else of_cpuinfo(cpuinfo.decode("ascii", "replace"))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 from ..errors import RecordingError, SourceDenied, SourceUnavailable
 from ..xen.detect import domain_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
-    from typing import Protocol
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from typing import Any, Protocol
 
     from ..ports import Hypercalls, Reader
 
@@ -27,18 +26,28 @@ TRANSCRIPT = "xen/transcript.jsonl"
 PRIVCMD = "/dev/xen/privcmd"
 
 
-@contextmanager
-def open_source(root: Path | None, recording: Path | None) -> Iterator[Reader]:
+class _Opened:
+    """Something that is closed at the end of a ``with`` block; contextlib's decorator would cost an import."""
+
+    def __init__(self, value: Any, close: Callable[[], None]) -> None:
+        self._value = value
+        self._close = close
+
+    def __enter__(self) -> Any:
+        return self._value
+
+    def __exit__(self, *exception: object) -> None:
+        self._close()
+
+
+def open_source(root: Path | None, recording: Path | None) -> AbstractContextManager[Reader]:
     """The reader for a live host, a recorded tree or a recording.
 
     Raises ``SourceUnavailable`` or ``SourceDenied`` for a root that cannot be opened, ``RecordingError`` for a bad
     recording, ``ValueError`` for both at once.
     """
     reader = _open(root, recording)
-    try:
-        yield reader
-    finally:
-        reader.close()
+    return _Opened(reader, reader.close)
 
 
 def _open(root: Path | None, recording: Path | None) -> ClosableReader:
@@ -82,8 +91,7 @@ def choose_source(reader: Reader, source: str, *, live: bool) -> str:
     return "xen" if can_ask else "linux"
 
 
-@contextmanager
-def hypercalls(reader: Reader, *, live: bool, debug_key: bool = False) -> Iterator[Hypercalls]:
+def hypercalls(reader: Reader, *, live: bool, debug_key: bool = False) -> AbstractContextManager[Hypercalls]:
     """The port to the running hypervisor, or to the recorded one; ``debug_key`` lets the debug key ``u`` through.
 
     Raises ``SourceDenied`` or ``SourceUnavailable`` if the device cannot be opened, ``RecordingError`` for a damaged
@@ -95,8 +103,7 @@ def hypercalls(reader: Reader, *, live: bool, debug_key: bool = False) -> Iterat
         content = reader.read((TRANSCRIPT,))[0]
         if isinstance(content, int):
             raise RecordingError("the recording has none of the hypervisor's answers")
-        yield Transcript(content.decode("utf-8", "replace"))
-        return
+        return _Opened(Transcript(content.decode("utf-8", "replace")), _nothing_to_close)
     from .._fast import Privcmd
 
     try:
@@ -105,5 +112,8 @@ def hypercalls(reader: Reader, *, live: bool, debug_key: bool = False) -> Iterat
         raise SourceDenied(PRIVCMD, error.errno, "only root may ask the hypervisor") from None
     except OSError as error:
         raise SourceUnavailable(error.filename or PRIVCMD, error.errno) from None
-    with device:
-        yield device
+    return _Opened(device, device.close)
+
+
+def _nothing_to_close() -> None:
+    """A transcript is read whole."""

@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .._fast import Zone
+
 
 class Tree:
     """``Reader`` over a directory that somebody else made. Raises ``OSError`` if it cannot be opened.
@@ -43,6 +45,23 @@ class Tree:
         if isinstance(found, int):
             return found
         return self._files.read((found,))[0] if found else EINVAL
+
+    def head(self, path: str, size: int) -> bytes | int:
+        """The first bytes of a file, as ``Files.head``."""
+        if not self._resolves:
+            return self._files.head(path, size)
+        content = self.read((path,))[0]
+        return content if isinstance(content, int) else content[:size]
+
+    def zones(self, path: str) -> list[Zone] | int:
+        """As ``Files.zones``; ENOSYS where links are resolved here."""
+        return ENOSYS if self._resolves else self._files.zones(path)
+
+    def cpu_groups(
+        self, base: str, online: tuple[int, ...], lists: str, ids: str | None, capacity: bool
+    ) -> list[tuple[tuple[int, ...], int | None, int | None]] | None:
+        """As ``Files.cpu_groups``; None where links are resolved here."""
+        return None if self._resolves else self._files.cpu_groups(base, online, lists, ids, capacity)
 
     def listdir(self, path: str, prefix: str = "") -> list[str] | int:
         if not self._resolves:

@@ -1,0 +1,183 @@
+# ---- Groups of cpus: the files of each group's first cpu only, read and scanned in one go ----
+
+cdef extern from "<stdio.h>":
+    int snprintf(char *into, size_t size, const char *format, ...) nogil
+
+
+cdef enum:
+    # A list of every id there can be, each by itself, is far longer; such a file is read in the ordinary way.
+    GROUP_ROOM = 4096
+    GROUP_PATH = 128
+
+
+cdef int64_t NO_NUMBER_THERE = -(<int64_t>1 << 62)
+
+
+cdef struct Group:
+    unsigned int leader
+    # Members in the column of all members, and the id.
+    size_t start
+    size_t count
+    int64_t value
+    int64_t capacity
+
+
+cdef ssize_t read_small(int directory, const char *path, uint64_t resolve, bint regular, char *room) noexcept nogil:
+    """Bytes of a file that is shorter than the room; -1 for one that is anything else, 0 for one that is not there."""
+    cdef int fd = open_retrying(directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, resolve)
+    cdef ssize_t got = -1
+    if fd < 0:
+        return 0 if fd == -ENOENT else -1
+    if not regular or np_is_regular(fd):
+        got = read_fd(fd, room, GROUP_ROOM)
+    close_fd(fd)
+    return got if 0 < got < GROUP_ROOM and room[got - 1] == c"\n" else -1
+
+
+cdef bint scan_signed(const char *at, const char *end, int64_t *value) noexcept nogil:
+    """Whether the text is one number of at most 31 bits, or -1, and a newline."""
+    cdef Text text
+    cdef uint64_t number
+    cdef bint negative = at[0] == c"-"
+    text.at = at + negative
+    text.end = end
+    if not scan_decimal(&text, &number) or text.at + 1 != end or text.at[0] != c"\n":
+        return False
+    if number > 0x7FFFFFFF or (negative and number != 1):
+        return False
+    value[0] = -<int64_t>number if negative else <int64_t>number
+    return True
+
+
+cdef bint scan_members(const char *at, const char *end, unsigned char *states, size_t states_count,
+                       Buffer *column) noexcept nogil:
+    """Mark the online ids of a list and append them; False for anything but ascending ids of which none is marked.
+
+    A state is 0 for an id that is not online, 1 for one that is, 2 for one that is marked.
+    """
+    cdef Text text
+    cdef uint64_t first, last, following = 0
+    cdef unsigned int member
+    text.at = at
+    text.end = end
+    while True:
+        if not scan_decimal(&text, &first):
+            return False
+        last = first
+        if text.at[0] == c"-":
+            text.at += 1
+            if not scan_decimal(&text, &last):
+                return False
+        if last < first or last > MAX_ID or first < following:
+            return False
+        following = last + 1
+        while first <= last and first < states_count:
+            if states[first] == 2:
+                return False
+            if states[first] == 1:
+                states[first] = 2
+                member = <unsigned int>first
+                if room_for(column, sizeof(member)):
+                    return False
+                memcpy(column.data + column.used, &member, sizeof(member))
+                column.used += sizeof(member)
+            first += 1
+        if text.at[0] == c"\n":
+            return text.at + 1 == end
+        if text.at[0] != c",":
+            return False
+        text.at += 1
+
+
+cdef bint read_groups(int directory, uint64_t resolve, bint regular, const char *lists, const char *ids,
+                      bint with_capacity, unsigned char *states, size_t states_count, Buffer *groups,
+                      Buffer *column) noexcept nogil:
+    """The groups of all online cpus; False where a file is not as expected."""
+    cdef char path[GROUP_PATH]
+    cdef char room[GROUP_ROOM]
+    cdef ssize_t got
+    cdef size_t cpu
+    cdef Group group
+    for cpu in range(states_count):
+        if states[cpu] != 1:
+            continue
+        group.leader = <unsigned int>cpu
+        group.start = column.used // sizeof(unsigned int)
+        group.value = group.capacity = NO_NUMBER_THERE
+        snprintf(path, GROUP_PATH, b"cpu%u/topology/%s", group.leader, lists)
+        got = read_small(directory, path, resolve, regular, room)
+        if got <= 0 or not scan_members(room, room + got, states, states_count, column) or states[cpu] != 2:
+            return False
+        group.count = column.used // sizeof(unsigned int) - group.start
+        if ids != NULL:
+            snprintf(path, GROUP_PATH, b"cpu%u/topology/%s", group.leader, ids)
+            got = read_small(directory, path, resolve, regular, room)
+            if got < 0 or (got > 0 and not scan_signed(room, room + got, &group.value)):
+                return False
+        if with_capacity:
+            snprintf(path, GROUP_PATH, b"cpu%u/cpu_capacity", group.leader)
+            got = read_small(directory, path, resolve, regular, room)
+            if got < 0 or (got > 0 and (not scan_signed(room, room + got, &group.capacity) or group.capacity < 0)):
+                return False
+        if room_for(groups, sizeof(group)):
+            return False
+        memcpy(groups.data + groups.used, &group, sizeof(group))
+        groups.used += sizeof(group)
+    return True
+
+
+
+
+cdef object groups_of(int directory, uint64_t resolve, bint regular, tuple online, bytes lists, bytes ids,
+                      bint with_capacity):
+    """A list of (members, id, capacity) in the order of the first member; None where anything is unusual."""
+    cdef size_t states_count
+    cdef unsigned char *states
+    cdef Buffer groups, column
+    cdef const char *list_name = PyBytes_AS_STRING(lists)
+    cdef const char *id_name = NULL if ids is None else PyBytes_AS_STRING(ids)
+    cdef Group group
+    cdef size_t at, i
+    cdef unsigned int member
+    cdef bint good
+    cdef list out = []
+    cdef list members
+    if not online or len(lists) + 32 > GROUP_PATH or (ids is not None and len(ids) + 32 > GROUP_PATH):
+        return None
+    if not 0 <= <object>online[len(online) - 1] <= MAX_ID:
+        return None
+    states_count = <size_t>online[len(online) - 1] + 1
+    states = <unsigned char *>malloc(states_count)
+    groups.used = column.used = 0
+    groups.size = column.size = PAGE
+    groups.data = <char *>malloc(groups.size)
+    column.data = <char *>malloc(column.size)
+    try:
+        if states == NULL or groups.data == NULL or column.data == NULL:
+            raise MemoryError()
+        memset(states, 0, states_count)
+        for cpu in online:
+            if not 0 <= cpu < states_count:
+                return None
+            states[<size_t>cpu] = 1
+        with nogil:
+            good = read_groups(directory, resolve, regular, list_name, id_name, with_capacity, states, states_count,
+                               &groups, &column)
+        if not good:
+            return None
+        for at in range(0, groups.used, sizeof(group)):
+            memcpy(&group, groups.data + at, sizeof(group))
+            members = []
+            for i in range(group.start, group.start + group.count):
+                memcpy(&member, column.data + i * sizeof(member), sizeof(member))
+                members.append(member)
+            out.append((
+                tuple(members),
+                None if group.value == NO_NUMBER_THERE else group.value,
+                None if group.capacity == NO_NUMBER_THERE else group.capacity,
+            ))
+        return out
+    finally:
+        free(states)
+        free(groups.data)
+        free(column.data)
