@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Sets of one size that are all considered; of more, only those that are nearest to each other.
 MAX_SETS = 1500
+# As many, with all the ways in which vcpus can be divided in each.
+MAX_SPREADS = 4000
 
 
 def best(field: Candidates) -> tuple[int, ...] | None:
@@ -163,7 +165,8 @@ def _filled_set(field: Candidates, pool: Sequence[int], most: int) -> tuple[int,
         return None
     if len(found.amounts) <= most:
         return found.cells
-    if comb(len(pool), most) <= MAX_SETS:
+    divided = any(field.hosting[i] < field.request.vcpus for i in pool)
+    if comb(len(pool), most) * (2**most if divided else 1) <= MAX_SPREADS:
         return _least(field, (one for one in combinations(pool, most) if field.fits(one)), [])
     for k in range(2, most + 1):
         if chosen := _least(field, _sets(field, k, pool), []):
