@@ -203,7 +203,7 @@ def test_whole_cores_are_whole() -> None:
 def test_cpus_that_are_left_out_are_counted_by_reason() -> None:
     with pytest.raises(DoesNotFit) as caught:
         place(host([16 * GIB, 16 * GIB], isolated=(2, 3), offline=(9,)), vcpus=17, memory=GIB)
-    assert {"cell 0: 2 cpus are isolated", "cell 1: 1 cpu is offline"} <= set(caught.value.reasons)
+    assert {"cell 0: 2 CPUs are isolated", "cell 1: 1 CPU is offline"} <= set(caught.value.reasons)
 
 
 def test_nobody_is_put_beside_another_guest_while_cores_are_free() -> None:
