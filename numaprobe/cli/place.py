@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 # Fields of a request that are sizes.
 SIZES = ("memory", "huge_page")
 # Formats of several lines, with an empty one between two plans.
-LONG = ("text", "xl", "libvirt", "systemd", "virsh")
+LONG = ("text", "xl", "libvirt", "virsh", "systemd")
 SECONDS = 30.0
 
 
 def run(options: argparse.Namespace, out: TextIO) -> None:
     if options.batch is None and (options.partial or options.optimal):
         raise ValueError("--partial and --optimal are for --batch")
+    if options.soft and options.format != "xl":
+        raise ValueError("--soft is for --format xl")
     if options.seconds is not None and not options.optimal:
         raise ValueError("--seconds is for --optimal")
     requests = wanted(options)
@@ -46,7 +48,7 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
         else:
             _write_json(out, _documents(batch, requests))
     else:
-        texts = [plan.render(options.format) for plan in plans]
+        texts = [plan.render(options.format, soft=options.soft, pool=options.pool) for plan in plans]
         if options.format == "text" and options.batch is not None:
             texts.append(summary(batch))
         out.write(("\n" if options.format in LONG else "").join(texts))

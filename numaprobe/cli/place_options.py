@@ -28,6 +28,9 @@ def place_options(parser: argparse.ArgumentParser) -> None:
     written = parser.add_mutually_exclusive_group()
     written.add_argument("--format", choices=_Formats(), default="text", metavar="FORMAT", help="%(choices)s")
     written.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+    parser.add_argument(
+        "--soft", action="store_true", help="xl: CPUs that vcpus prefer (cpus_soft), not those they must run on"
+    )
     batch = parser.add_argument_group("several guests")
     batch.add_argument(
         "--batch", metavar="FILE", help="a JSON list of guests to place together; other options hold for each of them"

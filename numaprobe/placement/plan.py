@@ -102,15 +102,17 @@ class Plan(
             taken.update(self.emulator)
         return tuple(sorted(taken))
 
-    def render(self, name: str) -> str:
+    def render(self, name: str, *, soft: bool = False, pool: int | None = None) -> str:
         """The plan as text for another program.
 
-        ``name`` is ``text``, ``json``, ``cpuset``, ``nodeset``, ``xl``, ``libvirt``, ``qemu``, ``numactl`` or
-        ``systemd``. Raises ``ValueError`` for another, and for a plan that the format cannot express.
+        ``name`` is one of ``numaprobe.placement.formats.FORMATS``: ``text``, ``json``, ``cpuset``, ``nodeset``, ``xl``,
+        ``libvirt``, ``virsh``, ``qemu``, ``cloud-hypervisor``, ``numactl``, ``systemd``. ``soft`` and ``pool`` are for
+        ``xl``: CPUs that vcpus prefer instead of those they must run on, and the number of the cpupool. Raises
+        ``ValueError`` for another name, and for a plan that the format cannot express.
         """
         from .formats import render
 
-        return render(self, name)
+        return render(self, name, soft=soft, pool=pool)
 
     def to_dict(self) -> dict[str, Any]:
         """The document of ``numaprobe place --format json`` (``schemas/place.json``): built-in types only."""

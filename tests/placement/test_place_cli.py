@@ -15,6 +15,7 @@ import trees
 
 from numaprobe.cli import main, progress
 from numaprobe.cli.sizes import parse
+from numaprobe.placement.formats import FORMATS
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -153,10 +154,10 @@ def test_a_batch_that_is_none_is_refused(run: Run, tmp_path: Path, content: str)
     assert "batch.json" in err
 
 
-@pytest.mark.parametrize("name", ["xl", "libvirt", "qemu", "numactl", "systemd", "cpuset", "nodeset"])
+@pytest.mark.parametrize("name", [*FORMATS])
 def test_every_format_prints(run: Run, name: str) -> None:
     """And nothing on standard error."""
-    status, out, err = run("--vcpus", "2", "--memory", "1G", "--format", name)
+    status, out, err = run("--vcpus", "2", "--memory", "1G", "--name", "g", "--format", name)
     assert (status, err) == (0, "")
     assert out.endswith("\n")
 
@@ -275,3 +276,23 @@ def test_progress_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -
     text = shown(terminal=True, wait=0.2)
     assert text.startswith(f"{progress.CLEAR}placing: 0 s")
     assert text.endswith(progress.CLEAR)
+
+
+def test_soft_affinity_is_an_option_of_xl(run: Run) -> None:
+    """And of nothing else."""
+    _, out, _ = run("--vcpus", "1", "--memory", "1G", "--format", "xl", "--soft")
+    assert 'cpus_soft = ["' in out
+    assert run("--vcpus", "1", "--memory", "1G", "--soft")[0] == 2
+
+
+def test_what_a_format_cannot_say_is_status_2(run: Run) -> None:
+    """With the wish, and where to go with it."""
+    status, out, err = run("--vcpus", "1", "--memory", "1G", "--pinned", "--format", "qemu")
+    assert (status, out) == (2, "")
+    assert err.startswith("numaprobe: the format qemu cannot express pinned vcpus; ")
+
+
+def test_a_wrong_format_lists_those_that_there_are(run: Run) -> None:
+    """As the help does."""
+    _, _, err = run("--vcpus", "1", "--memory", "1G", "--format", "yaml")
+    assert all(name in err for name in FORMATS)

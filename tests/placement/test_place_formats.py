@@ -17,9 +17,23 @@ import schemas
 from hosts import GIB, MIB, host
 
 from numaprobe import Plan, place
+from numaprobe.placement.formats import FORMATS
 
 ROWS = {0: [10, 17], 1: [21, 10]}
-FORMATS = ("text", "json", "cpuset", "nodeset", "xl", "libvirt", "qemu", "numactl", "systemd")
+# What each format can say of the plans below; all the rest is refused.
+SAYS = {
+    "text": "all",
+    "json": "all",
+    "libvirt": "all",
+    "cloud-hypervisor": ("floating", "pinned", "mixed", "guest cells", "whole cores", "huge pages", "two cells"),
+    "xl": ("floating", "pinned", "mixed", "guest cells", "whole cores", "two cells"),
+    "virsh": ("floating", "pinned", "mixed", "emulator", "whole cores", "two cells"),
+    "qemu": ("floating", "guest cells", "huge pages", "two cells"),
+    "cpuset": ("floating", "pinned", "mixed", "whole cores", "two cells"),
+    "nodeset": ("floating", "pinned", "mixed", "emulator", "whole cores", "two cells"),
+    "numactl": ("floating", "two cells"),
+    "systemd": ("floating", "two cells"),
+}
 
 
 def plans() -> dict[str, Plan]:
@@ -33,7 +47,20 @@ def plans() -> dict[str, Plan]:
         "whole cores": place(machine, vcpus=3, memory=GIB, cores=True),
         "huge pages": place(huge, vcpus=2, memory=256 * MIB, huge_page=2 * MIB, guest_cells=2),
         "two cells": place(xen, vcpus=4, memory=6 * GIB),
+        "mixed": mixed(place(machine, vcpus=4, memory=512 * MIB, name="g")),
+        "emulator": place(machine, vcpus=4, memory=512 * MIB, name="g")._replace(emulator=(6, 7)),
     }
+
+
+def mixed(plan: Plan) -> Plan:
+    """The first vcpu pinned, the others floating."""
+    first = plan.vcpus[0]._replace(cpus=plan.cpus[:1], pinned=True)
+    return plan._replace(vcpus=(first, *plan.vcpus[1:]))
+
+
+def said(name: str) -> dict[str, Plan]:
+    """The plans that a format can express."""
+    return {key: plan for key, plan in plans().items() if SAYS[name] == "all" or key in SAYS[name]}
 
 
 every_plan = pytest.mark.parametrize("plan", plans().values(), ids=plans().keys())
@@ -52,6 +79,70 @@ def test_numactl_and_systemd() -> None:
     assert plan.render("systemd") == "[Service]\nAllowedCPUs=0-7\nAllowedMemoryNodes=0\n"
 
 
+def test_on_a_host_of_one_cell_no_format_binds_memory() -> None:
+    """There is nothing to choose, and a kernel without NUMA refuses it."""
+    plan = place(host([4 * GIB]), vcpus=2, memory=GIB, name="g")
+    assert plan.render("numactl") == "taskset -c 0-7\n"
+    assert plan.render("systemd") == "[Service]\nAllowedCPUs=0-7\n"
+    assert plan.render("nodeset") == "0\n"
+    for name, word in (
+        ("qemu", "host-nodes"),
+        ("libvirt", "numatune"),
+        ("virsh", "numatune"),
+        ("cloud-hypervisor", "host_numa_node"),
+    ):
+        assert word not in plan.render(name)
+        assert word in plan._replace(bind=True).render(name)
+
+
+def test_cloud_hypervisor_has_zones_and_guest_cells() -> None:
+    """Zones are values of one option, bound to a node each; vcpus are pinned by lists in brackets."""
+    words = shlex.split(plans()["guest cells"].render("cloud-hypervisor"))
+    assert words == [
+        "--cpus",
+        "boot=5,affinity=[0@[0-7],1@[0-7],2@[0-7],3@[8-15],4@[8-15]]",
+        "--memory",
+        "size=0",
+        "--memory-zone",
+        f"id=m0,size={462 * 1024}K,host_numa_node=0",
+        f"id=m1,size={306 * 1024}K,host_numa_node=1",
+        "--numa",
+        "guest_numa_id=0,cpus=[0-2],distances=[1@17],memory_zones=[m0]",
+        "guest_numa_id=1,cpus=[3-4],distances=[0@21],memory_zones=[m1]",
+    ]
+    huge = plans()["huge pages"].render("cloud-hypervisor")
+    assert "hugepages=on,hugepage_size=2048K" in huge
+    one = place(host([4 * GIB]), vcpus=1, memory=GIB).render("cloud-hypervisor")
+    assert one == "--cpus 'boot=1,affinity=[0@[0-7]]' --memory size=1048576K\n"
+
+
+def test_virsh_changes_a_guest_that_runs() -> None:
+    """Quoted for a shell, by the guest's name, which has to be known."""
+    plan = plans()["emulator"]
+    plan = plan._replace(request=plan.request._replace(name="it's"))
+    lines = plan.render("virsh").splitlines()
+    assert shlex.split(lines[0]) == [
+        *("virsh", "vcpupin", "--domain", "it's", "--live", "--vcpu", "0", "--cpulist", "0-7"),
+    ]
+    assert shlex.split(lines[4])[1:] == ["emulatorpin", "--domain", "it's", "--live", "--cpulist", "6-7"]
+    assert shlex.split(lines[5])[1:] == ["numatune", "--domain", "it's", "--live", "--nodeset", "0"]
+    with pytest.raises(ValueError, match="needs the name"):
+        plans()["pinned"].render("virsh")
+
+
+def test_xl_prefers_cpus_and_names_its_pool_if_that_is_wanted() -> None:
+    """Soft affinity leaves vcpus free to run elsewhere, which pinned ones must not."""
+    plan = plans()["floating"]
+    assert 'cpus_soft = ["0-7", ' in plan.render("xl", soft=True)
+    assert "\ncpus = " not in plan.render("xl", soft=True)
+    assert 'pool = "1"\n' in plan.render("xl", pool=1)
+    assert "pool" not in plan.render("xl")
+    with pytest.raises(ValueError, match="soft"):
+        plans()["pinned"].render("xl", soft=True)
+    with pytest.raises(ValueError, match="soft affinity is for the format xl"):
+        plan.render("libvirt", soft=True)
+
+
 def test_text_names_cells_cpus_memory_and_reasons() -> None:
     """What a person wants to know first comes first."""
     lines = plans()["guest cells"].render("text").splitlines()
@@ -66,13 +157,19 @@ def test_another_format_is_refused() -> None:
         plans()["floating"].render("yaml")
 
 
-@every_plan
+@pytest.mark.parametrize("key", plans())
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_ends_its_last_line(plan: Plan, name: str) -> None:
-    """And says something."""
-    text = plan.render(name)
-    assert text.endswith("\n")
-    assert text.strip()
+def test_a_format_says_all_of_a_plan_or_refuses_it(name: str, key: str) -> None:
+    """Nothing that was asked for is lost without a word; what is said ends its last line."""
+    plan = plans()[key]
+    plan = plan._replace(request=plan.request._replace(name="g"))
+    if key in said(name):
+        text = plan.render(name)
+        assert text.endswith("\n")
+        assert text.strip()
+        return
+    with pytest.raises(ValueError, match=f"the format {name} cannot express"):
+        plan.render(name)
 
 
 @every_plan
@@ -119,7 +216,7 @@ def _libxlutil() -> ctypes.CDLL:
         pytest.skip(f"libxlutil cannot be loaded: {error}")
 
 
-@every_plan
+@pytest.mark.parametrize("plan", said("xl").values(), ids=said("xl").keys())
 def test_libxlutil_reads_what_is_written_for_xl(plan: Plan, tmp_path: Path) -> None:
     """The parser of xl itself: 0, or 22 with line and column on standard error."""
     library = _libxlutil()
@@ -135,6 +232,9 @@ def test_libxlutil_reads_what_is_written_for_xl(plan: Plan, tmp_path: Path) -> N
         return status
 
     assert read(plan.render("xl").encode()) == 0
+    assert read(plan.render("xl", pool=1).encode()) == 0
+    if not any(one.pinned for one in plan.vcpus):
+        assert read(plan.render("xl", soft=True).encode()) == 0
     assert read(b"cpus = [") != 0, "the judge says no to nonsense"
 
 
@@ -169,7 +269,7 @@ def test_systemd_reads_its_drop_ins(tmp_path: Path) -> None:
         (tmp_path / f"{units[-1].name}.d").mkdir()
         (tmp_path / f"{units[-1].name}.d" / "numa.conf").write_text(drop_in)
 
-    for plan in plans().values():
+    for plan in said("systemd").values():
         unit(plan.render("systemd"))
     good = len(units)
     unit(plan.render("systemd").replace("AllowedCPUs=", "AllowedCPUs=x"))
@@ -180,21 +280,18 @@ def test_systemd_reads_its_drop_ins(tmp_path: Path) -> None:
     assert complained == [(str(good), "2"), (str(good + 1), "3")], answer.stderr
 
 
-QEMU_PLANS = {name: plan for name, plan in plans().items() if name != "two cells"}
-
-
-@pytest.mark.parametrize("name", ["floating", "pinned", "whole cores"])
-def test_qemu_starts_with_its_options(name: str) -> None:
+@pytest.mark.parametrize("bind", [True, False])
+def test_qemu_starts_with_its_options(bind: bool) -> None:
     """On a machine with one node QEMU can only be shown plans for node 0; the lab has the others."""
     binary = shutil.which("qemu-system-x86_64")
     if binary is None:
         pytest.skip("no qemu-system-x86_64 (Debian's qemu-system-x86)")
     machine = host([4 * GIB])
-    wishes = {"floating": {}, "pinned": {"pinned": True}, "whole cores": {"cores": True}}[name]
-    plan = place(machine, vcpus=2, memory=64 * MIB, **wishes)  # type: ignore[arg-type]
+    plan = place(machine, vcpus=2, memory=64 * MIB)._replace(bind=bind)
     told = qemu(binary, plan.render("qemu"))
     (memory,) = told["query-memdev"]
-    assert (memory["size"], memory["host-nodes"], memory["policy"]) == (64 * MIB, [0], "bind")
+    expected = ([0], "bind") if bind else ([], "default")
+    assert (memory["size"], memory["host-nodes"], memory["policy"]) == (64 * MIB, *expected)
     assert len(told["query-cpus-fast"]) == 2
 
 
@@ -230,7 +327,7 @@ def test_numactl_takes_its_options() -> None:
         pytest.skip("no numactl")
     if not os.path.isdir("/sys/devices/system/node/node0"):
         pytest.skip("this machine has no nodes")
-    plan = place(host([4 * GIB], cpus=1, threads=1), vcpus=1, memory=64 * MIB)
+    plan = place(host([4 * GIB], cpus=1, threads=1), vcpus=1, memory=64 * MIB)._replace(bind=True)
     words = shlex.split(plan.render("numactl"))
     answer = subprocess.run(
         [numactl, *words[1:], "cat", "/proc/self/numa_maps"], capture_output=True, text=True, check=False

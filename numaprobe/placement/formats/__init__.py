@@ -4,19 +4,42 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from .wishes import CANNOT, refuse
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..plan import Plan
 
-FORMATS = ("text", "json", "cpuset", "nodeset", "xl", "libvirt", "qemu", "numactl", "systemd")
+FORMATS = (
+    "text",
+    "json",
+    "cpuset",
+    "nodeset",
+    "xl",
+    "libvirt",
+    "virsh",
+    "qemu",
+    "cloud-hypervisor",
+    "numactl",
+    "systemd",
+)
 
 
-def render(plan: Plan, name: str) -> str:
+def render(plan: Plan, name: str, *, soft: bool = False, pool: int | None = None) -> str:
     """A plan in one of ``FORMATS``, ending with a newline.
 
-    Raises ``ValueError`` for another name, and for a plan that the format cannot express.
+    ``soft`` and ``pool`` are for ``xl``: CPUs that the vcpus prefer instead of those they must run on, and the cpupool.
+    Raises ``ValueError`` for another name, for an option that the format does not have, and for a plan that has what
+    the format cannot express.
     """
     if name not in FORMATS:
         raise ValueError(f"a format is one of {', '.join(FORMATS)}, not {name!r}")
-    text: str = import_module(f".{name}", __name__).render(plan)
-    return text
+    refuse(plan, name, CANNOT.get(name, ()))
+    module = import_module(f".{name.replace('-', '_')}", __name__)
+    if name == "xl":
+        text: str = module.render(plan, soft=soft, pool=pool)
+        return text
+    if soft:
+        raise ValueError(f"soft affinity is for the format xl, not {name}")
+    plain: str = module.render(plan)
+    return plain

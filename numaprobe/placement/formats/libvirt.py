@@ -1,4 +1,7 @@
-"""A plan as elements of libvirt's domain XML (https://libvirt.org/formatdomain.html), to be put into a <domain>."""
+"""A plan as elements of libvirt's domain XML (https://libvirt.org/formatdomain.html), to be put into a <domain>.
+
+On a host of one cell there is no ``numatune``, which libvirt refuses on a kernel without NUMA.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,11 @@ def render(plan: Plan) -> str:
     lines.append(f"<vcpu placement='static' cpuset='{id_list(plan.cpus)}'>{asked.vcpus}</vcpu>")
     lines.append("<cputune>")
     lines += [f"  <vcpupin vcpu='{one.vcpu}' cpuset='{id_list(one.cpus)}'/>" for one in plan.vcpus]
-    lines += [f"  <emulatorpin cpuset='{id_list(plan.cpus)}'/>", "</cputune>"]
-    lines += ["<numatune>", f"  <memory mode='strict' nodeset='{id_list(plan.memory)}'/>"]
-    lines += [f"  <memnode cellid='{one.id}' mode='strict' nodeset='{one.cell}'/>" for one in plan.guest_cells]
-    lines.append("</numatune>")
+    lines += [f"  <emulatorpin cpuset='{id_list(plan.emulator or plan.cpus)}'/>", "</cputune>"]
+    if plan.bind:
+        lines += ["<numatune>", f"  <memory mode='strict' nodeset='{id_list(plan.memory)}'/>"]
+        lines += [f"  <memnode cellid='{one.id}' mode='strict' nodeset='{one.cell}'/>" for one in plan.guest_cells]
+        lines.append("</numatune>")
     if plan.guest_cells:
         lines += ["<cpu>", "  <numa>"]
         for one in plan.guest_cells:

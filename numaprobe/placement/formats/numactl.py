@@ -1,4 +1,8 @@
-"""The start of a command line under ``numactl`` (numactl(8)); the program to run follows."""
+"""The start of a command line under ``numactl`` (numactl(8)); the program to run follows.
+
+On a host of one cell it is ``taskset`` (taskset(1)): there is no memory to bind, and numactl gives up on a kernel
+without NUMA.
+"""
 
 from __future__ import annotations
 
@@ -11,4 +15,6 @@ if TYPE_CHECKING:
 
 def render(plan: Plan) -> str:
     """One line: ``numactl --membind=1 --physcpubind=4-7 --``."""
+    if not plan.bind:
+        return f"taskset -c {id_list(plan.cpus)}\n"
     return f"numactl --membind={id_list(plan.memory)} --physcpubind={id_list(plan.cpus)} --\n"

@@ -10,5 +10,6 @@ if TYPE_CHECKING:
 
 
 def render(plan: Plan) -> str:
-    """A ``[Service]`` section."""
-    return f"[Service]\nAllowedCPUs={id_list(plan.cpus)}\nAllowedMemoryNodes={id_list(plan.memory)}\n"
+    """A ``[Service]`` section; without the nodes on a host of one cell."""
+    memory = f"AllowedMemoryNodes={id_list(plan.memory)}\n" if plan.bind else ""
+    return f"[Service]\nAllowedCPUs={id_list(plan.cpus)}\n{memory}"

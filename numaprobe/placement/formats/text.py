@@ -16,19 +16,27 @@ def render(plan: Plan) -> str:
     lines = [f"{label}{cells(plan.cells)} for {count(asked.vcpus, 'vcpu')} and {size(asked.memory)}"]
     pages = f" in huge pages of {size(asked.huge_page)}" if asked.huge_page else ""
     lines += [f"  memory   {size(got)}{pages} of cell {cell}" for cell, got in plan.memory.items()]
-    if asked.dedicated:
-        lines += [
-            f"  vcpu {one.vcpu:<3} on {'cpu' if len(one.cpus) == 1 else 'cpus'} {id_list(one.cpus)}"
-            for one in plan.vcpus
-        ]
-    else:
-        lines.append(f"  cpus     {id_list(plan.cpus)}, shared")
-    for one in plan.guest_cells:
-        row = "" if one.distances is None else "; distances " + " ".join(str(cost) for _, cost in one.distances)
-        lines.append(f"  guest cell {one.id} on cell {one.cell}: vcpus {id_list(one.vcpus)}, {size(one.memory)}{row}")
+    pinned = [one for one in plan.vcpus if one.pinned]
+    lines += [
+        f"  vcpu {one.vcpu:<3} on {'cpu' if len(one.cpus) == 1 else 'cpus'} {id_list(one.cpus)}" for one in pinned
+    ]
+    floating = sorted({cpu for one in plan.vcpus if not one.pinned for cpu in one.cpus})
+    if floating:
+        others = f" by vcpus {id_list(one.vcpu for one in plan.vcpus if not one.pinned)}" if pinned else ""
+        lines.append(f"  cpus     {id_list(floating)}, shared{others}")
+    if plan.emulator:
+        lines.append(f"  emulator on {'cpu' if len(plan.emulator) == 1 else 'cpus'} {id_list(plan.emulator)}")
+    for inner in plan.guest_cells:
+        row = "" if inner.distances is None else "; distances " + " ".join(str(cost) for _, cost in inner.distances)
+        lines.append(
+            f"  guest cell {inner.id} on cell {inner.cell}: vcpus {id_list(inner.vcpus)}, {size(inner.memory)}{row}"
+        )
     if plan.distance is not None:
         lines.append(f"  an access costs {plan.distance:.4g} on average")
     lines += ["because", *(f"  {reason}" for reason in plan.reasons)]
+    for advice in plan.repin:
+        who = advice.name or f"domain {advice.domain}"
+        lines.append(f"  pin {who} to cpus {id_list(advice.cpus)}: it floats on CPUs of this plan")
     if plan.rejected:
-        lines += ["not chosen", *(f"  {cells(one.cells)}: {one.reason}" for one in plan.rejected)]
+        lines += ["not chosen", *(f"  {cells(other.cells)}: {other.reason}" for other in plan.rejected)]
     return "\n".join(lines) + "\n"

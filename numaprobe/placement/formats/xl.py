@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 
 
-def render(plan: Plan) -> str:
+def render(plan: Plan, *, soft: bool = False, pool: int | None = None) -> str:
     """Lines to append to a configuration.
 
+    ``soft`` writes ``cpus_soft``, the CPUs that vcpus prefer, and leaves them free to run elsewhere; ``pool`` is the
+    number of the cpupool to start in.
     Raises ``ValueError`` for memory of a cell without vcpus, which only ``vnuma`` could name.
     """
     asked = plan.request
@@ -29,7 +31,11 @@ def render(plan: Plan) -> str:
     lines += [f"vcpus = {asked.vcpus}", f"memory = {memory}"]
     if plan.guest_cells:
         lines.append(f"maxmem = {memory}")
-    lines.append("cpus = [" + ", ".join(f'"{id_list(one.cpus)}"' for one in plan.vcpus) + "]")
+    if pool is not None:
+        lines.append(f'pool = "{pool}"')
+    if soft and any(one.pinned for one in plan.vcpus):
+        raise ValueError("pinned vcpus cannot have soft affinity: others may then run on their CPUs")
+    lines.append(f"cpus{'_soft' if soft else ''} = [" + ", ".join(f'"{id_list(one.cpus)}"' for one in plan.vcpus) + "]")
     if plan.guest_cells:
         lines.append("vnuma = [")
         for one, size in zip(plan.guest_cells, sizes, strict=True):
