@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from .model.domains import Affinity, CellUse, Domain, GuestCell, Vcpu
     from .placement import Plan, PlannedCell, PlannedVcpu, Rejected, Repin, Request, place, place_all
     from .placement.batch import Batch
+    from .placement.claims import Claim
+    from .placement.ledger import Ledger, visible_claims
+    from .placement.moves import Move, Rearrangement, make_room
+    from .placement.rebalance import Advice, rebalance
     from .sampling.sample import Sample
     from .sampling.sampler import Sampler
 
@@ -123,6 +127,14 @@ def account(host: Host, domains: Sequence[Domain], *, complete: bool = True) -> 
 
 # What is seldom wanted is imported when it is asked for, so that ``import numaprobe`` stays cheap.
 _LATE = {
+    "rebalance": "placement.rebalance",
+    "make_room": "placement.moves",
+    "Rearrangement": "placement.moves",
+    "Move": "placement.moves",
+    "visible_claims": "placement.ledger",
+    "Ledger": "placement.ledger",
+    "Claim": "placement.claims",
+    "Advice": "placement.rebalance",
     "Affinity": "model.domains",
     "Batch": "placement.batch",
     "CellUse": "model.domains",
@@ -158,12 +170,14 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Access",
+    "Advice",
     "Affinity",
     "Allowed",
     "Batch",
     "Cache",
     "Cell",
     "CellUse",
+    "Claim",
     "Cpu",
     "Device",
     "DoesNotFit",
@@ -174,12 +188,15 @@ __all__ = [
     "HugePages",
     "Hypervisor",
     "InterfaceMismatch",
+    "Ledger",
     "Memory",
+    "Move",
     "Note",
     "NumaprobeError",
     "Plan",
     "PlannedCell",
     "PlannedVcpu",
+    "Rearrangement",
     "RecordingError",
     "Rejected",
     "Repin",
@@ -195,8 +212,11 @@ __all__ = [
     "account",
     "domains",
     "export",
+    "make_room",
     "place",
     "place_all",
     "probe",
+    "rebalance",
     "record",
+    "visible_claims",
 ]

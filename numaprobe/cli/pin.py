@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 from .. import Plan, domains, pin, probe
+from ..errors import SourceError
 from ..placement.documents import read_plan
+from ..placement.ledger import SECONDS, own_folder
 from .input_file import read_json
 from .layout import id_words
-from .place import plan_for
+from .placing import claim, plan_for, wanted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +68,12 @@ def planned(options: argparse.Namespace) -> Plan:
     if options.plan is None:
         if options.vcpus is None or options.memory is None:
             raise ValueError("pin takes --vcpus and --memory, or --plan")
+        if options.program and not options.dry_run and claimable(options):
+            # The command keeps this process's number, so the claim ends with it or when its memory is seen.
+            options.claim_pid, options.claim_domain, options.claim_seconds = os.getpid(), None, SECONDS
+            (plan,) = claim(options, wanted(options))[0].plans
+            assert plan is not None, "a guest that does not fit is an error"
+            return plan
         return plan_for(options)
     if options.vcpus is not None or options.memory is not None:
         raise ValueError("pin takes --plan, or --vcpus and --memory, not both")
@@ -73,6 +83,17 @@ def planned(options: argparse.Namespace) -> Plan:
         return read_plan(_named(document, options.name) if isinstance(document, list) else document)
     except ValueError as error:
         raise ValueError(f"{shown} is not a plan to apply: {error}") from None
+
+
+def claimable(options: argparse.Namespace) -> bool:
+    """Whether this user has a place for claims on this host."""
+    if options.ledger is not None:
+        return True
+    try:
+        folder = own_folder()
+    except SourceError:
+        return False
+    return os.access(os.path.dirname(folder), os.W_OK)
 
 
 def _named(documents: list[object], name: str | None) -> object:

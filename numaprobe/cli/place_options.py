@@ -39,6 +39,27 @@ def place_options(parser: argparse.ArgumentParser) -> None:
     batch.add_argument("--optimal", action="store_true", help="find the exact optimum (needs numaprobe[optimal])")
     batch.add_argument("--seconds", type=seconds, metavar="S", help="look for the optimum this long (default: 30)")
 
+    moving = parser.add_argument_group("running guests")
+    moving.add_argument(
+        "--moves", type=int, metavar="N", help="say which of them to move, at most N, if it does not fit"
+    )
+    moving.add_argument("--without", action="append", metavar="DOMAIN", help="place as if this one were gone")
+    moving.add_argument(
+        "--rebalance",
+        action="store_true",
+        help="instead: which of them to move nearer to their memory, and what it costs",
+    )
+    claim = parser.add_argument_group("claims: room promised to guests that are being started")
+    claim.add_argument("--claim", action="store_true", help="claim what is planned, so that no other placer offers it")
+    claim.add_argument("--claim-seconds", type=seconds, default=300.0, metavar="S", help="for at most S (default: 300)")
+    claim.add_argument("--claim-pid", type=int, metavar="N", help="and no longer than this process runs")
+    claim.add_argument("--claim-domain", type=int, metavar="ID", help="for this Xen domain, which is being built")
+    claim.add_argument("--claims", action="store_true", help="list the claims that hold")
+    claim.add_argument("--release", type=int, metavar="N", help="give claim N back")
+    claim.add_argument(
+        "--ledger", metavar="DIR", help="where claims are kept (default: /run/numaprobe, or the user's own)"
+    )
+
 
 def pin_options(parser: argparse.ArgumentParser) -> None:
     """Declare what ``numaprobe pin`` takes as well as the host."""
@@ -58,7 +79,7 @@ def pin_options(parser: argparse.ArgumentParser) -> None:
         "--force", action="store_true", help="even a process that runs no guest, domain 0, or a domain that is running"
     )
     # What place has for batches.
-    parser.set_defaults(batch=None, partial=False, optimal=False, seconds=None, format="text")
+    parser.set_defaults(batch=None, partial=False, optimal=False, seconds=None, format="text", claim=False, ledger=None)
 
 
 def request_options(parser: argparse.ArgumentParser) -> None:
@@ -117,6 +138,11 @@ def request_options(parser: argparse.ArgumentParser) -> None:
         "--reserve", metavar="SIZE", help="kept back in each cell (default: a 64th of its memory, at most 512M)"
     )
     room.add_argument("--pool", type=int, metavar="N", help="cpus of this cpupool only (default: the lowest)")
+    room.add_argument(
+        "--ignore-allowed",
+        action="store_true",
+        help="also what this process may not use: for a guest that libvirtd or xl starts",
+    )
     room.add_argument("--no-domains", action="store_true", help="do not count the guests that already run")
 
 

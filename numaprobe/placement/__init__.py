@@ -6,6 +6,7 @@ The rules, in the order in which they decide, are in ``docs/placement.md``.
 from __future__ import annotations
 
 from .capacity import capacity_of
+from .claims import hold
 from .plan import Plan, PlannedCell, PlannedVcpu, Rejected, Repin
 from .planning import planned
 from .request import Request
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ..model.domains import Domain
     from ..model.host import Host
     from .batch import Batch
+    from .claims import Claim
 
 # Sets of cells that were not chosen are reported up to this many; there may be thousands.
 MAX_REJECTED = 16
@@ -50,6 +52,7 @@ def place(
     pool: int | None = None,
     plans: Sequence[Plan] = (),
     ignore_allowed: bool = False,
+    claims: Sequence[Claim] = (),
     most_rejected: int = MAX_REJECTED,
 ) -> Plan:
     """Where a guest of ``vcpus`` and ``memory`` bytes should run on this host.
@@ -60,6 +63,7 @@ def place(
     were started by: what they pin is not used. ``pool`` is the only cpupool whose CPUs are used (None: the lowest).
     Offline and isolated CPUs are never used, nor what ``host.allowed`` leaves out where the host was read with it,
     unless ``ignore_allowed``: a guest that another program starts is not bound by what this process may use.
+    ``claims`` are what other guests were promised and have not taken yet: :class:`numaprobe.Ledger` has them.
 
     Raises ``DoesNotFit`` with the nearest miss, ``ValueError`` and ``TypeError`` for a request that makes no sense.
     """
@@ -93,6 +97,7 @@ def place(
         plans=plans,
         ignore_allowed=ignore_allowed,
     )
+    hold(stock, claims)
     return planned(stock, asked, most_rejected)
 
 
@@ -108,6 +113,7 @@ def place_all(
     partial: bool = False,
     optimal: bool = False,
     seconds: float = 30.0,
+    claims: Sequence[Claim] = (),
     most_rejected: int = MAX_REJECTED,
 ) -> Batch:
     """Where several guests should run, solved together; the plans come in the order of ``requests``.
@@ -128,6 +134,7 @@ def place_all(
         plans=plans,
         ignore_allowed=ignore_allowed,
     )
+    hold(stock, claims)
     return solve(stock, tuple(requests), partial, optimal, seconds, most_rejected)
 
 

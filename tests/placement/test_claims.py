@@ -1,0 +1,238 @@
+"""Claims: what one placer was promised is not offered to the next, and nothing is kept for ever."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import schemas
+from hosts import GIB, MIB, domain, host
+
+from numaprobe import DoesNotFit, Request, SourceDenied, SourceError, SourceUnavailable, place, place_all
+from numaprobe.cli import main
+from numaprobe.placement import ledger as ledgers
+from numaprobe.placement.claims import Claim, claim_document, read_claim
+from numaprobe.placement.ledger import Ledger, visible_claims
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "ledger"
+
+
+def test_a_claim_is_taken_away_from_what_is_left(folder: Path) -> None:
+    """Memory, CPUs for one guest alone, and the name."""
+    machine = host([8 * GIB, 8 * GIB])
+    with Ledger(folder) as ledger:
+        first = place(machine, vcpus=2, memory=5 * GIB, pinned=True, name="a", claims=ledger.current())
+        ledger.add([first])
+    second = place(machine, vcpus=2, memory=5 * GIB, claims=visible_claims(folder=str(folder)))
+    assert (first.cells, second.cells) == ((0,), (1,))
+    near = place(machine, vcpus=6, memory=GIB, cells=1, together_with="a", claims=visible_claims(folder=str(folder)))
+    assert near.cells == (0,)
+    assert set(near.cpus).isdisjoint(first.cpus)
+    batch = place_all(
+        machine, [Request(1, 5 * GIB), Request(1, 5 * GIB)], partial=True, claims=visible_claims(folder=str(folder))
+    )
+    assert batch.bound is not None
+    assert len(batch.missed) == 0 or batch.bound < 2
+
+
+def test_huge_pages_are_claimed_as_pages(folder: Path) -> None:
+    """Not as other memory."""
+    machine = host([8 * GIB], pages={0: {2 * MIB: 512}})
+    with Ledger(folder) as ledger:
+        ledger.add([place(machine, vcpus=1, memory=768 * MIB, huge_page=2 * MIB)])
+        claims = ledger.current()
+    with pytest.raises(DoesNotFit):
+        place(machine, vcpus=1, memory=512 * MIB, huge_page=2 * MIB, claims=claims)
+    assert place(machine, vcpus=1, memory=7 * GIB, claims=claims)
+
+
+def test_a_claim_ends_with_its_time_its_process_and_its_guest(folder: Path) -> None:
+    """Whichever is first; a process is known by its start as well, since numbers come again."""
+    plan = place(host([8 * GIB]), vcpus=1, memory=GIB, name="g")
+    with subprocess.Popen(["sleep", "60"]) as child, Ledger(folder) as ledger:
+        ledger.add([plan], seconds=1)
+        ledger.add([plan], pid=child.pid)
+        ledger.add([plan])
+        assert [claim.id for claim in ledger.current()] == [1, 2, 3]
+        time.sleep(1.05)
+        assert [claim.id for claim in ledger.current()] == [2, 3]
+        assert ledger.current([domain("g", 1, memory=100 * MIB)]) == ()
+        child.kill()
+        child.wait()
+        assert ledger.current() == ()
+    again = Claim.of(plan, id=1, pid=os.getpid(), start=1, expires=1e12)
+    assert ledgers._holding([again], ()) == ()
+
+
+def test_xen_builds_a_guest_bit_by_bit() -> None:
+    """What it has by now is not claimed any more."""
+    plan = place(host([8 * GIB]), vcpus=1, memory=4 * GIB, name="g")
+    claim = Claim.of(plan, id=1, domain=7, expires=1e12)
+    assert claim.less([domain("other", 1, id=3, kind="hvm", memory=GIB)]) == claim
+    half = claim.less([domain("x", 1, id=7, kind="hvm", memory=GIB)])
+    assert half is not None
+    assert half.memory == {0: 3 * GIB}
+    assert claim.less([domain("g", 1, id=9, kind="pv", memory=4 * GIB - 8 * MIB)]) is None
+
+
+def test_a_claim_is_given_back_by_its_number(folder: Path) -> None:
+    """And by no other."""
+    plan = place(host([8 * GIB]), vcpus=1, memory=GIB)
+    with Ledger(folder) as ledger:
+        ledger.add([plan, plan])
+        ledger.release(1)
+        with pytest.raises(ValueError, match="no claim 1"):
+            ledger.release(1)
+    assert [claim.id for claim in visible_claims(folder=str(folder))] == [2]
+
+
+def test_the_ledger_is_a_file_of_one_user(folder: Path, tmp_path: Path) -> None:
+    """Readable by all, written by its owner, through no link."""
+    with Ledger(folder) as ledger:
+        ledger.add([place(host([8 * GIB]), vcpus=1, memory=GIB)])
+    assert stat.S_IMODE((folder / "claims.json").stat().st_mode) == 0o644
+    assert stat.S_IMODE((folder / "claims.lock").stat().st_mode) == 0o600
+    assert sorted(path.name for path in folder.iterdir()) == ["claims.json", "claims.lock"]
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    with pytest.raises(SourceDenied, match="others can write"), Ledger(open_to_all):
+        pass
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    with pytest.raises(SourceError), Ledger(link):
+        pass
+    target = tmp_path / "target"
+    target.write_text("keep")
+    (folder / "claims.json").unlink()
+    (folder / "claims.json").symlink_to(target)
+    with pytest.raises(SourceError), Ledger(folder):
+        pass
+    (folder / "claims.json").unlink()
+    (folder / "claims.new").symlink_to(target)
+    with Ledger(folder) as ledger:
+        ledger.add([place(host([8 * GIB]), vcpus=1, memory=GIB)])
+    assert target.read_text() == "keep"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '[{"id": 1}]', "[" * 100_000, '{"a": 1}'])
+def test_a_damaged_ledger_is_no_empty_one(folder: Path, content: str) -> None:
+    """Or what was promised would be promised again."""
+    folder.mkdir()
+    (folder / "claims.json").write_text(content)
+    with pytest.raises(SourceError, match="not a ledger"), Ledger(folder):
+        pass
+
+
+def test_who_waits_too_long_says_for_whom(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of waiting for ever."""
+    monkeypatch.setattr(ledgers, "PATIENCE", 0.02)
+    with Ledger(folder), pytest.raises(SourceUnavailable, match="another placer"), Ledger(folder):
+        pass
+
+
+def test_without_a_place_there_is_no_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root has /run, others their runtime directory."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    assert ledgers.own_folder() == "/run/user/1000/numaprobe"
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    with pytest.raises(SourceUnavailable, match="XDG_RUNTIME_DIR"):
+        ledgers.own_folder()
+
+
+def test_a_claim_is_of_its_schema() -> None:
+    """And is read as it was written."""
+    plan = place(host([8 * GIB, 8 * GIB]), vcpus=4, memory=GIB, pinned=True, guest_cells=2, name="g")
+    claim = Claim.of(plan, id=1, pid=2, start=3, domain=None, expires=4.5)
+    schemas.check("claim", claim_document(claim))
+    assert read_claim(json.loads(json.dumps(claim_document(claim)))) == claim
+
+
+PLACERS = 16
+ROUNDS = 40
+SIZES = (GIB, 2 * GIB, 3 * GIB)
+
+
+def placer(folder: Path, seed: int) -> None:
+    """Claims, checks, gives back, and is killed somewhere in between."""
+    source = random.Random(seed)
+    machine = host([8 * GIB, 8 * GIB], cpus=8)
+    for _ in range(ROUNDS):
+        with Ledger(folder) as ledger:
+            claims = ledger.current()
+            for cell in (0, 1):
+                assert sum(claim.memory.get(cell, 0) for claim in claims) <= 8 * GIB
+            alone = [cpu for claim in claims for cpu in claim.cpus]
+            assert len(alone) == len(set(alone))
+            if source.random() < 0.02:
+                os.kill(os.getpid(), signal.SIGKILL)
+            try:
+                size, pinned = source.choice(SIZES), source.random() < 0.5
+                plan = place(machine, vcpus=1, memory=size, pinned=pinned, reserve=0, claims=claims, most_rejected=0)
+            except DoesNotFit:
+                plan = None
+            if plan is not None:
+                (mine,) = ledger.add([plan], pid=os.getpid())
+        if source.random() < 0.03:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if plan is not None:
+            with Ledger(folder) as ledger:
+                ledger.release(mine.id)
+
+
+def test_sixteen_placers_with_kills_never_take_the_same_room(folder: Path) -> None:
+    """Each checks under the lock that no cell is promised twice; when all are gone, so are their claims."""
+    children: dict[int, int] = {}
+    killed = 0
+    for seed in range(PLACERS):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                placer(folder, seed)
+                status = 0
+            finally:
+                os._exit(status)
+        children[child] = seed
+    for child in children:
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+        killed += os.WIFSIGNALED(status)
+    assert 0 < killed < PLACERS
+    assert visible_claims(folder=str(folder)) == ()
+    with Ledger(folder) as ledger:
+        assert ledger.current() == ()
+
+
+def test_claims_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two placers at once, one slot: the second is refused; the list names the first, and gives it back."""
+    words = ["--ledger", str(folder)]
+    guest = ["place", "--vcpus", "1", "--memory", "64M", "--no-domains", *words]
+    assert main([*guest, "--name", "web", "--claim", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    schemas.check("place", document)
+    assert document["claim"] == 1
+    assert main(["place", "--claims", *words]) == 0
+    out = capsys.readouterr().out
+    assert "web" in out
+    assert "64 MiB" in out
+    assert main(["place", "--claims", "--json", *words]) == 0
+    for claim in json.loads(capsys.readouterr().out):
+        schemas.check("claim", claim)
+    assert main(["place", "--release", "1", *words]) == 0
+    assert main(["place", "--release", "1", *words]) == 2
+    assert "no claim 1" in capsys.readouterr().err
+    assert main([*guest, "--claim", "--root", "/"]) == 2
+    assert main(["place", "--claims", *words]) == 0
+    assert capsys.readouterr().out == "no claims\n"
