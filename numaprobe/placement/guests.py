@@ -70,7 +70,8 @@ def floating(domain: Domain, held: Mapping[int, str]) -> list[Floater]:
     affinity = domain.affinity.cpus
     if not domain.each_vcpu:
         count = domain.vcpus or 0
-        return [Floater(domain.id, domain.name, None, affinity, count)] if count else []
+        one = Floater(domain=domain.id, name=domain.name, vcpus=None, cpus=affinity, count=count)
+        return [one] if count else []
     by_cpus: dict[tuple[int, ...] | None, list[int]] = {}
     pinned = 0
     for vcpu in domain.each_vcpu:
@@ -80,7 +81,8 @@ def floating(domain: Domain, held: Mapping[int, str]) -> list[Floater]:
             by_cpus.setdefault(vcpu.cpus or affinity, []).append(vcpu.id)
     every = len(by_cpus) == 1 and not pinned
     return [
-        Floater(domain.id, domain.name, None if every else tuple(ids), cpus, len(ids)) for cpus, ids in by_cpus.items()
+        Floater(domain=domain.id, name=domain.name, vcpus=None if every else tuple(ids), cpus=cpus, count=len(ids))
+        for cpus, ids in by_cpus.items()
     ]
 
 
