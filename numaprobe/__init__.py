@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from .model.domains import Affinity, CellUse, Domain, GuestCell, Vcpu
+    from .model.domains import Affinity, CellUse, Domain, Domains, GuestCell, Vcpu
     from .placement import Plan, PlannedCell, PlannedVcpu, Rejected, Repin, Request, place, place_all
     from .placement.batch import Batch
     from .placement.claims import Claim
@@ -82,23 +82,29 @@ def domains(
     each_vcpu: bool = True,
     debug_key: bool = False,
     debug_key_limit: int = 32 << 30,
-) -> tuple[Domain, ...]:
-    """The domains of a host, in the order of their ids: how much memory each has, where, and how that is known.
+) -> Domains:
+    """The domains of a host by id: how much memory each has, on which cells, and how that is known.
 
-    ``host`` is what ``probe`` gave; ``root`` and ``recording`` are as they were for it. Its ``source`` says who is
-    asked: the hypervisor, or the kernel for processes that run guests. On Linux ``processes`` (by id) and ``groups``
-    (control groups, by path) ask for these instead, guests or not. ``each_vcpu`` asks for every vcpu by itself, which
+    The result is a tuple of ``Domain`` with two attributes: ``complete`` is False if processes or figures could not be
+    seen (``/proc`` hides other users' processes or shows another pid namespace, a file could not be read, sizes do not
+    add up), and ``notes`` say which.
+
+    ``host`` is what ``probe`` returned; ``root`` and ``recording`` are as they were for it. Its ``source`` decides
+    what is queried: the hypervisor, or the kernel for processes that run guests. On Linux ``processes`` (by id) and
+    ``groups`` (control groups, by path) are reported instead, guests or not. ``each_vcpu`` queries every vcpu, which
     costs a few files or hypercalls each; without it affinities and states are less well known.
 
-    ``debug_key`` lets Xen's debug key ``u`` tell where memory is, if nothing better does. **Xen then walks every page
-    of every domain without a pause, holding other control operations up: up to a second for each 32 GiB, and a
+    ``debug_key`` lets Xen's debug key ``u`` report where memory is, if nothing better does. **Xen then walks every
+    page of every domain without a pause, holding other control operations up: up to a second for each 32 GiB, and a
     watchdog may take the host down when it takes long.** It is refused if a domain is larger than ``debug_key_limit``
     bytes.
 
-    A domain that goes away meanwhile is left out. Raises what ``probe`` raises; ``SourceUnavailable`` for a debug key
-    that is refused or cannot be had; ``ValueError`` for processes or groups of a Xen host, or a debug key elsewhere.
+    A domain that ends meanwhile is left out, and so is a process or group that does not exist. Raises what ``probe``
+    raises; ``SourceError`` if ``/proc`` cannot be listed; ``SourceUnavailable`` for a debug key that is refused or not
+    available; ``ValueError`` for processes or groups of a Xen host, or a debug key elsewhere.
 
-    Linux: ``/proc``, control groups v2. Xen: sysctl getdomaininfolist, domctl, and xenstored's socket for names.
+    Linux: ``/proc``, control groups, ``/run/libvirt/qemu``. Xen: sysctl getdomaininfolist, domctl, and xenstored's
+    socket for names.
     """
     from .probing.domains import collect
 
@@ -114,11 +120,12 @@ def domains(
     )
 
 
-def account(host: Host, domains: Sequence[Domain], *, complete: bool = True) -> tuple[CellUse, ...]:
+def account(host: Host, domains: Sequence[Domain], *, complete: bool | None = None) -> tuple[CellUse, ...]:
     """Who has the memory of each cell of a host: what is free, each domain's, the rest; see ``CellUse``.
 
     ``domains`` should be of the same moment as the host: a rest that would be less than nothing is None. ``complete``
-    says that they are all of them, so that the rest is the host's own.
+    says that they are all of them, so that the rest is the host's own; None takes what ``domains.complete`` says, and
+    True for a plain tuple. Where they are not, ``host`` is None and the rest is unattributed.
     """
     from .normalise.domains import account as sum_up
 
@@ -139,6 +146,7 @@ _LATE = {
     "Batch": "placement.batch",
     "CellUse": "model.domains",
     "Domain": "model.domains",
+    "Domains": "model.domains",
     "GuestCell": "model.domains",
     "Plan": "placement",
     "PlannedCell": "placement",
@@ -182,6 +190,7 @@ __all__ = [
     "Device",
     "DoesNotFit",
     "Domain",
+    "Domains",
     "FactError",
     "GuestCell",
     "Host",

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
         def listdir(self, path: str, prefix: str = "") -> list[str] | int:
             """Sorted names in a directory that begin with ``prefix``, or an errno."""
 
+        def readlink(self, path: str) -> str | int:
+            """Target of a symbolic link, or an errno (EINVAL for what is no link). The last link is not followed."""
+
     class FileReader(Reader, Protocol):
         """A reader over files, which may answer some questions with less moved; whoever asks does without as well."""
 

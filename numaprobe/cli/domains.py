@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 from time import time
 
-from .. import account, domains, probe
+from .. import SourceUnavailable, account, domains, probe
 from ..errors import printable
 from ..model.documents import domains_document
 from ..model.documents import total as sum_of
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, TextIO
 
-    from .. import CellUse, Domain, Host
+    from .. import CellUse, Domain, Domains, Host
 
 MAX_NAME = 16
 
@@ -29,7 +29,7 @@ class Observed(namedtuple("Observed", "host domains uses time")):
 
     __slots__ = ()
     host: Host
-    domains: tuple[Domain, ...]
+    domains: Domains
     uses: tuple[CellUse, ...]
     time: float | None
 
@@ -41,15 +41,31 @@ class Observed(namedtuple("Observed", "host domains uses time")):
 
 
 def observe(root: str | None, recording: str | None, source: str, **asked: Any) -> Observed:
-    """Who holds memory where; ``asked`` are further arguments of ``numaprobe.domains``."""
+    """Who holds memory where; ``asked`` are further arguments of ``numaprobe.domains``.
+
+    Raises what that raises, and ``SourceUnavailable`` for a process or control group that is not there.
+    """
     live = root is None and recording is None
     host = probe(root, recording=recording, source=source, available=False)
     found = domains(host, root=root, recording=recording, **asked)
+    there = {domain.id for domain in found}
+    for process in asked.get("processes") or ():
+        if process not in there:
+            text = "no such process, or one without memory of its own"
+            raise SourceUnavailable(f"process {process}", None, _because(found, f"proc/{process}/") or text)
+    for group in asked.get("groups") or ():
+        if group not in there:
+            raise SourceUnavailable(f"control group {group}", None, "no such group of version 2 with processes in it")
     # Read again after the domains: they are then of nearly the same moment, whatever it took to find them.
     if live:
         host = probe(source=source, available=False)
-    uses = account(host, found, complete=not asked.get("processes") and not asked.get("groups"))
-    return Observed(host, found, uses, time() if live else None)
+    chosen = asked.get("processes") or asked.get("groups")
+    uses = account(host, found, complete=False if chosen else None)
+    return Observed(host=host, domains=found, uses=uses, time=time() if live else None)
+
+
+def _because(found: Domains, start: str) -> str | None:
+    return next((f"{note.where}: {note.text}" for note in found.notes if note.where.startswith(start)), None)
 
 
 def run(options: argparse.Namespace, out: TextIO) -> None:
@@ -70,23 +86,28 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
         out.write("\n".join(found.lines(columns(160))) + "\n")
 
 
-def lines(host: Host, found: Sequence[Domain], uses: Sequence[CellUse], width: int) -> list[str]:
+def lines(host: Host, found: Domains, uses: Sequence[CellUse], width: int) -> list[str]:
     """A row per domain, a column per cell, and below them what is left of each cell."""
     out = [f"{count(len(found), 'domain')} on {count(len(host.cells), 'cell')}"]
     for part in _fitting(host, found, uses, width):
         out += ["", *part]
+    if not found.complete:
+        first = next(iter(found.notes), None)
+        why = "" if first is None else f": {first.where}: {first.text}"
+        more = f" (and {count(len(found.notes) - 1, 'more note')}: --json)" if len(found.notes) > 1 else ""
+        out += ["", printable(f"incomplete: there may be more than is shown{why}{more}")]
     hows = sorted({domain.how for domain in found})
     if "unknown" in hows and host.source == "xen":
-        out += ["", "unknown: this Xen tells of no domain's memory by cell; --debug-key can, at a cost (--help)"]
+        out += ["", "unknown: this Xen reports no domain's memory by cell; --debug-key can, at a cost (--help)"]
     elif "unknown" in hows:
-        out += ["", "unknown: only root may see where another's memory is"]
+        out += ["", "unknown: only root may see where another user's memory is"]
     if any(use.unattributed for use in uses):
-        out += ["", "unattributed: the host's own, or of domains that were not asked for or whose place is unknown"]
+        out += ["", "unattributed: the host's own, or that of domains that are not shown or whose place is unknown"]
     return out
 
 
-def _fitting(host: Host, found: Sequence[Domain], uses: Sequence[CellUse], width: int) -> list[list[str]]:
-    """The table in as few parts as fit beside each other: a domain's own columns, and some cells."""
+def _fitting(host: Host, found: Domains, uses: Sequence[CellUse], width: int) -> list[list[str]]:
+    """The table in as few parts as fit the width: a domain's own columns, and some cells."""
     places = [cell.id for cell in host.cells]
     parts: list[list[str]] = []
     for each in range(len(places), 0, -1):
@@ -98,7 +119,7 @@ def _fitting(host: Host, found: Sequence[Domain], uses: Sequence[CellUse], width
     return parts
 
 
-def _rows(host: Host, found: Sequence[Domain], uses: Sequence[CellUse], group: list[int]) -> list[list[str]]:
+def _rows(host: Host, found: Domains, uses: Sequence[CellUse], group: list[int]) -> list[list[str]]:
     rows = [["id", "name", "state", "vcpus", "memory", *_headings(group), "cpus", "how"]]
     for domain in found:
         cells = dict(domain.cells or ())
@@ -121,6 +142,8 @@ def _rows(host: Host, found: Sequence[Domain], uses: Sequence[CellUse], group: l
     rest = ("xen itself" if host.source == "xen" else "host itself", [use.host for use in uses])
     left = ("unattributed", [use.unattributed for use in uses])
     kinds += [kind for kind in (rest, left) if any(kind[1])] or [rest]
+    if not found.complete and rest not in kinds:
+        kinds.insert(-1, rest)
     kinds.append(("total", [use.total for use in uses]))
     positions = {cell: position for position, cell in enumerate(by_cell)}
     for label, figures in kinds:
@@ -134,7 +157,7 @@ def _headings(group: list[int]) -> list[str]:
 
 
 def short(value: int | None) -> str:
-    """Bytes in three or four characters, as in a table of many cells: ``512M``, ``1.5G``; ``.`` for none at all."""
+    """Bytes in three or four characters, for a table of many cells: ``512M``, ``1.5G``; ``.`` for zero."""
     if value is None:
         return UNKNOWN
     if value == 0:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from .source import Source
 
-# What a group's memory is made of that only swapping or killing gives back. Its page cache is not, nor is slab.
-HELD = (b"anon ", b"shmem ")
-# Deeper than any hierarchy that somebody made on purpose.
-DEEPEST = 16
+# Lines of memory.numa_stat. What only swapping or killing gives back is anon and shmem; page cache is not, nor is slab.
+# Of the file pages, those of guest_memfd are on no list of the page cache: the rest after all that is on one.
+KINDS = (b"anon", b"shmem", b"file", b"swapcached", b"active_file", b"inactive_file", b"unevictable")
+MAX_DEPTH = 16  # deeper than any hierarchy that somebody made on purpose
 MEMBERS = ("cgroup.procs", "cgroup.stat")
 
 
@@ -43,22 +43,28 @@ def unescaped(field: str) -> str:
 
 def mounts(source: Source, kinds: Sequence[str]) -> list[Mount]:
     """Mounted file systems of some types, as this process sees them."""
-    found = []
     content = source.one("proc/self/mountinfo")
     if content is not None:
-        for line in content.decode("utf-8", "replace").splitlines():
-            before, dash, after = line.partition(" - ")
-            left, right = before.split(), after.split()
-            if dash and len(left) >= 5 and len(right) >= 3 and right[0] in kinds:
-                options = frozenset(right[2].split(","))
-                found.append(Mount(root=unescaped(left[3]), point=unescaped(left[4]), kind=right[0], options=options))
-        return found
+        return mounts_in(content, kinds)
+    found = []
     content = source.one("proc/self/mounts") or source.one("proc/mounts")
     for line in (content or b"").decode("utf-8", "replace").splitlines():
         parts = line.split()
         if len(parts) >= 4 and parts[2] in kinds:
             options = frozenset(parts[3].split(","))
             found.append(Mount(root="/", point=unescaped(parts[1]), kind=parts[2], options=options))
+    return found
+
+
+def mounts_in(mountinfo: bytes, kinds: Sequence[str]) -> list[Mount]:
+    """Mounted file systems of some types in a mountinfo (proc(5)); lines that are not understood are left out."""
+    found = []
+    for line in mountinfo.decode("utf-8", "replace").splitlines():
+        before, dash, after = line.partition(" - ")
+        left, right = before.split(), after.split()
+        if dash and len(left) >= 5 and len(right) >= 3 and right[0] in kinds:
+            options = frozenset(right[2].split(","))
+            found.append(Mount(root=unescaped(left[3]), point=unescaped(left[4]), kind=right[0], options=options))
     return found
 
 
@@ -85,7 +91,8 @@ def directories(mounted: Sequence[Mount], own: dict[str, str], controller: str) 
             path = own.get(controller)
         else:
             path = None
-        if path is None:
+        # Mounted from outside of this process's control group namespace: what is below it cannot be named from inside.
+        if path is None or root.startswith("/.."):
             continue
         # A container sees its own group as the mount's root; a path outside of it begins with "..".
         if root != "/" and (path == root or path.startswith(root + "/")):
@@ -96,16 +103,22 @@ def directories(mounted: Sequence[Mount], own: dict[str, str], controller: str) 
     return []
 
 
-class Held(namedtuple("Held", "anonymous shared huge")):
-    """Bytes by node that a group is charged for: anonymous memory, shared memory (shmem), huge pages."""
+class Held(namedtuple("Held", "anonymous shared huge unlisted unevictable")):
+    """Bytes by node that a group is charged for: anonymous memory, shared memory (shmem), huge pages.
+
+    ``unlisted`` are file pages on no list of the page cache, as those of guest_memfd are; ``unevictable`` is what can
+    never be swapped, these among it.
+    """
 
     __slots__ = ()
     anonymous: dict[int, int]
     shared: dict[int, int]
     huge: dict[int, int]
+    unlisted: dict[int, int]
+    unevictable: dict[int, int]
 
     def by_node(self) -> dict[int, int]:
-        """The sum of all three, by node."""
+        """Anonymous, shared and huge pages together, by node."""
         found = dict(self.anonymous)
         for part in (self.shared, self.huge):
             for node, size in part.items():
@@ -161,20 +174,25 @@ class Groups:
         content, *hugetlb = contents
         if content is None:
             return None
-        parts = []
-        for kind in HELD:
-            start = 0 if content.startswith(kind) else content.find(b"\n" + kind) + 1
-            line = content[start:].partition(b"\n")[0] if start or content.startswith(kind) else b""
-            parts.append(_by_node(f"{directory}/memory.numa_stat", line))
+        where = f"{directory}/memory.numa_stat"
+        lines = {words[0]: words[1] for line in content.split(b"\n") if len(words := line.split(b" ", 1)) == 2}
+        anon, shmem, file, swapcached, active, inactive, unevictable = [
+            by_node(where, lines.get(kind, b"")) for kind in KINDS
+        ]
+        unlisted = {
+            node: left
+            for node, size in file.items()
+            if (left := size - sum(part.get(node, 0) for part in (shmem, swapcached, active, inactive))) > 0
+        }
         pages: dict[int, int] = {}
         for name, stat in zip(self._stats[1:], hugetlb, strict=True):
             if stat is None:
                 if huge:
                     return None
                 continue
-            for node, size in _by_node(f"{directory}/{name}", stat).items():
+            for node, size in by_node(f"{directory}/{name}", stat).items():
                 pages[node] = pages.get(node, 0) + size
-        return Held(parts[0], parts[1], pages)
+        return Held(anonymous=anon, shared=shmem, huge=pages, unlisted=unlisted, unevictable=unevictable)
 
     def processes(self, directory: str) -> set[int] | None:
         """Processes in a group and those below it; None where that cannot be told."""
@@ -198,7 +216,7 @@ class Groups:
         below = _count_below(stat)
         if not below:
             return found, below
-        if depth >= DEEPEST:
+        if depth >= MAX_DEPTH:
             return found, None
         seen = 0
         for name in self._source.names(directory) or ():
@@ -228,7 +246,7 @@ def _size_name(size_kb: int) -> str:
     return f"{size_kb}KB"
 
 
-def _by_node(where: str, words: bytes) -> dict[int, int]:
+def by_node(where: str, words: bytes) -> dict[int, int]:
     """``N0=4096 N1=0``: bytes by node."""
     found = {}
     for word in words.split():

@@ -204,6 +204,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     _gauge("domains", "Domains (guests) of the host.", (), "domains", "{domain}"),
     _gauge(
+        "domains_complete",
+        "1 if every domain and figure could be seen, 0 if there may be more.",
+        (),
+        "domains_complete",
+    ),
+    _gauge(
         "omitted_domains",
         "Domains beyond the limit, for which no figures are reported.",
         (),

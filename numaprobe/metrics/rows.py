@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import printable
+from ..model.domains import Domains
 from ..version import VERSION
 
 TYPE_CHECKING = False
@@ -122,6 +123,7 @@ def domain_rows(domains: Sequence[Domain], limit: int = DOMAINS_LIMIT) -> Rows:
     kept = [((str(domain.id), _name(domain.name)), domain) for domain in domains[:limit]]
     found: dict[str, list[Row]] = {
         "numaprobe_domains": [((), len(domains))],
+        "numaprobe_domains_complete": [((), int(not isinstance(domains, Domains) or domains.complete))],
         "numaprobe_omitted_domains": [((), len(domains) - len(kept))],
         "numaprobe_domain_memory_bytes": [
             ((*label, str(cell)), value) for label, domain in kept for cell, value in domain.cells or ()

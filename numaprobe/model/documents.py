@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .domains import Domains
 from .host import SCHEMA, as_list, memory_document
 
 TYPE_CHECKING = False
@@ -46,11 +47,14 @@ def domains_document(
     host: Host, domains: Iterable[Domain], uses: Iterable[CellUse], time: float | None
 ) -> dict[str, Any]:
     """The document of ``numaprobe domains --json`` (``schemas/domains.json``); ``time`` as in ``free_document``."""
+    known = domains if isinstance(domains, Domains) else Domains(domains)
     return {
         "schema": SCHEMA,
         "source": host.source,
         "time": time,
-        "domains": [_domain(domain) for domain in domains],
+        "complete": known.complete,
+        "notes": [note._asdict() for note in known.notes],
+        "domains": [_domain(domain) for domain in known],
         "cells": [
             {
                 "id": use.id,

@@ -1,15 +1,21 @@
-"""Domains as values: who holds memory, where, and how surely that is known. Sizes in bytes, None is unknown.
+"""Domains as values: who holds memory, where, and how that is known. Sizes in bytes, None is unknown.
 
 A *domain* is a guest: a Xen domain, or on Linux the process that runs a guest; any other process or control group that
-was asked for is given in the same form. See ``docs/domains.md`` for where each field is from.
+was requested has the same form. See ``docs/domains.md`` for the source of each field.
 """
 
 from __future__ import annotations
 
 from collections import namedtuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-class Affinity(namedtuple("Affinity", "cpus cells")):
+    from .host import Note
+
+
+class Affinity(namedtuple("Affinity", "cpus cells", defaults=(None, None))):
     """Where a domain may run and where it prefers, or is made, to have its memory; None where that is not known.
 
     ``cpus`` are ids of the host's cpus, for a domain those of all its vcpus together. ``cells`` are an intent, not
@@ -21,7 +27,7 @@ class Affinity(namedtuple("Affinity", "cpus cells")):
     cells: tuple[int, ...] | None
 
 
-class Vcpu(namedtuple("Vcpu", "id online cpu cpus soft_cpus thread")):
+class Vcpu(namedtuple("Vcpu", "id online cpu cpus soft_cpus thread", defaults=(None, None, None, None, None))):
     """One vcpu of a domain.
 
     ``cpu`` is the host's cpu that it runs on, or ran on last. ``cpus`` are those that it may run on, ``soft_cpus``
@@ -37,10 +43,10 @@ class Vcpu(namedtuple("Vcpu", "id online cpu cpus soft_cpus thread")):
     thread: int | None
 
 
-class GuestCell(namedtuple("GuestCell", "id memory vcpus cells")):
+class GuestCell(namedtuple("GuestCell", "id memory vcpus cells", defaults=(None, None, None))):
     """A cell that the guest is shown (virtual NUMA): its memory, its vcpus, and the host's cells that back it.
 
-    ``cells`` is None where that is not told, and always under Xen, which keeps it to itself.
+    ``cells`` is None where that is not known, and always under Xen, which does not report it.
     """
 
     __slots__ = ()
@@ -50,30 +56,38 @@ class GuestCell(namedtuple("GuestCell", "id memory vcpus cells")):
     cells: tuple[int, ...] | None
 
 
+# A value for each field from name to unplaced.
+_UNKNOWN: tuple[None, ...] = (None,) * 13
+
+
 class Domain(
     namedtuple(
         "Domain",
         "id kind name uuid state vcpus vcpus_maximum each_vcpu memory maximum claimed shared paged cells unplaced"
         " how how_from affinity pool guest_cells",
+        # From name to unplaced, then how and the rest.
+        defaults=(*_UNKNOWN, "unknown", None, Affinity(), None, None),
     )
 ):
     """A domain at one moment.
 
-    ``id`` is Xen's number, or the process id; for a control group that was asked for, its path. ``kind`` is ``pv`` or
-    ``hvm`` (PVH included) under Xen, else the program (``qemu``, ``cloud-hypervisor``, ``firecracker``, ``crosvm``),
-    ``process`` or ``group``. ``state`` is ``running``, ``paused``, ``stopped`` (by a signal), ``shutdown``,
-    ``suspended``, ``crashed`` or ``dying``; None where it cannot be told, as for an emulated guest at rest.
+    ``id`` is Xen's number, or the process id; for a control group that was requested, its path. ``kind`` is ``pv`` or
+    ``hvm`` (PVH included) under Xen, else the family of the program (``qemu``, ``cloud-hypervisor``, ``firecracker``,
+    ``crosvm``, ``stratovirt``, or ``vmm`` for any other that runs a KVM guest), ``process`` or ``group``. ``state`` is
+    ``running``, ``paused``, ``stopped`` (by a signal), ``shutdown``, ``suspended``, ``crashed`` or ``dying``; None
+    where it is not known, as for an emulated guest at rest.
 
-    ``vcpus`` counts the online ones, ``vcpus_maximum`` those that could be; ``each_vcpu`` has them one by one.
-    ``memory`` is what the domain holds now, ``maximum`` what it may (on Linux: what it is configured with),
-    ``claimed`` what Xen has promised it beyond. ``shared`` is memory of it that is one with other domains': Xen's
-    shared pages, or what on Linux is counted for another domain that maps it too. ``paged`` is what Xen has paged out.
+    ``vcpus`` counts the online ones, ``vcpus_maximum`` those that there may be; ``each_vcpu`` lists them.
+    ``memory`` is what the domain holds now, ``maximum`` what it may hold (on Linux: what it is configured with, every
+    memory device included), ``claimed`` what Xen has promised it in addition. ``shared`` is memory that it has in
+    common with other domains: Xen's shared pages, or what on Linux is counted for another domain that maps it too.
+    ``paged`` is what Xen has paged out.
 
     ``cells`` are pairs (cell id, bytes) in id order, every cell of the host among them, or None; ``unplaced`` is the
-    part of ``memory`` of which nothing says the cell, so that memory is always the sum of both. ``how`` is ``exact``
-    (the kernel or hypervisor counts it), ``deduced`` (no other way is possible), ``debug-key`` or ``unknown``, and
-    ``how_from`` the file or hypercall. ``pool`` is Xen's cpupool. ``guest_cells`` is None for a domain without
-    virtual NUMA.
+    part of ``memory`` whose cell is not known, so that memory is always the sum of both. Both are None where a part
+    of the memory is known to exist and its size is not. ``how`` is ``exact`` (the kernel or hypervisor counts what
+    ``cells`` has), ``deduced`` (no other placement is possible), ``debug-key`` or ``unknown``, and ``how_from`` the
+    file or hypercall. ``pool`` is Xen's cpupool. ``guest_cells`` is None for a domain without virtual NUMA.
     """
 
     __slots__ = ()
@@ -99,18 +113,38 @@ class Domain(
     guest_cells: tuple[GuestCell, ...] | None
 
     def on(self, cell_id: int) -> int | None:
-        """Bytes on one cell; None where the placement is unknown. Raises ``KeyError`` for a cell that is not there."""
+        """Bytes on one cell; None where the placement is unknown. Raises ``KeyError`` for no such cell."""
         return None if self.cells is None else dict(self.cells)[cell_id]
 
 
-class CellUse(namedtuple("CellUse", "id total free pooled domains host unattributed")):
+class Domains(tuple[Domain, ...]):
+    """All domains of a host that could be seen, a tuple of ``Domain``.
+
+    ``complete`` is False if there may be others, or if figures of these could not be read or do not add up; ``notes``
+    say which, with the path and the offending text. Both are kept by copies and pickles, not by slices.
+    """
+
+    complete: bool
+    notes: tuple[Note, ...]
+
+    def __new__(cls, domains: Iterable[Domain] = (), *, complete: bool = True, notes: Iterable[Note] = ()) -> Domains:
+        made = super().__new__(cls, domains)
+        made.complete = complete
+        made.notes = tuple(notes)
+        return made
+
+
+class CellUse(
+    namedtuple("CellUse", "id total free pooled domains host unattributed", defaults=(None, None, 0, (), None, None))
+):
     """Who has the memory of one cell, in bytes: ``free``, ``pooled``, the domains', and the last two add up to total.
 
-    ``pooled`` are huge pages that are set aside and that nobody has taken (Linux). ``domains`` are pairs (domain id,
-    bytes) of the domains that have something here. ``host`` is surely the host's own: the kernel's, other processes'
-    and the caches', or the hypervisor's; under Xen the control domain is a domain. ``unattributed`` is of the host or
-    of a domain whose place is unknown, whichever. Both are None where they cannot be told, as for a cell whose figures
-    changed while they were read.
+    ``pooled`` are huge pages that are set aside and not taken (Linux). ``domains`` are pairs (domain id, bytes) of the
+    domains that have memory here. ``host`` is certainly the host's own: the kernel's, other processes' and the
+    caches', or the hypervisor's; under Xen the control domain is a domain. It is None where the domains are not
+    complete: the rest may be that of one which was not seen. ``unattributed`` belongs to the host or to a domain, it is
+    not known which. Both are None where they contradict each other, as for a cell whose figures changed while they were
+    read.
     """
 
     __slots__ = ()

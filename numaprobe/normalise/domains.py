@@ -2,74 +2,107 @@
 
 from __future__ import annotations
 
-from ..model.domains import Affinity, CellUse, Domain, GuestCell, Vcpu
+from ..linux.guests.facts import Found
+from ..model.domains import Affinity, CellUse, Domain, Domains, GuestCell, Vcpu
+from ..model.host import Note
+from ..wording import id_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from ..linux.guests.facts import CommandLine, GuestFacts, ThreadFacts
     from ..model.host import Cell, Host
-    from ..xen.domains.facts import DomainFacts
+    from ..xen.domains.facts import DomainFacts, VcpuFacts
 
 # Xen counts pages of this size on every architecture that it runs on (XEN_PAGE_SIZE of its public headers).
 PAGE = 4096
 # Xen's SHUTDOWN_ codes (public/sched.h) that are states of their own.
 SHUTDOWN_STATES = {2: "suspended", 3: "crashed"}
 UNLIMITED_PAGES = 0xFFFFFFFF
+# virDomainState of libvirt; one that is shutting down still runs.
+LIBVIRT_STATES = {
+    "running": "running",
+    "blocked": "running",
+    "paused": "paused",
+    "shutdown": "running",
+    "crashed": "crashed",
+    "pmsuspended": "suspended",
+}
 
 
-def from_guests(facts: Sequence[GuestFacts], host: Host) -> tuple[Domain, ...]:
+def from_guests(found: Found, host: Host) -> Domains:
     """Guests, processes and control groups of a Linux host."""
     with_memory = [cell.id for cell in host.cells if cell.memory.total != 0]
-    return tuple(_from_guest(guest, host, with_memory) for guest in facts)
+    notes = [Note(where=where, text=text) for where, text in found.notes]
+    domains = [_from_guest(guest, host, with_memory, notes) for guest in found.guests]
+    return Domains(domains, complete=found.complete, notes=notes)
 
 
-def _from_guest(guest: GuestFacts, host: Host, with_memory: Sequence[int]) -> Domain:
-    line = guest.line
-    held, unplaced, how, how_from = guest.held, guest.unplaced, "exact", guest.held_from
-    if held is None and guest.resident is not None and len(with_memory) == 1:
-        held, unplaced, how = {with_memory[0]: guest.resident}, 0, "deduced"
+def _from_guest(guest: GuestFacts, host: Host, with_memory: Sequence[int], notes: list[Note]) -> Domain:
+    line, record = guest.line, guest.record
+    # Where even the amount of a part is unknown, the rest is not what the guest holds.
+    held, unplaced, how = guest.held if guest.unplaced is not None else None, guest.unplaced, "exact"
+    if held is None and unplaced is not None and len(with_memory) == 1:
+        held, unplaced, how = {with_memory[0]: unplaced}, 0, "deduced"
     elif held is not None and unplaced and len(with_memory) == 1:
         held, unplaced = {**held, with_memory[0]: held.get(with_memory[0], 0) + unplaced}, 0
-    cells = None if held is None else _on_cells(held, host)
-    memory = guest.resident if held is None else sum(held.values()) + unplaced
-    vcpus = None if guest.threads is None else tuple(_from_thread(thread, host) for thread in guest.threads)
+    memory = None if unplaced is None else unplaced + sum((held or {}).values())
+    threads = guest.threads
+    vcpus = None if threads is None else tuple([_from_thread(guest, thread, host, notes) for thread in threads])
+    current, maximum = _vcpu_counts(guest, vcpus)
     return Domain(
-        guest.id,
-        "group" if isinstance(guest.id, str) else "process" if line is None else line.program,
-        None if line is None else line.name,
-        None if line is None else line.uuid,
-        _linux_state(guest),
-        len(vcpus) if vcpus is not None else None if line is None else line.vcpus,
-        None if line is None else line.vcpus_maximum,
-        vcpus,
-        memory,
-        None if line is None else line.memory,
-        None,
-        guest.shared,
-        None,
-        cells,
-        memory if held is None else unplaced,
-        "unknown" if held is None else how,
-        how_from if held is not None or guest.resident is not None else None,
-        _linux_affinity(guest, vcpus, host),
-        None,
-        None if line is None else _guest_cells(line),
+        id=guest.id,
+        kind="group" if isinstance(guest.id, str) else "process" if line is None else line.program,
+        name=_first(line and line.name, record and record.name),
+        uuid=_first(line and line.uuid, record and record.uuid),
+        state=_linux_state(guest),
+        vcpus=current,
+        vcpus_maximum=maximum,
+        each_vcpu=vcpus,
+        memory=memory,
+        maximum=_first(record and record.memory, line and line.memory),
+        claimed=None,
+        shared=guest.shared,
+        paged=None,
+        cells=None if held is None else _on_cells(held, host),
+        unplaced=unplaced,
+        how="unknown" if held is None else how,
+        how_from=guest.held_from if held is not None or guest.resident is not None else None,
+        affinity=_linux_affinity(guest, vcpus, host, notes),
+        guest_cells=None if line is None else _guest_cells(line),
     )
 
 
+def _first(*values: Any) -> Any:
+    """The first that is known."""
+    return next((value for value in values if value is not None), None)
+
+
+def _vcpu_counts(guest: GuestFacts, vcpus: Sequence[Vcpu] | None) -> tuple[int | None, int | None]:
+    """Vcpus now, and how many there may be. The command line has the first only where none can be added later."""
+    line, record = guest.line, guest.record
+    maximum = _first(record and record.vcpus_maximum, line and line.vcpus_maximum)
+    if vcpus is not None:
+        return len(vcpus), maximum
+    if record is not None and record.vcpus is not None:
+        return record.vcpus, maximum
+    fixed = line is not None and line.vcpus == line.vcpus_maximum
+    return (line.vcpus if line is not None and fixed else None), maximum
+
+
 def _on_cells(held: Mapping[int, int], host: Host) -> tuple[tuple[int, int], ...]:
-    """Every cell of the host, and any other that has come since it was read."""
+    """Every cell of the host, and any other that was added since it was read."""
     return tuple([(cell, held.get(cell, 0)) for cell in sorted({*held, *(cell.id for cell in host.cells)})])
 
 
 def _linux_state(guest: GuestFacts) -> str | None:
-    """Running, paused or stopped, as far as the kernel can tell.
+    """Running, paused or stopped, as far as libvirt or the kernel knows.
 
-    A vcpu under KVM that is at rest waits in kvm, and one that its program holds back waits for the program, in a
-    futex; under QEMU's own emulation both wait in a futex. One that never ran since QEMU was started with -S is held
-    back whatever runs it.
+    A vcpu under KVM that is idle waits in kvm, and one that its program holds back waits for the program, in a futex;
+    so does one for moments while another thread has QEMU's lock, so that a second look has to find it unmoved. Under
+    QEMU's own emulation both wait in a futex. Run time says nothing: it is counted in ticks of 10 ms.
     """
     if guest.state is None:
         return None
@@ -77,38 +110,59 @@ def _linux_state(guest: GuestFacts) -> str | None:
         return "stopped"
     if guest.line is None:
         return "running"
+    if guest.record is not None:
+        return LIBVIRT_STATES.get(guest.record.state)
     threads = guest.threads
     if threads is None:
         return None
-    if any(thread.state == "R" for thread in threads):
+    # A thread runs for a moment before its guest does.
+    if any(thread.state == "R" and (thread.guest_time or not guest.line.starts_paused) for thread in threads):
         return "running"
-    if guest.line.starts_paused and all(thread.run_time == 0 for thread in threads):
-        return "paused"
-    if all(thread.accelerated and thread.asleep_in is not None for thread in threads):
-        held_back = all((thread.asleep_in or "").startswith("futex") for thread in threads)
-        return "paused" if held_back else "running"
-    return None
+    if not all(thread.accelerated and thread.asleep_in is not None for thread in threads):
+        return None
+    in_futex = [(thread.asleep_in or "").startswith("futex") for thread in threads]
+    if not all(in_futex):
+        return "running"
+    return "paused" if guest.rested else None
 
 
-def _from_thread(thread: ThreadFacts, host: Host) -> Vcpu:
-    return Vcpu(thread.vcpu, True, thread.cpu, _online(thread.cpus, host), None, thread.id)
+def _from_thread(guest: GuestFacts, thread: ThreadFacts, host: Host, notes: list[Note]) -> Vcpu:
+    where = f"proc/{guest.id}/task/{thread.id}/status"
+    cpus = _allowed(where, thread.cpus, host, notes, last=thread.cpu)
+    return Vcpu(id=thread.vcpu, online=True, cpu=thread.cpu, cpus=cpus, thread=thread.id)
+
+
+def _allowed(
+    where: str, cpus: Sequence[int] | None, host: Host, notes: list[Note], last: int | None = None
+) -> tuple[int, ...] | None:
+    """The cpus that a thread may use, as the kernel has them, without those that are offline.
+
+    The list of online cpus may be another file system's word (lxcfs): where it contradicts the kernel's, in that none
+    of the cpus would be online or not the one that the thread ran on, it is not used.
+    """
+    found = _online(cpus, host)
+    if cpus and found is not None and (not found or (last in cpus and last not in found)):
+        shown = id_list([cpu.id for cpu in host.cpus if cpu.online is not False])
+        notes.append(Note(where=where, text=f"allows cpus {id_list(cpus)}, which the online ones ({shown}) contradict"))
+        return tuple(cpus)
+    return found
 
 
 def _online(cpus: Sequence[int] | None, host: Host) -> tuple[int, ...] | None:
-    """Cut with the online cpus: where nothing limits a thread its mask names every cpu that may ever come to be."""
+    """Only the online cpus: where nothing limits a thread its mask names every cpu that there may ever be."""
     if cpus is None:
         return None
     online = {cpu.id for cpu in host.cpus if cpu.online is not False}
     return tuple([cpu for cpu in cpus if cpu in online])
 
 
-def _linux_affinity(guest: GuestFacts, vcpus: Sequence[Vcpu] | None, host: Host) -> Affinity:
+def _linux_affinity(guest: GuestFacts, vcpus: Sequence[Vcpu] | None, host: Host, notes: list[Note]) -> Affinity:
     bound = None if guest.line is None else guest.line.nodes
     nodes = guest.nodes if bound is None else bound
     here = {cell.id for cell in host.cells}
     return Affinity(
-        _online(guest.cpus, host) if vcpus is None else _together(vcpus),
-        None if nodes is None else tuple([node for node in nodes if node in here]),
+        cpus=_allowed(f"proc/{guest.id}/status", guest.cpus, host, notes) if vcpus is None else _together(vcpus),
+        cells=None if nodes is None else tuple([node for node in nodes if node in here]),
     )
 
 
@@ -121,7 +175,9 @@ def _together(vcpus: Sequence[Vcpu]) -> tuple[int, ...] | None:
 def _guest_cells(line: CommandLine) -> tuple[GuestCell, ...] | None:
     if line.guest_nodes is None:
         return None
-    return tuple(GuestCell(node.id, node.memory, node.vcpus, node.nodes) for node in line.guest_nodes)
+    return tuple(
+        [GuestCell(id=node.id, memory=node.memory, vcpus=node.vcpus, cells=node.nodes) for node in line.guest_nodes]
+    )
 
 
 def from_domains(
@@ -129,22 +185,32 @@ def from_domains(
     host: Host,
     names: Mapping[int, str] | None = None,
     located: Mapping[int, Mapping[int, int]] | None = None,
-) -> tuple[Domain, ...]:
-    """Domains of a Xen host. ``names`` are by number; ``located`` is what the debug key said, pages by node."""
-    return tuple(_from_domain(domain, host, names or {}, (located or {}).get(domain.id)) for domain in facts)
+) -> Domains:
+    """Domains of a Xen host. ``names`` are by number; ``located`` is what the debug key printed, pages by node."""
+    pools: dict[int, set[int]] = {}
+    for cpu in host.cpus:
+        if cpu.pool is not None:
+            pools.setdefault(cpu.pool, set()).add(cpu.id)
+    return Domains(
+        [
+            _from_domain(domain, host, names or {}, (located or {}).get(domain.id), pools.get(domain.cpupool))
+            for domain in facts
+        ]
+    )
 
 
 def _from_domain(
-    domain: DomainFacts, host: Host, names: Mapping[int, str], located: Mapping[int, int] | None
+    domain: DomainFacts,
+    host: Host,
+    names: Mapping[int, str],
+    located: Mapping[int, int] | None,
+    pool: set[int] | None,
 ) -> Domain:
     memory = domain.tot_pages * PAGE
     placed, how, how_from = _placed(domain, host, located)
     vcpus = None
     if domain.vcpus is not None:
-        vcpus = tuple(
-            Vcpu(vcpu.id, vcpu.online, vcpu.cpu, _online(vcpu.hard, host), _online(vcpu.soft, host), None)
-            for vcpu in domain.vcpus
-        )
+        vcpus = tuple([_from_vcpu(vcpu, host, pool) for vcpu in domain.vcpus])
     here = [cell.id for cell in host.cells]
     affinity = domain.node_affinity
     unplaced = memory if placed is None else memory - sum(placed.values())
@@ -152,32 +218,41 @@ def _from_domain(
         # Counted a moment later than the list, which the domain grew in.
         memory, unplaced = memory - unplaced, 0
     return Domain(
-        domain.id,
-        "hvm" if domain.flags & 0x2 else "pv",
-        names.get(domain.id),
-        _uuid(domain.handle),
-        _xen_state(domain.flags),
-        domain.online_vcpus,
-        0 if domain.max_vcpu_id is None else domain.max_vcpu_id + 1,
-        vcpus,
-        memory,
-        None if domain.max_pages >= UNLIMITED_PAGES else domain.max_pages * PAGE,
-        None if domain.outstanding_pages is None else domain.outstanding_pages * PAGE,
-        domain.shr_pages * PAGE,
-        None if domain.paged_pages is None else domain.paged_pages * PAGE,
-        None if placed is None else _on_cells(placed, host),
-        unplaced,
-        how,
-        how_from,
-        Affinity(
-            None if vcpus is None else _together([vcpu for vcpu in vcpus if vcpu.online]),
-            None if affinity is None else tuple([node for node in affinity if node in here]),
+        id=domain.id,
+        kind="hvm" if domain.flags & 0x2 else "pv",
+        name=names.get(domain.id),
+        uuid=_uuid(domain.handle),
+        state=_xen_state(domain.flags),
+        vcpus=domain.online_vcpus,
+        vcpus_maximum=0 if domain.max_vcpu_id is None else domain.max_vcpu_id + 1,
+        each_vcpu=vcpus,
+        memory=memory,
+        maximum=None if domain.max_pages >= UNLIMITED_PAGES else domain.max_pages * PAGE,
+        claimed=None if domain.outstanding_pages is None else domain.outstanding_pages * PAGE,
+        shared=domain.shr_pages * PAGE,
+        paged=None if domain.paged_pages is None else domain.paged_pages * PAGE,
+        cells=None if placed is None else _on_cells(placed, host),
+        unplaced=unplaced,
+        how=how,
+        how_from=how_from,
+        affinity=Affinity(
+            cpus=None if vcpus is None else _together([vcpu for vcpu in vcpus if vcpu.online]),
+            cells=None if affinity is None else tuple([node for node in affinity if node in here]),
         ),
-        domain.cpupool,
-        None
+        pool=domain.cpupool,
+        guest_cells=None
         if domain.vnodes is None
-        else tuple(GuestCell(node.id, node.size, node.vcpus, None) for node in domain.vnodes),
+        else tuple([GuestCell(id=node.id, memory=node.size, vcpus=node.vcpus) for node in domain.vnodes]),
     )
+
+
+def _from_vcpu(vcpu: VcpuFacts, host: Host, pool: set[int] | None) -> Vcpu:
+    """Xen's masks are what was asked for; a vcpu runs on those of its cpupool (None where pools are not known)."""
+    hard, soft = (
+        cpus if cpus is None or pool is None else tuple([cpu for cpu in cpus if cpu in pool])
+        for cpus in (_online(vcpu.hard, host), _online(vcpu.soft, host))
+    )
+    return Vcpu(id=vcpu.id, online=vcpu.online, cpu=vcpu.cpu, cpus=hard, soft_cpus=soft)
 
 
 def _uuid(handle: bytes) -> str | None:
@@ -216,8 +291,8 @@ def deduce(memory: int, cells: Sequence[Cell]) -> dict[int, int] | None:
 
     A cell can hold at most what is allocated of it, and a domain's memory is somewhere: with ``a`` allocated of a cell
     and ``b`` of all others together, between ``memory - b`` and ``min(a, memory)`` of it are on the cell. Only where
-    both are the same for every cell is the placement known. What other domains have says no more: theirs, and what
-    the hypervisor keeps for itself, may be on any cell, so that every placement within these bounds leaves them a way.
+    both are the same for every cell is the placement known. What other domains have does not narrow this: theirs, and
+    what the hypervisor keeps for itself, may be on any cell.
     """
     most = []
     for cell in cells:
@@ -239,15 +314,16 @@ def deduce(memory: int, cells: Sequence[Cell]) -> dict[int, int] | None:
     return found
 
 
-def account(host: Host, domains: Sequence[Domain], *, complete: bool = True) -> tuple[CellUse, ...]:
+def account(host: Host, domains: Sequence[Domain], *, complete: bool | None = None) -> tuple[CellUse, ...]:
     """Who has the memory of each cell; see ``numaprobe.account``."""
-    unplaced: int | None = 0 if complete else None
-    for domain in domains:
-        unplaced = None if unplaced is None or domain.unplaced is None else unplaced + domain.unplaced
-    return tuple(_use(cell, domains, unplaced) for cell in host.cells)
+    if complete is None:
+        complete = not isinstance(domains, Domains) or domains.complete
+    sizes = [domain.unplaced for domain in domains]
+    unplaced = None if not complete or None in sizes else sum(size or 0 for size in sizes)
+    return tuple([_use(cell, domains, unplaced, complete=complete) for cell in host.cells])
 
 
-def _use(cell: Cell, domains: Sequence[Domain], unplaced: int | None) -> CellUse:
+def _use(cell: Cell, domains: Sequence[Domain], unplaced: int | None, *, complete: bool) -> CellUse:
     there = []
     for domain in domains:
         size = dict(domain.cells or ()).get(cell.id, 0)
@@ -255,9 +331,10 @@ def _use(cell: Cell, domains: Sequence[Domain], unplaced: int | None) -> CellUse
             there.append((domain.id, size))
     pooled = sum(pages.size * pages.free for pages in cell.huge_pages if pages.free is not None)
     total, free = cell.memory.total, cell.memory.free
+    known = CellUse(id=cell.id, total=total, free=free, pooled=pooled, domains=tuple(there))
     rest = None if total is None or free is None else total - free - pooled - sum(size for _, size in there)
     if rest is None or rest < 0:
-        return CellUse(cell.id, total, free, pooled, tuple(there), None, None)
+        return known
     # What has no known place may all be here or not at all.
     either = rest if unplaced is None else min(rest, unplaced)
-    return CellUse(cell.id, total, free, pooled, tuple(there), rest - either, either)
+    return known._replace(host=rest - either if complete else None, unattributed=either)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ..errors import FactError, SourceError, SourceUnavailable
-from ..normalise import domains as build_domains
+from ..normalise import domains as normalise
 from ..sources.opening import hypercalls, open_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..model.domains import Domain
+    from ..model.domains import Domains
     from ..model.host import Host
     from ..ports import Hypercalls, Reader
     from ..sources.opening import Path
@@ -32,42 +32,42 @@ def collect(
     each_vcpu: bool,
     debug_key: bool,
     debug_key_limit: int,
-) -> tuple[Domain, ...]:
+) -> Domains:
     """The domains of a host; see ``numaprobe.domains``."""
     live = root is None and recording is None
     if host.source == "linux" and debug_key:
-        raise ValueError("the debug key is Xen's: the host was probed with another source")
+        raise ValueError("the debug key is Xen's: this host was not probed with source xen")
     if host.source == "xen" and (processes or groups):
-        raise ValueError("processes and control groups are Linux's: the host was probed with another source")
+        raise ValueError("processes and control groups are Linux's: this host was not probed with source linux")
     with open_source(root, recording) as reader:
         if host.source == "linux":
             from ..linux.guests.collect import collect
 
             chosen = tuple(processes) if processes or groups else None
             facts = collect(reader, processes=chosen, groups=groups, each_vcpu=each_vcpu)
-            return build_domains.from_guests(facts, host)
+            return normalise.from_guests(facts, host)
         with hypercalls(reader, live=live, debug_key=debug_key) as port:
             found, located = ask_xen(port, each_vcpu=each_vcpu, debug_key=debug_key, debug_key_limit=debug_key_limit)
-        return build_domains.from_domains(found, host, names_of(reader, found, live=live), located)
+        return normalise.from_domains(found, host, names_of(reader, found, live=live), located)
 
 
 def ask_xen(
     port: Hypercalls, *, each_vcpu: bool = True, debug_key: bool = False, debug_key_limit: int = DEBUG_KEY_LIMIT
 ) -> tuple[tuple[DomainFacts, ...], dict[int, dict[int, int]] | None]:
-    """What the hypervisor says of its domains, and pages by node of each if the debug key is pressed."""
+    """What the hypervisor reports of its domains, and pages by node of each if the debug key is pressed."""
     from ..xen import calls, versions
-    from ..xen.domains.collect import Domains
+    from ..xen.domains.collect import Domains as XenDomains
 
     version = calls.version(port)
     sysctl, info, _ = versions.negotiate(port, version)
     domctl, _ = versions.negotiate_domctl(port, version)
     arm = version.capabilities is not None and "x86" not in version.capabilities
-    asked = Domains(sysctl, domctl, info, arm=arm)
+    asked = XenDomains(sysctl, domctl, info, arm=arm)
     if not debug_key:
         return asked.collect(each_vcpu=each_vcpu), None
     from ..xen.domains import debug_key as debugkey
 
-    before = {row.id: row.tot_pages * build_domains.PAGE for row in asked.rows()}
+    before = {row.id: row.tot_pages * normalise.PAGE for row in asked.rows()}
     largest = max(before.values(), default=0)
     if largest > debug_key_limit:
         reason = f"not pressed: a domain has {largest >> 20} MiB, and {debug_key_limit >> 20} MiB is the limit"

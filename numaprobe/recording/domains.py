@@ -1,15 +1,16 @@
 """What a recording keeps of domains: what numaprobe understands of them and no more, under other names if wanted.
 
-Command lines, names of files and of control groups say much of a host and of whose guests it runs. So a recording has
-domains only if that is asked for, and of a process only what is needed: its command line is written anew from what was
+Command lines, names of files and of control groups reveal much about a host and whose guests it runs. So a recording
+has domains only on request, and of a process only what is needed: its command line is written anew from what was
 understood of it, a mapped file is memory or it is not, and of mounted file systems only the control groups' is kept.
 """
 
 from __future__ import annotations
 
-from ..linux.cgroups import mounts
+from ..linux.cgroups import mounts, mounts_in
 from ..linux.guests import collect as guests
-from ..linux.guests import command_line, numa_maps, threads
+from ..linux.guests import command_line, guest_memfd, libvirt, numa_maps, recorded, threads
+from ..linux.guests.holding import MEMORY_FILE_SYSTEMS
 from ..linux.source import Source
 from ..xen import abi
 from ..xen.domains import abi as domain_abi
@@ -18,18 +19,32 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..linux.guests.facts import CommandLine
+    from ..linux.cgroups import Mount
+    from ..linux.guests.facts import CommandLine, Found
     from ..ports import Hypercalls
     from ..sources.recorder import RecordingReader
 
 MOUNTINFO = "proc/self/mountinfo"
 HUGE_PAGES = "sys/kernel/mm/hugepages"
-STATUS = (b"State:", b"PPid:", b"VmRSS:", b"Rss", b"HugetlbPages:", b"Cpus_allowed_list:", b"Mems_allowed_list:")
+STATUS = (
+    *(
+        b"State:",
+        b"PPid:",
+        b"VmRSS:",
+        b"Rss",
+        b"HugetlbPages:",
+        b"VmLck:",
+        b"Cpus_allowed_list:",
+        b"Mems_allowed_list:",
+    ),
+    threads.SWITCHES,
+)
 
 
 def add_guests(recorder: RecordingReader, seen: RecordingReader, *, anonymous: bool) -> None:
     """Look at the guests of a Linux host through ``seen``, and put into ``recorder`` what is kept of that."""
-    keep = Redactor(seen, anonymous=anonymous)
+    found = guests.collect(seen)
+    keep = Redactor(seen, found, anonymous=anonymous)
     for path, content in seen.files.items():
         kept = keep.file(path, content)
         if kept is not None:
@@ -37,26 +52,39 @@ def add_guests(recorder: RecordingReader, seen: RecordingReader, *, anonymous: b
     for path, errno in seen.errors.items():
         if keep.guest_of(path) is not None:
             recorder.errors[path] = errno
+    recorder.links |= {
+        path: target
+        for path, target in seen.links.items()
+        if target == guest_memfd.LINK and keep.guest_of(path) is not None
+    }
+    # Names of guests and groups are in the notes on their own files.
+    notes = [note for note in found.notes if not anonymous or note[0].split("/")[0] == "proc"]
+    recorder.files[guests.LOOK] = recorded.written(found._replace(notes=tuple(notes)))
     recorder.directories |= {path for path in seen.directories if path.startswith(HUGE_PAGES)}
 
 
 class Redactor:
     """Decides what of a guest is kept, and under which names."""
 
-    def __init__(self, seen: RecordingReader, *, anonymous: bool) -> None:
+    def __init__(self, seen: RecordingReader, found: Found, *, anonymous: bool) -> None:
         self._anonymous = anonymous
         self._aliases: dict[str, str] = {}
         self._lines: Mapping[int | str, CommandLine] = {
-            guest.id: guest.line for guest in guests.collect(seen) if guest.line is not None
+            guest.id: guest.line for guest in found.guests if guest.line is not None
         }
+        # A vcpu that waits in a futex, and did not in a second look, is not at rest.
+        self._rested = {guest.id for guest in found.guests if guest.rested}
         source = Source(seen)
         self._groups = mounts(source, ("cgroup2",))
-        self._places = tuple([mount.point for mount in mounts(source, guests.MEMORY_FILE_SYSTEMS)])
+        self._places = {
+            pid: tuple([mount.point for mount in (*mounts(source, MEMORY_FILE_SYSTEMS), *_own_mounts(seen, pid))])
+            for pid in self._lines
+        }
 
     def guest_of(self, path: str) -> int | None:
         """The process that a file is of, if that is a guest."""
         parts = path.split("/")
-        pid = int(parts[1]) if parts[0] == "proc" and len(parts) > 2 and parts[1].isdigit() else None
+        pid = int(parts[1]) if parts[0] == "proc" and len(parts) > 2 and _is_number(parts[1]) else None
         return pid if pid in self._lines else None
 
     def file(self, path: str, content: bytes) -> tuple[str, bytes] | None:
@@ -68,10 +96,30 @@ class Redactor:
             if path.startswith(point + "/"):
                 *groups, name = path[len(point) + 1 :].split("/")
                 return "/".join([point, *map(self._group, groups), name]), content
+        if path.startswith(libvirt.DIRECTORY + "/"):
+            return self._record(content)
         pid = self.guest_of(path)
         if pid is not None:
+            if path.endswith("/mountinfo"):
+                return None  # it says which mapped files are memory, which the kept numa_maps says itself
             return path, self._of_process(path, content, self._lines[pid], pid)
         return (path, content) if path.startswith(HUGE_PAGES) else None
+
+    def _record(self, content: bytes) -> tuple[str, bytes] | None:
+        """The record of a guest that libvirt has, written anew."""
+        try:
+            taken = libvirt.parse(content)
+        except ValueError:
+            return None
+        if taken is None or taken[0] not in self._lines:
+            return None
+        pid, record = taken
+        if self._anonymous:
+            record = record._replace(
+                name=None if record.name is None else f"guest-{pid}",
+                uuid=None if record.uuid is None else _anonymous_uuid(pid),
+            )
+        return f"{libvirt.DIRECTORY}/{pid}.xml", libvirt.written(pid, record)
 
     def _alias(self, name: str, kind: str) -> str:
         return self._aliases.setdefault(name, f"{kind}-{len(self._aliases) + 1}")
@@ -93,20 +141,24 @@ class Redactor:
         name = path.rpartition("/")[2]
         if name == "cmdline":
             if self._anonymous:
-                uuid = None if line.uuid is None else f"00000000-0000-0000-0000-{pid:012}"
+                uuid = None if line.uuid is None else _anonymous_uuid(pid)
                 line = line._replace(name=None if line.name is None else f"guest-{pid}", uuid=uuid)
             return command_line.written(line)
         if name == "comm":
             return content if threads.vcpu_of(content.strip()) is not None else b"thread\n"
         if name == "stat":
-            return content.partition(b" ")[0] + b" (thread)" + content.rpartition(b")")[2]
+            before, _, rest = content.rpartition(b")")
+            number, _, own = before.partition(b" (")
+            return number + b" (" + (own if threads.vcpu_of(own) is not None else b"thread") + b")" + rest
+        if name == "wchan":
+            return content if pid in self._rested or not content.startswith(b"futex") else b"0"
         if name == "status":
             kept = [row for row in content.split(b"\n") if row.startswith(STATUS)]
             return b"\n".join([b"Name:\tthread", *kept, b""])
         if name == "cgroup":
             return self._own_group(content)
         if name == "numa_maps":
-            return self._maps(content, (*self._places, *line.memory_paths))
+            return self._maps(content, (*self._places[pid], *line.memory_paths))
         if name == "maps":
             return b"".join([b" ".join(row.split()[:5]) + b"\n" for row in content.split(b"\n") if row])
         return content
@@ -135,6 +187,19 @@ class Redactor:
             if b"file=/file" not in words or any(word.startswith(b"anon=") for word in words):
                 rows.append(b" ".join(words))
         return b"\n".join(rows)
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit()
+
+
+def _anonymous_uuid(pid: int) -> str:
+    return f"00000000-0000-0000-0000-{pid:012}"
+
+
+def _own_mounts(seen: RecordingReader, pid: int | str) -> list[Mount]:
+    """The memory file systems of a process's own mount namespace, where they were needed."""
+    return mounts_in(seen.files.get(f"proc/{pid}/mountinfo", b""), MEMORY_FILE_SYSTEMS)
 
 
 class WithoutHandles:

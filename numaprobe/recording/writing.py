@@ -124,6 +124,12 @@ def _write(name: str, compression: str, recorder: RecordingReader, manifest: dic
             member.size = len(content)
             member.mtime = moment
             tar.addfile(member, io.BytesIO(content))
+        for link, target in sorted(recorder.links.items()):
+            member = tarfile.TarInfo(link)
+            member.type = tarfile.SYMTYPE
+            member.linkname = target
+            member.mtime = moment
+            tar.addfile(member)
         for directory in recorder.empty_directories():
             member = tarfile.TarInfo(directory)
             member.type = tarfile.DIRTYPE

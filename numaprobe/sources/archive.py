@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from errno import EFBIG, EISDIR, ENOENT, ENOTDIR
+from errno import EFBIG, EINVAL, EISDIR, ENOENT, ENOTDIR
 
 from ..errors import RecordingError
 from .symlinks import resolve
@@ -242,6 +242,18 @@ class Archive:
         if names is None:
             return ENOTDIR if found in self._files else self._errors.get(path, self._missing(found))
         return sorted(name for name in names if name.startswith(prefix))
+
+    def readlink(self, path: str) -> str | int:
+        directory, _, name = path.rpartition("/")
+        found = self._resolve(self._below_root(directory))
+        if isinstance(found, int):
+            return found
+        place = f"{found}/{name}" if found else name
+        target = self._links.get(place)
+        if target is not None and not target.startswith("//"):
+            return target
+        there = place in self._files or place in self._children
+        return EINVAL if there else self._errors.get(path, ENOENT)
 
     def close(self) -> None:
         """Nothing is held open; here because every reader has it."""

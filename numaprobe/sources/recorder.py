@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import ENOENT, ENOTDIR
+from errno import EINVAL, ENOENT, ENOTDIR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ class RecordingReader:
         self.reader = reader
         self.files: dict[str, bytes] = {}
         self.directories: set[str] = set()
+        self.links: dict[str, str] = {}
         self.errors: dict[str, int] = {}
 
     def read(self, paths: Sequence[str], base: str = "") -> list[bytes | int]:
@@ -42,10 +43,18 @@ class RecordingReader:
             self.directories.update(f"{path}/{name}" for name in names)
         return names
 
+    def readlink(self, path: str) -> str | int:
+        target = self.reader.readlink(path)
+        if isinstance(target, str):
+            self.links[path] = target
+        elif target not in (ENOENT, ENOTDIR, EINVAL):
+            self.errors[path] = target
+        return target
+
     def empty_directories(self) -> list[str]:
         """Listed names below which nothing was read: without them a replayed listing would lack them."""
         parents = set()
         for path in self.files:
             while (path := path.rpartition("/")[0]) and path not in parents:
                 parents.add(path)
-        return sorted(d for d in self.directories if d not in parents and d not in self.files)
+        return sorted(d for d in self.directories if d not in parents and d not in self.files and d not in self.links)

@@ -69,6 +69,12 @@ class Tree:
         found = resolve(path, self._target_of, self._known)
         return found if isinstance(found, int) else self._files.listdir(found, prefix)
 
+    def readlink(self, path: str) -> str | int:
+        # The directory's links are resolved here in either case: readlinkat(2) has no flag that keeps it inside.
+        directory, _, name = path.rpartition("/")
+        found = resolve(directory, self._target_of, self._known)
+        return found if isinstance(found, int) else self._files.readlink(f"{found}/{name}" if found else name)
+
     def _target_of(self, path: str) -> str | None:
         target = self._files.readlink(path)
         return target if isinstance(target, str) else None

@@ -14,6 +14,7 @@ from metrics_data import DATA, ROOT, domain, expressions_of_dashboard
 from numaprobe import HugePages, Hypervisor, export
 from numaprobe.metrics import BY_NAME, METRICS
 from numaprobe.metrics.rows import counter_rows, domain_rows, host_rows, huge_page_rows, memory_rows
+from numaprobe.model.domains import Domains
 from numaprobe.sampling.values import Counters
 
 # --- the table ---
@@ -194,6 +195,7 @@ def test_domains_are_placed_where_that_is_known() -> None:
     )
     assert rows == {
         "numaprobe_domains": [((), 2)],
+        "numaprobe_domains_complete": [((), 1)],
         "numaprobe_omitted_domains": [((), 0)],
         "numaprobe_domain_memory_bytes": [(("3", "web", "0"), 100), (("3", "web", "1"), 0)],
         "numaprobe_domain_unplaced_memory_bytes": [(("3", "web"), 7), (("4", ""), 50)],
@@ -207,6 +209,11 @@ def test_domains_beyond_the_limit_are_counted() -> None:
     assert rows["numaprobe_domains"] == [((), 5)]
     assert rows["numaprobe_omitted_domains"] == [((), 3)]
     assert [labels[0] for labels, _ in rows["numaprobe_domain_memory_bytes"]] == ["0", "1"]
+
+
+def test_metrics_say_whether_the_domains_are_all_of_them() -> None:
+    """A scrape that lacks guests must not look like a host without them."""
+    assert domain_rows(Domains(complete=False))["numaprobe_domains_complete"] == [((), 0)]
 
 
 @given(st.text(min_size=1, max_size=400) | st.text(st.characters(categories=["Cs", "Cc", "Zl"]), min_size=1))

@@ -51,7 +51,7 @@ def test_the_documents_follow_their_schema() -> None:
     """Of both sources, with all that may be unknown."""
     for counts in (True, False):
         check("domains", domains_document(*xen_answer(two_node_domains("4.20", counts=counts), {1: "a"}), 1.5))
-    shelf = Shelf(machine(process(500), process(600, cmdline="qemu-kvm\0-numa\0node\0", vcpus=())))
+    shelf = Shelf(machine(process(500), process(600, cmdline="qemu-kvm\0-numa\0node\0", vcpus=(("kvm", "S", 0, "0"),))))
     host = from_linux(collect_host(shelf))
     found = from_guests(collect(shelf), host)
     document = domains_document(host, found, account(host, found), None)
@@ -90,7 +90,7 @@ def test_domains_md_has_every_field_and_no_other() -> None:
     types = {
         name: set(value._fields)
         for name, value in vars(domain_model).items()
-        if isinstance(value, type) and issubclass(value, tuple) and value.__module__ == domain_model.__name__
+        if hasattr(value, "_fields") and value.__module__ == domain_model.__name__
     }
     assert documented == types
 
@@ -133,11 +133,26 @@ def test_the_command_prints_guests_of_a_recorded_tree(tmp_path: Path, capsys: py
     root = trees.plant(tmp_path / "root", machine(process(500)))
     assert main(["domains", "--root", str(root)]) == 0
     assert "vm1" in capsys.readouterr().out
-    assert main(["domains", "--json", "--root", str(root), "--pid", "500", "--cgroup", "nothing"]) == 0
+    assert main(["domains", "--json", "--root", str(root), "--pid", "500"]) == 0
     document = json.loads(capsys.readouterr().out)
     check("domains", document)
     assert [domain["id"] for domain in document["domains"]] == [500]
-    assert document["cells"][0]["host"] == 0, "other guests were not asked for"
+    assert document["cells"][0]["host"] is None, "other guests were not asked for"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--pid", "999999"], "process 999999: no such process"), (["--cgroup", "/nope"], "control group /nope: no such")],
+)
+def test_what_was_asked_for_and_is_not_there_is_status_one(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a line that names it, and no empty table."""
+    root = trees.plant(tmp_path / "root", machine(process(500)))
+    assert main(["domains", "--root", str(root), *words]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"numaprobe: {said}")
 
 
 @pytest.mark.parametrize("words", [["--debug-key"], ["--debug-key-limit", "x"]])

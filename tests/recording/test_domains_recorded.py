@@ -42,7 +42,7 @@ def secretive() -> Machine:
     second = process(600, cmdline=line.replace("AAAA", "BBBB"), maps=MAPS, cgroup=f"/{SECRET}.slice")
     second["proc/600/comm"] = f"qemu:{SECRET}\n"
     second["proc/600/stat"] = str(second["proc/600/stat"]).replace("(qemu) S (x)", f"(qemu) {SECRET})")
-    other = process(700, cmdline=f"{SECRET}\0--password={SECRET}\0")
+    other = process(700, cmdline=f"{SECRET}\0--password={SECRET}\0", vcpus=())
     return machine(first, second, other, charged)
 
 
@@ -154,11 +154,21 @@ def test_a_command_line_that_was_written_says_the_same(
         if nodes is not None:
             parts = [one.nodes for one in nodes]
             bound = None if None in parts else tuple(sorted({n for part in parts for n in part or ()}))
-        line = CommandLine(program, name, uuid, memory, vcpus, maximum or vcpus, paused, nodes, bound, ())
+        line = CommandLine(
+            program=program,
+            name=name,
+            uuid=uuid,
+            memory=memory,
+            vcpus=vcpus or maximum,
+            vcpus_maximum=maximum or vcpus,
+            starts_paused=paused,
+            guest_nodes=nodes,
+            nodes=bound,
+        )
     else:
         if program == "cloud-hypervisor":
             name = None
-        line = CommandLine(program, name, None, memory, vcpus, maximum or vcpus, False, None, None, ())
+        line = CommandLine(program=program, name=name, memory=memory, vcpus=vcpus, vcpus_maximum=maximum or vcpus)
     assert command_line.parse(command_line.written(line)) == line
 
 

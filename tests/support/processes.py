@@ -7,7 +7,7 @@ from trees import Machine, Shelf
 
 from numaprobe.linux.collect import collect as collect_host
 from numaprobe.linux.guests.collect import collect
-from numaprobe.model.domains import Domain
+from numaprobe.model.domains import Domains
 from numaprobe.normalise.domains import from_guests
 from numaprobe.normalise.linux import from_linux
 
@@ -50,21 +50,28 @@ def process(
     cmdline: str = QEMU,
     maps: str = MAPS,
     state: str = "S",
-    anonymous_kb: int = RESIDENT_KB,
-    shared_kb: int = 0,
+    anonymous_kb: int | None = None,
+    shared_kb: int | None = None,
     huge_kb: int = 0,
     cgroup: str = "/",
     began: int = 1000,
     parent: int = 1,
+    guest_ticks: int = 0,
     vcpus: tuple[tuple[str, str, int, str], ...] = (("CPU 0/TCG", "S", 0, "0-3"), ("CPU 1/TCG", "S", 0, "0-3")),
 ) -> Machine:
-    """A process below proc/: threads are (name, state, ticks, cpus allowed)."""
+    """A process below proc/: threads are (name, state, ticks, cpus allowed).
+
+    The sizes in its status are those of its maps, shared memory known by its name, if they are not given.
+    """
+    if anonymous_kb is None:
+        anonymous_kb = RESIDENT_KB if maps == MAPS else 0
+    if shared_kb is None:
+        shared_kb = sum(_pages(line) * 4 for line in maps.splitlines() if "file=/memfd" in line and " huge" not in line)
 
     def stat(number: int, name: str, letter: str, ticks: int) -> str:
         return (
-            f"{number} ({name}) {letter} 1 1 1 0 -1 0 0 0 0 0 {ticks} 0 0 0 20 0 3 0 {began} 1 1 "
-            + "0 " * 14
-            + "2 0 0\n"
+            f"{number} ({name}) {letter} {parent} 1 1 0 -1 0 0 0 0 0 {ticks} 0 0 0 20 0 {1 + len(vcpus)} 0 {began} 1 1 "
+            + f"{'0 ' * 14}2 0 0 0 {guest_ticks if number != pid else 0} 0\n"
         )
 
     status = (
@@ -90,6 +97,10 @@ def process(
     return made
 
 
+def _pages(line: str) -> int:
+    return sum(int(word.partition("=")[2]) for word in line.split() if word[0] == "N" and word[1].isdigit())
+
+
 def machine(*processes: Machine) -> Machine:
     tree = trees.machine({0: (0, 1), 1: (2, 3)}, memory_kb=1 << 20)
     tree["proc/self/mountinfo"] = (
@@ -112,7 +123,7 @@ def group(directory: str = GROUP, pids: str = "500\n", **kinds: str) -> Machine:
     }
 
 
-def found_on(tree: Machine, errors: dict[str, int] | None = None, **options: object) -> list[Domain]:
+def found_on(tree: Machine, errors: dict[str, int] | None = None, **options: object) -> Domains:
     shelf = Shelf(tree, errors)
     host = from_linux(collect_host(shelf))
-    return list(from_guests(collect(shelf, **options), host))  # type: ignore[arg-type]
+    return from_guests(collect(shelf, **options), host)  # type: ignore[arg-type]

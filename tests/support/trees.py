@@ -9,7 +9,7 @@ import io
 import os
 import tarfile
 from collections.abc import Mapping, Sequence
-from errno import EISDIR, ENOENT, ENOTDIR
+from errno import EINVAL, EISDIR, ENOENT, ENOTDIR
 from pathlib import Path
 
 NODE = "sys/devices/system/node"
@@ -140,12 +140,13 @@ class Shelf:
     def __init__(self, tree: Mapping[str, Content], errors: Mapping[str, int] | None = None) -> None:
         self.files: dict[str, bytes] = {}
         self.directories: dict[str, set[str]] = {"": set()}
+        self.links: dict[str, str] = {}
         self.errors = dict(errors or {})
         self.opened: list[str] = []
         for path, content in tree.items():
             if isinstance(content, Link):
-                raise ValueError("a shelf has no links")
-            if content is None:
+                self.links[path] = str(content)
+            elif content is None:
                 self.directories.setdefault(path, set())
             else:
                 self.files[path] = content.encode() if isinstance(content, str) else content
@@ -173,3 +174,9 @@ class Shelf:
         if path not in self.directories:
             return ENOENT
         return sorted(name for name in self.directories[path] if name.startswith(prefix))
+
+    def readlink(self, path: str) -> str | int:
+        if path in self.errors:
+            return self.errors[path]
+        there = path in self.files or path in self.directories
+        return self.links.get(path, EINVAL if there else ENOENT)

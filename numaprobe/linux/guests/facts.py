@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 
 
-class GuestNode(namedtuple("GuestNode", "id memory vcpus nodes")):
+class GuestNode(namedtuple("GuestNode", "id memory vcpus nodes", defaults=(None, None, None))):
     """A node that the guest is shown: bytes, vcpus, and the nodes of the host that its memory is bound to."""
 
     __slots__ = ()
@@ -17,13 +17,18 @@ class GuestNode(namedtuple("GuestNode", "id memory vcpus nodes")):
 
 class CommandLine(
     namedtuple(
-        "CommandLine", "program name uuid memory vcpus vcpus_maximum starts_paused guest_nodes nodes memory_paths"
+        "CommandLine",
+        "program name uuid memory vcpus vcpus_maximum starts_paused guest_nodes nodes memory_paths",
+        defaults=(None, None, None, None, None, False, None, None, ()),
     )
 ):
-    """A guest as it was asked for; None where the command line does not say.
+    """A guest as its command line describes it; None where the command line does not say.
 
-    ``memory`` in bytes. ``nodes`` are those of the host that all of its memory is bound to. ``memory_paths`` are files
-    and directories that back memory. ``starts_paused``: QEMU's ``-S``.
+    ``program`` is the family: ``qemu``, ``cloud-hypervisor``, ``firecracker``, ``crosvm``, ``stratovirt``, or ``vmm``
+    for a program that is none of these and has a KVM machine. ``memory`` is in bytes with every memory device, None
+    where memory may have been added that the command line does not name. ``nodes`` are those of the host that all of
+    the memory is bound to. ``memory_paths`` are files and directories that back memory. ``starts_paused``: QEMU's
+    ``-S``.
     """
 
     __slots__ = ()
@@ -39,11 +44,32 @@ class CommandLine(
     memory_paths: tuple[str, ...]
 
 
-class ThreadFacts(namedtuple("ThreadFacts", "id vcpu accelerated state cpu cpus run_time asleep_in")):
-    """A thread that runs a vcpu, from ``/proc/PID/task/TID``: its name, stat, status and wchan (proc(5)).
+class LibvirtRecord(
+    namedtuple("LibvirtRecord", "state name uuid memory vcpus vcpus_maximum", defaults=(None, None, None, None, None))
+):
+    """libvirtd's own record of a running guest, ``/run/libvirt/qemu/NAME.xml``; ``memory`` in bytes, as it is now."""
+
+    __slots__ = ()
+    state: str
+    name: str | None
+    uuid: str | None
+    memory: int | None
+    vcpus: int | None
+    vcpus_maximum: int | None
+
+
+class ThreadFacts(
+    namedtuple(
+        "ThreadFacts",
+        "id vcpu accelerated state cpu cpus run_time guest_time switches asleep_in",
+        defaults=(None, None, 0, None, None, None),
+    )
+):
+    """A thread that runs a vcpu, from ``/proc/PID/task/TID``: its stat, status and wchan (proc(5)).
 
     ``accelerated`` is False for QEMU's own emulation (TCG). ``state`` is the kernel's letter, ``cpu`` the one it ran on
-    last, ``cpus`` those it may run on, ``run_time`` its time in clock ticks, ``asleep_in`` a function of the kernel.
+    last, ``cpus`` those it may run on, ``run_time`` its time in clock ticks, ``guest_time`` the part of it that the
+    vcpu ran, ``switches`` how often it has gone to sleep, ``asleep_in`` a function of the kernel.
     """
 
     __slots__ = ()
@@ -54,16 +80,25 @@ class ThreadFacts(namedtuple("ThreadFacts", "id vcpu accelerated state cpu cpus 
     cpu: int | None
     cpus: tuple[int, ...] | None
     run_time: int
+    guest_time: int | None
+    switches: int | None
     asleep_in: str | None
 
 
-class GuestFacts(namedtuple("GuestFacts", "id line state threads cpus nodes held unplaced resident shared held_from")):
+class GuestFacts(
+    namedtuple(
+        "GuestFacts",
+        "id line state threads rested cpus nodes held unplaced resident shared held_from record",
+        defaults=(None, None, None, False, None, None, None, None, None, 0, None, None),
+    )
+):
     """A process that runs a guest, or any other process or control group that was asked for.
 
     ``id`` is the process id or the group's path. ``line`` is None for one that runs no guest. ``state`` is the
-    kernel's letter for the process. ``cpus`` and ``nodes`` are what it may use. ``held`` is bytes by node, None where
-    the kernel does not tell; ``unplaced`` bytes of which it does not tell the node, ``resident`` the bytes that
-    ``/proc/PID/status`` has, ``shared`` bytes that are counted for another process.
+    kernel's letter for the process. ``rested`` says that no vcpu thread has woken up between two looks at it. ``cpus``
+    and ``nodes`` are what it may use. ``held`` is bytes by node, None where the kernel does not report it;
+    ``unplaced`` bytes whose node it does not report, None where even the amount is unknown; ``resident`` the bytes
+    that ``/proc/PID/status`` has; ``shared`` bytes that are counted for another process.
     """
 
     __slots__ = ()
@@ -71,10 +106,24 @@ class GuestFacts(namedtuple("GuestFacts", "id line state threads cpus nodes held
     line: CommandLine | None
     state: str | None
     threads: tuple[ThreadFacts, ...] | None
+    rested: bool
     cpus: tuple[int, ...] | None
     nodes: tuple[int, ...] | None
     held: dict[int, int] | None
-    unplaced: int
+    unplaced: int | None
     resident: int | None
     shared: int
-    held_from: str
+    held_from: str | None
+    record: LibvirtRecord | None
+
+
+class Found(namedtuple("Found", "guests complete notes", defaults=(True, ()))):
+    """All guests that could be seen; ``complete`` is False if there may be others, or figures are missing.
+
+    ``notes`` are pairs of a path and what was odd about it.
+    """
+
+    __slots__ = ()
+    guests: tuple[GuestFacts, ...]
+    complete: bool
+    notes: tuple[tuple[str, str], ...]

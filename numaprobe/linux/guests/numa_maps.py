@@ -1,8 +1,8 @@
 """``/proc/PID/numa_maps``: a process's memory on each node (numa(7); show_numa_map in Linux's fs/proc/task_mmu.c).
 
 Counted as held: anonymous pages, and the pages of shared memory and of hugetlb that the process has mapped. The page
-cache of ordinary files, such as the program itself, is left out: it belongs to the files, goes when memory is short,
-and is one for all processes.
+cache of ordinary files, such as the program itself, is left out: it belongs to the files, is reclaimed when memory is
+short, and is one for all processes.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 UNMOUNTED = (b"/memfd:", b"/SYSV", b"/dev/zero", b"/anon_hugepage", b"/dev/dax")
 
 
-class Shared(namedtuple("Shared", "address file nodes")):
-    """A mapping of shared memory: where, of what, and bytes by node."""
+class Shared(namedtuple("Shared", "address file nodes huge")):
+    """A mapping of shared memory: where, of what, bytes by node, and whether its pages are of hugetlb."""
 
     __slots__ = ()
     address: int
     file: str
     nodes: dict[int, int]
+    huge: bool
 
     @property
     def size(self) -> int:
@@ -35,13 +36,17 @@ class Shared(namedtuple("Shared", "address file nodes")):
         return sum(self.nodes.values())
 
 
-class Maps(namedtuple("Maps", "private unplaced shared")):
-    """What a process holds: bytes by node that are its own, bytes of which the node is not told, shared mappings."""
+class Maps(namedtuple("Maps", "private unplaced shared page_kb")):
+    """What a process holds: bytes by node that are its own, bytes whose node is not shown, shared mappings.
+
+    ``page_kb`` is the smallest page among the mappings of files, which is the kernel's own.
+    """
 
     __slots__ = ()
     private: dict[int, int]
     unplaced: int
     shared: tuple[Shared, ...]
+    page_kb: int
 
 
 def parse(where: str, content: bytes, memory_places: tuple[str, ...] = ()) -> Maps:
@@ -54,20 +59,22 @@ def parse(where: str, content: bytes, memory_places: tuple[str, ...] = ()) -> Ma
     unplaced = 0
     shared = []
     known: dict[bytes, bool] = {}
+    smallest = min((page_kb for _, _, huge, page_kb, _, _ in files if not huge), default=4)
     for address, file, huge, page_kb, anonymous, nodes in files:
         memory = huge or known.get(file)
         if memory is None:
             memory = known[file] = is_memory(file, memory_places)
         if memory:
             bytes_of = {node: count * page_kb << 10 for node, count in nodes}
-            shared.append(Shared(address, file.decode("utf-8", "surrogateescape"), bytes_of))
+            name = file.decode("utf-8", "surrogateescape")
+            shared.append(Shared(address=address, file=name, nodes=bytes_of, huge=huge))
         # A file's own pages and copies that the process has written to, in one count for each node.
         elif anonymous and len(nodes) > 1:
             unplaced += anonymous * page_kb << 10
         elif anonymous:
             node = nodes[0][0]
             private[node] = private.get(node, 0) + (anonymous * page_kb << 10)
-    return Maps(private, unplaced, tuple(shared))
+    return Maps(private=private, unplaced=unplaced, shared=tuple(shared), page_kb=smallest)
 
 
 @lru_cache(maxsize=512)

@@ -1,7 +1,8 @@
-"""Threads that run vcpus: ``/proc/PID/task`` (proc(5)).
+"""Processes' and threads' stat, and the threads that run vcpus: ``/proc/PID/stat``, ``/proc/PID/task`` (proc(5)).
 
-Programs name them: QEMU ``CPU 3/KVM`` with ``debug-threads=on`` (qemu_thread_set_name in accel/), Firecracker
-``fc_vcpu 3``, cloud-hypervisor ``vcpu3``, crosvm ``crosvm_vcpu3``. QEMU without it names none.
+Programs name their vcpu threads: QEMU ``CPU 3/KVM`` with ``debug-threads=on`` (qemu_thread_set_name in accel/) and
+StratoVirt likewise, Firecracker ``fc_vcpu 3``, cloud-hypervisor ``vcpu3``, crosvm ``crosvm_vcpu3``, kvmtool
+``kvm-vcpu-3``. QEMU without debug-threads names none.
 """
 
 from __future__ import annotations
@@ -11,42 +12,70 @@ from collections import namedtuple
 from ...errors import FactError
 from .. import text
 from .facts import ThreadFacts
+from .files import numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...ports import Reader
+    from .files import ProcessFiles
 
-ABOUT = ("stat", "status", "wchan")
-PREFIXES = (b"fc_vcpu ", b"crosvm_vcpu", b"vcpu")
+# Linux's include/linux/sched.h
+PF_KTHREAD = 0x00200000
+PREFIXES = {b"fc_vcpu ": "firecracker", b"crosvm_vcpu": "crosvm", b"vcpu": "cloud-hypervisor", b"kvm-vcpu-": "vmm"}
+SWITCHES = b"voluntary_ctxt_switches:"
+ALLOWED = b"Cpus_allowed_list:"
+# vcpu threads are among the first that a program starts.
+MAX_LOOKED_AT = 64
 
 
-class Stat(namedtuple("Stat", "state run_time began resident cpu")):
-    """``/proc/PID/stat``: the kernel's letter, clock ticks run and at the start, resident pages, the last cpu."""
+class Stat(
+    namedtuple("Stat", "name state parent flags run_time threads began resident cpu guest_time", defaults=(None, None))
+):
+    """``/proc/PID/stat``: the kernel's letter, clock ticks run and at the start, resident pages, the last cpu.
+
+    ``guest_time`` are the clock ticks for which vcpus ran (Linux 2.6.24), with those of every thread in a process's.
+    """
 
     __slots__ = ()
+    name: bytes
     state: str
+    parent: int
+    flags: int
     run_time: int
+    threads: int
     began: int
     resident: int
     cpu: int | None
+    guest_time: int | None
 
 
 def stat(where: str, content: bytes) -> Stat:
-    """Take a stat line apart. Raises ``FactError`` for what is none."""
-    # The name is in parentheses and may have any character in it, these too.
-    words = content.rpartition(b")")[2].split()
+    """Parse a stat line. Raises ``FactError`` for a text that is none."""
+    # The name is in parentheses and may contain any character, parentheses too.
+    before, _, after = content.rpartition(b")")
+    words = after.split()
     try:
         return Stat(
-            words[0].decode("ascii"),
-            int(words[11]) + int(words[12]),
-            int(words[19]),
-            int(words[21]),
-            int(words[36]) if len(words) > 36 else None,
+            name=before.partition(b"(")[2],
+            state=words[0].decode("ascii"),
+            parent=int(words[1]),
+            flags=int(words[6]),
+            run_time=int(words[11]) + int(words[12]),
+            threads=int(words[17]),
+            began=int(words[19]),
+            resident=int(words[21]),
+            cpu=int(words[36]) if len(words) > 36 else None,
+            guest_time=int(words[40]) if len(words) > 40 else None,
         )
     except (IndexError, ValueError):
         raise FactError(where, content, "not the state of a process") from None
+
+
+def is_kernel_thread(content: bytes) -> bool:
+    """Whether a stat line is that of a thread of the kernel's own."""
+    words = content.rpartition(b")")[2].split(None, 8)
+    return len(words) > 6 and words[6].isdigit() and bool(int(words[6]) & PF_KTHREAD)
 
 
 def vcpu_of(name: bytes) -> tuple[int, bool] | None:
@@ -60,47 +89,149 @@ def vcpu_of(name: bytes) -> tuple[int, bool] | None:
     return None
 
 
-def collect(reader: Reader, pids: Sequence[int]) -> list[tuple[ThreadFacts, ...] | None]:
-    """The vcpu threads of processes, by vcpu; None for one that names none. A thread that ends is left out.
+def program_of(name: bytes) -> str:
+    """The family of the program that gives a vcpu's thread this name."""
+    return next((program for prefix, program in PREFIXES.items() if name.startswith(prefix)), "qemu")
 
-    The same file of all of them is read in one go: a host may have thousands of threads.
+
+def first_vcpu(files: ProcessFiles, process: int) -> bytes | None:
+    """The name of a thread that runs a vcpu; None if none of the first threads has such a name.
+
+    Raises ``FileNotFoundError`` if there is no list of threads: of a process that has ended, or in a recorded tree.
     """
-    threads = []
-    for pid in pids:
-        names = reader.listdir(f"proc/{pid}/task")
-        if not isinstance(names, int):
-            threads += [(pid, int(name)) for name in names if name.isdigit()]
-    comms = reader.read([f"{pid}/task/{tid}/comm" for pid, tid in threads], "proc")
-    vcpus = [
-        (pid, tid, named)
-        for (pid, tid), comm in zip(threads, comms, strict=True)
-        if isinstance(comm, bytes) and (named := vcpu_of(comm.strip())) is not None
-    ]
-    contents = reader.read([f"{pid}/task/{tid}/{name}" for pid, tid, _ in vcpus for name in ABOUT], "proc")
+    names = files.names(process, "task")
+    if names is None:
+        raise FileNotFoundError
+    listed = [thread for thread in numbers(names) if thread != process][:MAX_LOOKED_AT]
+    comms = files.each((process,), [f"task/{thread}/comm" for thread in listed])[0] if listed else []
+    found = (comm.strip() for comm in comms if comm is not None)
+    return next((comm for comm in found if vcpu_of(comm) is not None), None)
+
+
+class _Thread(namedtuple("_Thread", "process id stat vcpu")):
+    __slots__ = ()
+    process: int
+    id: int
+    stat: Stat
+    vcpu: tuple[int, bool] | None
+
+
+def collect(files: ProcessFiles, processes: Sequence[int]) -> dict[int, tuple[ThreadFacts, ...] | None]:
+    """The vcpu threads of processes, by vcpu; None for a process that names none, or whose threads cannot be read.
+
+    A thread that ends is left out. The same file of all of them is read in one go: a host may have thousands.
+    """
+    listed = []
+    for process in processes:
+        names = files.names(process, "task")
+        listed += [(process, thread) for thread in numbers(names or ())]
+    threads = _named(files, _read(files, listed))
+    vcpus = [thread for thread in threads if thread.vcpu is not None]
+    paths = [(thread, [f"task/{thread.id}/{name}" for name in ("status", "wchan")]) for thread in vcpus]
+    contents = _contents(files, [(thread.process, names) for thread, names in paths])
     found: dict[int, list[ThreadFacts]] = {}
-    for position, (pid, tid, (vcpu, accelerated)) in enumerate(vcpus):
-        about, status, asleep = contents[position * len(ABOUT) : (position + 1) * len(ABOUT)]
-        if not isinstance(about, bytes) or not isinstance(status, bytes):
-            continue
-        where = f"proc/{pid}/task/{tid}"
-        state, run_time, _, _, cpu = stat(f"{where}/stat", about)
-        cpus = _allowed(f"{where}/status", status)
-        thread = ThreadFacts(tid, vcpu, accelerated, state, cpu, cpus, run_time, _function(asleep))
-        found.setdefault(pid, []).append(thread)
-    return [
-        tuple(sorted(found[pid], key=lambda thread: (thread.vcpu, thread.id))) if pid in found else None for pid in pids
+    for thread, (status, asleep) in zip(vcpus, contents, strict=True):
+        facts = _facts(files, thread, status, asleep)
+        if facts is not None:
+            found.setdefault(thread.process, []).append(facts)
+    failing = {failure.process for failure in files.failures if failure.name.startswith("task")}
+    return {
+        process: tuple(sorted(found[process], key=lambda thread: (thread.vcpu, thread.id)))
+        if process in found and process not in failing
+        else None
+        for process in processes
+    }
+
+
+def _contents(files: ProcessFiles, wanted: Sequence[tuple[int, Sequence[str]]]) -> list[list[bytes | None]]:
+    """Some files of each of many threads: one read for all, an account of failures for each."""
+    contents = files.reader.read([f"{process}/{name}" for process, names in wanted for name in names], "proc")
+    found = []
+    position = 0
+    for process, names in wanted:
+        part: list[bytes | None] = []
+        for name in names:
+            content = contents[position]
+            position += 1
+            if isinstance(content, int):
+                files.failed(process, name, content)
+            part.append(content if isinstance(content, bytes) else None)
+        found.append(part)
+    return found
+
+
+def _read(files: ProcessFiles, listed: Sequence[tuple[int, int]]) -> list[_Thread]:
+    contents = _contents(files, [(process, (f"task/{thread}/stat",)) for process, thread in listed])
+    found = []
+    for (process, thread), (content,) in zip(listed, contents, strict=True):
+        about = files.understood(process, f"task/{thread}/stat", content, stat)
+        if about is not None:
+            found.append(_Thread(process=process, id=thread, stat=about, vcpu=vcpu_of(about.name)))
+    return found
+
+
+def _named(files: ProcessFiles, threads: list[_Thread]) -> list[_Thread]:
+    """The same threads, with the names of those processes whose stat names no vcpu taken from comm.
+
+    The kernel writes one name into both; recordings may have another into stat.
+    """
+    known = {thread.process for thread in threads if thread.vcpu is not None}
+    nameless = [thread for thread in threads if thread.process not in known]
+    contents = _contents(files, [(thread.process, (f"task/{thread.id}/comm",)) for thread in nameless])
+    names = {
+        thread.id: vcpu_of(comm.strip()) for thread, (comm,) in zip(nameless, contents, strict=True) if comm is not None
+    }
+    return [thread._replace(vcpu=names.get(thread.id)) if thread.id in names else thread for thread in threads]
+
+
+def _facts(files: ProcessFiles, thread: _Thread, status: bytes | None, asleep: bytes | None) -> ThreadFacts | None:
+    about = thread.stat
+    if status is None or thread.vcpu is None:
+        return None
+    name = f"task/{thread.id}/status"
+    switches = _line(status, SWITCHES).strip()
+    return ThreadFacts(
+        id=thread.id,
+        vcpu=thread.vcpu[0],
+        accelerated=thread.vcpu[1],
+        state=about.state,
+        cpu=about.cpu,
+        cpus=files.understood(thread.process, name, _line(status, ALLOWED) or None, text.ids),
+        run_time=about.run_time,
+        guest_time=about.guest_time,
+        switches=int(switches) if switches.isdigit() else None,
+        asleep_in=_function(asleep),
+    )
+
+
+def rested(files: ProcessFiles, found: dict[int, tuple[ThreadFacts, ...] | None]) -> set[int]:
+    """Processes all of whose vcpu threads have waited in one futex since they were read, without waking up.
+
+    A vcpu waits in a futex while its program holds it back, and for moments while another thread has QEMU's lock.
+    """
+    asked = [
+        (process, thread)
+        for process, threads in found.items()
+        if threads is not None and all((thread.asleep_in or "").startswith("futex") for thread in threads)
+        for thread in threads
     ]
+    wanted = [(process, [f"task/{thread.id}/{name}" for name in ("status", "wchan")]) for process, thread in asked]
+    quiet = {process for process, _ in asked}
+    for (process, thread), (status, asleep) in zip(asked, _contents(files, wanted), strict=True):
+        switches = _line(status or b"", SWITCHES).strip()
+        same = thread.switches is None or switches == str(thread.switches).encode()
+        if not same or _function(asleep) != thread.asleep_in:
+            quiet.discard(process)
+    return quiet
 
 
-def _function(content: bytes | int) -> str | None:
-    """A function's name; the kernel gives 0 to whom it does not tell, and for a thread that runs."""
-    name = content.strip(b"\0\n ") if isinstance(content, bytes) else b""
+def _function(content: bytes | None) -> str | None:
+    """A function's name; the kernel gives 0 to whom it does not report it, and for a thread that runs."""
+    name = (content or b"").strip(b"\0\n ")
     return name.decode("ascii", "replace") if name not in (b"", b"0") else None
 
 
-def _allowed(where: str, content: bytes) -> tuple[int, ...] | None:
-    start = content.find(b"\nCpus_allowed_list:")
-    if start < 0:
-        return None
-    line = content[start + 1 :].partition(b"\n")[0]
-    return text.ids(where, line.partition(b":")[2])
+def _line(content: bytes, name: bytes) -> bytes:
+    """What follows a name at the start of a line; empty if there is no such line."""
+    start = content.find(b"\n" + name)
+    return b"" if start < 0 else content[start + 1 + len(name) :].partition(b"\n")[0]

@@ -1,0 +1,30 @@
+"""What a recording keeps of the look that it was made with: of the processes that it leaves out there is no trace."""
+
+from __future__ import annotations
+
+from ...errors import FactError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .facts import Found
+
+
+def written(found: Found) -> bytes:
+    """Whether the look was complete, and its notes, as JSON."""
+    import json
+
+    return json.dumps({"complete": found.complete, "notes": found.notes}).encode() + b"\n"
+
+
+def parse(where: str, content: bytes) -> tuple[bool, list[tuple[str, str]]]:
+    """The same from a recording; ``FactError`` if it makes no sense."""
+    import json
+
+    try:
+        given = json.loads(content)
+        complete, notes = given["complete"], [(path, text) for path, text in given["notes"]]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise FactError(where, content, "damaged") from None
+    if not isinstance(complete, bool) or not all(isinstance(word, str) for note in notes for word in note):
+        raise FactError(where, content, "damaged")
+    return complete, notes

@@ -1,0 +1,76 @@
+"""Whether every process of the host can be seen: how ``/proc`` is mounted, and whose processes it shows.
+
+proc(5) of the mount options hidepid, gid and subset; pid_namespaces(7); capabilities(7).
+"""
+
+from __future__ import annotations
+
+from ..cgroups import mounts
+from . import threads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ..cgroups import Mount
+    from ..source import Source
+
+STATUS = "proc/self/status"
+# Linux's include/uapi/linux/capability.h
+CAP_SYS_PTRACE = 19
+# The initial namespace, and no other, has the kernel's own threads; their ancestor is always process 2 (rest_init of
+# init/main.c).
+KTHREADD = 2
+
+
+def obstacles(source: Source, processes: Collection[int]) -> list[tuple[str, str]]:
+    """Notes, pairs of path and text, on what hides processes from this one; none if nothing is known to."""
+    content = source.one(STATUS)
+    own = _values(content or b"")
+    found = []
+    for mount in mounts(source, ("proc",)):
+        hiding = sorted(option for option in mount.options if _hides(option))
+        if hiding and mount.point.rstrip("/").endswith("/proc") and not _exempt(mount, own):
+            found.append(
+                (mount.point.strip("/"), f"mounted with {', '.join(hiding)}: other users' processes are hidden")
+            )
+    # A recorded tree has no process that reads it, and need not have the kernel's threads.
+    pid = own.get(b"Pid", [b""])[0]
+    if not found and pid.isdigit() and int(pid) in processes and not _has_kernel_threads(source, processes):
+        found.append(("proc", "shows a pid namespace that is not the host's: processes outside of it are hidden"))
+    if not processes:
+        found.append(("proc", "shows no process"))
+    return found
+
+
+def _values(status: bytes) -> dict[bytes, list[bytes]]:
+    found = {}
+    for line in status.split(b"\n"):
+        name, colon, value = line.partition(b":")
+        if colon and value.split():
+            found[name] = value.split()
+    return found
+
+
+def _hides(option: str) -> bool:
+    name, _, value = option.partition("=")
+    return (name == "hidepid" and value not in ("0", "off")) or (name == "subset" and value == "pid")
+
+
+def _exempt(mount: Mount, own: dict[bytes, list[bytes]]) -> bool:
+    """Whether a process of these capabilities and groups sees everything (has_pid_permissions in fs/proc/base.c)."""
+    try:
+        if int(own.get(b"CapEff", [b"0"])[0], 16) >> CAP_SYS_PTRACE & 1:
+            return True
+    except ValueError:
+        return False
+    groups = {group.decode("ascii", "replace") for name in (b"Gid", b"Groups") for group in own.get(name, ())}
+    return any(option.startswith("gid=") and option[4:] in groups for option in mount.options)
+
+
+def _has_kernel_threads(source: Source, processes: Collection[int]) -> bool:
+    if KTHREADD not in processes:
+        return False
+    content = source.reader.read((f"{KTHREADD}/stat",), "proc")[0]
+    # One that cannot be read is on the account of processes already.
+    return isinstance(content, int) or threads.is_kernel_thread(content)
