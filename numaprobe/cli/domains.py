@@ -98,7 +98,9 @@ def lines(host: Host, found: Domains, uses: Sequence[CellUse], width: int) -> li
         out += ["", printable(f"incomplete: there may be more than is shown{why}{more}")]
     hows = sorted({domain.how for domain in found})
     if "unknown" in hows and host.source == "xen":
-        out += ["", "unknown: this Xen reports no domain's memory by cell; --debug-key can, at a cost (--help)"]
+        refusal = next((f"{note.where}: {note.text}" for note in found.notes if note.where.startswith("domctl")), None)
+        why = refusal or "this Xen reports no domain's memory by cell"
+        out += ["", f"unknown: {why}; --debug-key can report it, at a cost (--help)"]
     elif "unknown" in hows:
         out += ["", "unknown: only root may see where another user's memory is"]
     if any(use.unattributed for use in uses):

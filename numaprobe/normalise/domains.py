@@ -185,6 +185,7 @@ def from_domains(
     host: Host,
     names: Mapping[int, str] | None = None,
     located: Mapping[int, Mapping[int, int]] | None = None,
+    notes: Sequence[tuple[str, str]] = (),
 ) -> Domains:
     """Domains of a Xen host. ``names`` are by number; ``located`` is what the debug key printed, pages by node."""
     pools: dict[int, set[int]] = {}
@@ -195,7 +196,8 @@ def from_domains(
         [
             _from_domain(domain, host, names or {}, (located or {}).get(domain.id), pools.get(domain.cpupool))
             for domain in facts
-        ]
+        ],
+        notes=[Note(where=where, text=text) for where, text in notes],
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 from ..errors import FactError, SourceError, SourceUnavailable
 from ..normalise import domains as normalise
 from ..sources.opening import hypercalls, open_source
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from ..sources.opening import Path
     from ..xen.domains.facts import DomainFacts
 
+# Operations that the running hypervisor has refused: each is requested once by a process.
+_REFUSED: dict[tuple[int, int], int] = {}
 # Where recordings keep what xenstored said: JSON, names by number.
 NAMES = "xen/names.json"
 # Xen's debug key takes up to 100 ns a page without a pause, so under a second for a domain of this size.
@@ -47,14 +51,35 @@ def collect(
             facts = collect(reader, processes=chosen, groups=groups, each_vcpu=each_vcpu)
             return normalise.from_guests(facts, host)
         with hypercalls(reader, live=live, debug_key=debug_key) as port:
-            found, located = ask_xen(port, each_vcpu=each_vcpu, debug_key=debug_key, debug_key_limit=debug_key_limit)
-        return normalise.from_domains(found, host, names_of(reader, found, live=live), located)
+            found = ask_xen(
+                port,
+                each_vcpu=each_vcpu,
+                debug_key=debug_key,
+                debug_key_limit=debug_key_limit,
+                refused=_REFUSED if live else None,
+            )
+        names = names_of(reader, found.domains, live=live)
+        return normalise.from_domains(found.domains, host, names, found.located, found.notes)
+
+
+class XenAnswer(namedtuple("XenAnswer", "domains located notes", defaults=(None, ()))):
+    """What the hypervisor reports of its domains, and pages by node of each if the debug key was pressed."""
+
+    __slots__ = ()
+    domains: tuple[DomainFacts, ...]
+    located: dict[int, dict[int, int]] | None
+    notes: tuple[tuple[str, str], ...]
 
 
 def ask_xen(
-    port: Hypercalls, *, each_vcpu: bool = True, debug_key: bool = False, debug_key_limit: int = DEBUG_KEY_LIMIT
-) -> tuple[tuple[DomainFacts, ...], dict[int, dict[int, int]] | None]:
-    """What the hypervisor reports of its domains, and pages by node of each if the debug key is pressed."""
+    port: Hypercalls,
+    *,
+    each_vcpu: bool = True,
+    debug_key: bool = False,
+    debug_key_limit: int = DEBUG_KEY_LIMIT,
+    refused: dict[tuple[int, int], int] | None = None,
+) -> XenAnswer:
+    """Query the domains; ``refused`` are operations that this hypervisor has refused, and is where they are kept."""
     from ..xen import calls, versions
     from ..xen.domains.collect import Domains as XenDomains
 
@@ -62,12 +87,13 @@ def ask_xen(
     sysctl, info, _ = versions.negotiate(port, version)
     domctl, _ = versions.negotiate_domctl(port, version)
     arm = version.capabilities is not None and "x86" not in version.capabilities
-    asked = XenDomains(sysctl, domctl, info, arm=arm)
+    queried = XenDomains(sysctl, domctl, info, arm=arm, refused=refused)
     if not debug_key:
-        return asked.collect(each_vcpu=each_vcpu), None
+        facts = queried.collect(each_vcpu=each_vcpu)
+        return XenAnswer(domains=facts, notes=tuple(queried.notes))
     from ..xen.domains import debug_key as debugkey
 
-    before = {row.id: row.tot_pages * normalise.PAGE for row in asked.rows()}
+    before = {row.id: row.tot_pages * normalise.PAGE for row in queried.rows()}
     largest = max(before.values(), default=0)
     if largest > debug_key_limit:
         reason = f"not pressed: a domain has {largest >> 20} MiB, and {debug_key_limit >> 20} MiB is the limit"
@@ -76,16 +102,17 @@ def ask_xen(
         located = debugkey.parse(debugkey.press(sysctl))
     except SourceError as error:
         raise SourceUnavailable(debugkey.WHERE, error.errno, error.reason) from error
-    found = asked.collect(each_vcpu=each_vcpu)
+    found = queried.collect(each_vcpu=each_vcpu)
     for row in found:
         # There before the key was pressed and after it: it was there when Xen printed.
         if row.id in before and row.id not in located:
             raise FactError(debugkey.WHERE, f"domain {row.id}", "the answer is not whole")
-    return found, {number: here.pages for number, here in located.items()}
+    pages = {number: here.pages for number, here in located.items()}
+    return XenAnswer(domains=found, located=pages, notes=tuple(queried.notes))
 
 
 def names_of(reader: Reader, found: Sequence[DomainFacts], *, live: bool) -> Mapping[int, str]:
-    """Names by domain: what xenstored says at once, or what a recording has of that."""
+    """Names by domain: what xenstored answers at once, or what a recording has of that."""
     if live:
         from ..sources.xenstore import names
 
@@ -96,8 +123,8 @@ def names_of(reader: Reader, found: Sequence[DomainFacts], *, live: bool) -> Map
     from json import loads
 
     try:
-        told = loads(content)
-        return {int(number): str(name) for number, name in told.items()}
+        known = loads(content)
+        return {int(number): str(name) for number, name in known.items()}
     except (ValueError, AttributeError, RecursionError):
         from ..errors import RecordingError
 

@@ -83,7 +83,7 @@ def _add_domains(
     from .domains import WithoutHandles
 
     calls.port = WithoutHandles(port) if anonymous else port
-    found, _ = ask_xen(calls)
+    found = ask_xen(calls).domains
     names = names_of(recorder.reader, found, live=live)
     if anonymous:
         names = {number: f"domain-{number}" for number in names}

@@ -29,7 +29,7 @@ def host_of(xen: FakeDomains) -> Host:
 def domains_of(xen: FakeDomains, names: Mapping[int, str] | None = None, **options: bool | int) -> dict[object, Domain]:
     """The domains of a hand-made hypervisor by id."""
     host = host_of(xen)
-    facts, located = ask_xen(xen, **options)  # type: ignore[arg-type]
+    facts, located, _ = ask_xen(xen, **options)  # type: ignore[arg-type]
     return {domain.id: domain for domain in from_domains(facts, host, names, located)}
 
 
@@ -77,6 +77,37 @@ def test_a_hypervisor_without_numa_op_is_asked_for_it_once(code: int) -> None:
     xen = two_node_domains(deny={(DOMCTL, 1101): code})
     assert {domain.how for domain in domains_of(xen).values()} == {"unknown"}
     assert xen.made.count((DOMCTL, 1101)) == 1
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EPERM])
+def test_a_refusal_is_kept_for_the_next_look_and_told_from_absence(code: int) -> None:
+    """Under FLASK each one is a line on Xen's console; and a filter's is not the hypervisor's answer."""
+    xen = two_node_domains(deny={(DOMCTL, 1101): code})
+    refused: dict[tuple[int, int], int] = {}
+    for _ in range(3):
+        answer = ask_xen(xen, refused=refused)
+        found = from_domains(answer.domains, host_of(xen), notes=answer.notes)
+        assert [note.where for note in found.notes] == ([] if code == errno.ENOSYS else ["domctl numa_op"])
+        assert found.complete
+    assert xen.made.count((DOMCTL, 1101)) == 1
+
+
+def test_an_affinity_ends_at_the_domains_cpupool() -> None:
+    """The mask that was set may name cpus of other pools, on which nothing of the domain ever runs."""
+    xen = two_node_domains()
+    host = host_of(xen)
+    cpus = tuple([cpu._replace(pool=1 if cpu.id == 5 else 0) for cpu in host.cpus])
+    domains = from_domains(ask_xen(xen).domains, host._replace(cpus=cpus))
+    guest = next(domain for domain in domains if domain.id == 1)
+    assert guest.affinity.cpus == (4,)
+    assert guest.each_vcpu is not None
+    assert guest.each_vcpu[0].soft_cpus == (0, 1, 2, 3, 4, 6, 7)
+
+
+def test_vcpus_that_xen_withholds_are_unknown_and_not_none_at_all() -> None:
+    """Their number is in the list of domains all the same."""
+    guest = domains_of(two_node_domains(deny={(DOMCTL, 14): errno.EPERM}))[1]
+    assert (guest.each_vcpu, guest.vcpus, guest.affinity.cpus) == (None, 2, None)
 
 
 def test_a_count_by_node_that_is_not_the_domains_is_not_believed() -> None:

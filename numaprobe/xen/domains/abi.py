@@ -21,17 +21,15 @@ LIST_HANDLE_AT = 16
 FIRST_RESERVED = 0x7FF0
 
 
-class RowLayout(namedtuple("RowLayout", "row outstanding paged size size_arm")):
-    """How getdomaininfo is laid out: what ``row`` unpacks, which of two words it has, and bytes from row to row.
+class RowLayout(namedtuple("RowLayout", "row names size size_arm")):
+    """How getdomaininfo is laid out: what ``row`` unpacks, the names of these fields, and bytes from row to row.
 
-    The words are domain, flags, tot_pages, max_pages, outstanding_pages if there, shr_pages, paged_pages if there, the
-    online vcpus, max_vcpu_id, the handle and the cpupool. Arm has more behind them since 4.10.1.
+    Arm has more fields behind them since 4.10.1.
     """
 
     __slots__ = ()
     row: Struct
-    outstanding: bool
-    paged: bool
+    names: tuple[str, ...]
     size: int
     size_arm: int
 
@@ -39,12 +37,27 @@ class RowLayout(namedtuple("RowLayout", "row outstanding paged size size_arm")):
 # shared_info_frame and cpu_time, then ssidref, are passed over.
 _TAIL = "16x II 4x 16s I"
 HANDLE_FROM_END = 20
+_HEAD = ("id", "flags", "tot_pages", "max_pages")
+_REST = ("online_vcpus", "max_vcpu_id", "handle", "cpupool")
+_MIDDLES = (("shr_pages",), ("shr_pages", "paged_pages"), ("outstanding_pages", "shr_pages", "paged_pages"))
+
+
+def _layout(counts: int, size: int, size_arm: int) -> RowLayout:
+    """A row with so many 64-bit counts between the limit and the vcpus."""
+    return RowLayout(
+        row=Struct(f"<H2xI QQ {counts}Q" + _TAIL),
+        names=(*_HEAD, *_MIDDLES[counts - 1], *_REST),
+        size=size,
+        size_arm=size_arm,
+    )
+
+
 _ROWS_SINCE = (
-    (0x14, RowLayout(Struct("<H2xI QQ QQQ" + _TAIL), True, True, 112, 120)),  # 4.16: gpaddr_bits
-    (0x0F, RowLayout(Struct("<H2xI QQ QQQ" + _TAIL), True, True, 104, 112)),  # 4.10.1: arch_config
-    (0x09, RowLayout(Struct("<H2xI QQ QQQ" + _TAIL), True, True, 96, 96)),  # 4.3: outstanding_pages
-    (0x08, RowLayout(Struct("<H2xI QQ QQ" + _TAIL), False, True, 88, 88)),  # 4.2: paged_pages
-    (0x07, RowLayout(Struct("<H2xI QQ Q" + _TAIL), False, False, 80, 80)),  # 4.1
+    (0x14, _layout(3, 112, 120)),  # 4.16: gpaddr_bits
+    (0x0F, _layout(3, 104, 112)),  # 4.10.1: arch_config
+    (0x09, _layout(3, 96, 96)),  # 4.3: outstanding_pages
+    (0x08, _layout(2, 88, 88)),  # 4.2: paged_pages
+    (0x07, _layout(1, 80, 80)),  # 4.1
 )
 
 

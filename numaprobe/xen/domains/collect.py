@@ -1,10 +1,11 @@
 """Every domain of a hypervisor: ``sysctl getdomaininfolist``, and domctl and memory_op for each.
 
-Domains come and go while they are asked about; one that Xen no longer knows by the end is left out.
+Domains are created and destroyed meanwhile; one that Xen no longer knows by the end is left out.
 """
 
 from __future__ import annotations
 
+import os
 from errno import EACCES, EINVAL, ENOBUFS, ENOSYS, EOPNOTSUPP, EPERM, ESRCH
 from struct import unpack_from
 
@@ -21,29 +22,46 @@ if TYPE_CHECKING:
     from ..facts import PhysInfo
     from ..sysctl import Sysctl
 
-# Rows in one call; the bytes that Xen does not write tell that it writes as many as is thought.
+# Rows in one call; bytes that Xen does not write show that a row is as long as is thought.
 _ROWS = 128
 _UNWRITTEN = b"\xee"
 _NOT_THERE = (ENOSYS, EOPNOTSUPP, EINVAL, EPERM, EACCES)
 
 
-class Domains:
-    """Asks about domains in the negotiated versions of sysctl and domctl. ``info`` is the machine's physinfo."""
+# What the errors of an operation that this Xen does not have are; others are refusals.
+_MISSING = (ENOSYS, EOPNOTSUPP, EINVAL)
 
-    def __init__(self, sysctl: Sysctl, domctl_version: int, info: PhysInfo, *, arm: bool = False) -> None:
+
+class Domains:
+    """Queries domains in the negotiated versions of sysctl and domctl. ``info`` is the machine's physinfo.
+
+    ``refused`` are operations that are not to be requested again, by hypercall and command, with Xen's errno. Xen
+    prints a line on its console for each that its policy (FLASK) refuses, so that one hypervisor's are kept as long as
+    the process lives. ``notes`` are pairs of a hypercall and what was odd about it.
+    """
+
+    def __init__(
+        self,
+        sysctl: Sysctl,
+        domctl_version: int,
+        info: PhysInfo,
+        *,
+        arm: bool = False,
+        refused: dict[tuple[int, int], int] | None = None,
+    ) -> None:
         self._sysctl = sysctl
         self._calls: Hypercalls = sysctl.calls
         self._version = domctl_version
         self._info = info
         self._layout = domain_abi.row_layout(domctl_version)
         self._stride = self._layout.size_arm if arm else self._layout.size
-        self._without: set[tuple[int, int]] = set()
+        self._refused = {} if refused is None else refused
 
     def collect(self, *, each_vcpu: bool = True) -> tuple[DomainFacts, ...]:
-        """Facts of every domain by number. ``each_vcpu`` asks two hypercalls for every vcpu.
+        """Facts of every domain by number. ``each_vcpu`` makes two hypercalls for every vcpu.
 
         Raises ``SourceError`` or one of its kinds where Xen refuses the list, ``FactError`` for one that makes no
-        sense; what else it lacks or withholds is None.
+        sense; anything else that is missing or withheld is None.
         """
         found = []
         for row in self.rows():
@@ -58,6 +76,15 @@ class Domains:
                 raise
             found.append(row._replace(vcpus=vcpus, vnodes=vnodes, node_pages=pages, node_affinity=affinity))
         return tuple(found)
+
+    @property
+    def notes(self) -> list[tuple[str, str]]:
+        """Refusals that leave the place of memory unknown."""
+        errno = self._refused.get((abi.DOMCTL, abi.DOMCTL_NUMA_OP))
+        if errno is None or errno in _MISSING:
+            return []
+        text = f"{os.strerror(errno)}: refused by Xen's policy, or by a filter of the control domain's kernel"
+        return [("domctl numa_op", text)]
 
     def rows(self) -> list[DomainFacts]:
         """The list alone, page by page, in the order of the numbers."""
@@ -85,14 +112,10 @@ class Domains:
         return rows
 
     def _row(self, written: bytes, at: int) -> DomainFacts:
-        words = list(self._layout.row.unpack_from(written, at))
-        if not self._layout.outstanding:
-            words.insert(4, None)
-        if not self._layout.paged:
-            words.insert(6, None)
-        if words[8] == abi.ALL_ONES_32:
-            words[8] = None
-        return DomainFacts._make((*words, None, None, None, None))
+        fields = dict(zip(self._layout.names, self._layout.row.unpack_from(written, at), strict=True))
+        if fields["max_vcpu_id"] == abi.ALL_ONES_32:
+            fields["max_vcpu_id"] = None
+        return DomainFacts(**{"outstanding_pages": None, "paged_pages": None, **fields})
 
     def _ask(
         self, command: int, domain: int, payload: bytes, buffers: tuple[tuple[int, bytes], ...] = ()
@@ -101,7 +124,7 @@ class Domains:
         return issue(self._calls, abi.DOMCTL, command, op, buffers)[1:]
 
     def _node_affinity(self, domain: int) -> tuple[int, ...] | None:
-        """None before 4.3 and where it is withheld; ``SourceError`` with ESRCH for a domain that is gone."""
+        """None before 4.3 and where it is withheld; ``SourceError`` with ESRCH for a domain that no longer exists."""
         if self._version < domain_abi.NODE_AFFINITY_SINCE:
             self._ask(abi.DOMCTL_GETDOMAININFO, domain, b"")
             return None
@@ -116,7 +139,8 @@ class Domains:
             raise
         return bits(bitmap, width)
 
-    def _vcpus(self, row: DomainFacts) -> tuple[VcpuFacts, ...]:
+    def _vcpus(self, row: DomainFacts) -> tuple[VcpuFacts, ...] | None:
+        """None where Xen withholds any of them."""
         found = []
         for vcpu in range(0 if row.max_vcpu_id is None else row.max_vcpu_id + 1):
             payload = domain_abi.VCPU_INFO.pack(vcpu, False, False, False, 0, 0)
@@ -124,14 +148,16 @@ class Domains:
                 reply, _ = self._ask(abi.DOMCTL_GETVCPUINFO, row.id, payload)
                 hard, soft = self._affinity(row.id, vcpu)
             except SourceError as error:
-                # A number without a vcpu, or a domain that is gone, which is found out in the end.
+                # A number without a vcpu, or a domain that no longer exists, which is found out in the end.
                 if error.errno in (ESRCH, EINVAL):
                     continue
                 if error.errno in (EPERM, EACCES):
-                    break
+                    return None
                 raise
             _, online, blocked, running, _, cpu = domain_abi.VCPU_INFO.unpack_from(reply, domain_abi.PAYLOAD_AT)
-            found.append(VcpuFacts(vcpu, online, blocked, running, cpu, hard, soft))
+            found.append(
+                VcpuFacts(id=vcpu, online=online, blocked=blocked, running=running, cpu=cpu, hard=hard, soft=soft)
+            )
         return tuple(found)
 
     def _affinity(self, domain: int, vcpu: int) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
@@ -150,11 +176,11 @@ class Domains:
     def _node_pages(self, row: DomainFacts) -> dict[int, int] | None:
         """Pages by node, where the hypervisor counts them (numa_op of XenServer and XCP-ng); None elsewhere.
 
-        The operation belongs to no interface version, so that what it answers is believed only if it is of the size
-        that was asked, complete, and sums up to the domain's pages.
+        The operation belongs to no interface version, so its answer is believed only if it is of the requested size,
+        complete, and sums up to the domain's pages.
         """
         key = (abi.DOMCTL, abi.DOMCTL_NUMA_OP)
-        if key in self._without:
+        if key in self._refused:
             return None
         nodes = self._info.max_node_id + 1
         payload = domain_abi.NUMA_OP.pack(domain_abi.NUMA_OP_GET_NODE_PAGES, nodes, 0)
@@ -163,22 +189,22 @@ class Domains:
             _, (counts,) = self._ask(abi.DOMCTL_NUMA_OP, row.id, payload, buffers)
         except SourceError as error:
             if error.errno in _NOT_THERE:
-                self._without.add(key)
+                self._refused[key] = error.errno or 0
             return None
         pages = unpack_from(f"<{nodes}Q", counts)
-        told = {node: count for node, count in enumerate(pages) if count not in (0, abi.ALL_ONES_64)}
-        total = sum(told.values())
+        counted = {node: count for node, count in enumerate(pages) if count not in (0, abi.ALL_ONES_64)}
+        total = sum(counted.values())
         if total == row.tot_pages:
-            return told
+            return counted
         # The domain's memory may have changed between the two questions.
         again = next((other for other in self.rows() if other.id == row.id), None)
         if again is None or not min(row.tot_pages, again.tot_pages) <= total <= max(row.tot_pages, again.tot_pages):
             return None
-        return told
+        return counted
 
     def _vnodes(self, row: DomainFacts) -> tuple[VnodeFacts, ...] | None:
         key = (abi.MEMORY_OP, abi.MEMORY_GET_VNUMAINFO)
-        if key in self._without or self._version < domain_abi.SOFT_AFFINITY_SINCE or row.max_vcpu_id is None:
+        if key in self._refused or self._version < domain_abi.SOFT_AFFINITY_SINCE or row.max_vcpu_id is None:
             return None
         vcpus = row.max_vcpu_id + 1
         vnodes, ranges = domain_abi.MAX_VNODES, domain_abi.MAX_VMEMRANGES
@@ -190,7 +216,7 @@ class Domains:
         except SourceError as error:
             # EOPNOTSUPP is a domain without virtual nodes, ENOSYS a Xen without the operation.
             if error.errno == ENOSYS:
-                self._without.add(key)
+                self._refused[key] = ENOSYS
             if error.errno in (ENOBUFS, ESRCH, *_NOT_THERE):
                 return None
             raise

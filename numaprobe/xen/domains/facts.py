@@ -1,4 +1,4 @@
-"""What Xen says of its domains, in its own words and units."""
+"""What Xen reports of its domains, in its own words and units."""
 
 from __future__ import annotations
 
@@ -36,13 +36,15 @@ class DomainFacts(
         "DomainFacts",
         "id flags tot_pages max_pages outstanding_pages shr_pages paged_pages online_vcpus max_vcpu_id handle cpupool"
         " node_affinity vcpus vnodes node_pages",
+        defaults=(None, None, None, None),
     )
 ):
-    """One row of ``sysctl getdomaininfolist``, and what was asked of the domain beside.
+    """One row of ``sysctl getdomaininfolist``, and what was requested for the domain as well.
 
     ``outstanding_pages`` is None before 4.3, ``paged_pages`` before 4.2. ``max_vcpu_id`` is None for a domain without
-    vcpus. ``node_affinity`` (4.3 and later) cannot tell a mask that was set from Xen's own. ``vcpus`` is None where it
-    was not asked for, ``vnodes`` for a domain without virtual NUMA, ``node_pages`` wherever no hypercall tells it.
+    vcpus. ``node_affinity`` (4.3 and later) does not distinguish a mask that was set from Xen's own. ``vcpus`` is None
+    where it was not requested or is withheld, ``vnodes`` for a domain without virtual NUMA, ``node_pages`` wherever no
+    hypercall reports it.
     """
 
     __slots__ = ()
