@@ -27,7 +27,6 @@ QUESTIONS = ("probe", "free", "sample", "sampler opened", "domains", "probe live
 # What is known to be wrong, by question and what is printed of it. It is to be mended and the line removed.
 KNOWN: dict[str, tuple[str, ...]] = {
     "probe": (r"^short of read", r"dir|openat2 sys/devices/system/node: allowed.cells: fewer$"),
-    "domains": (r"",),
     "record": (r"",),
     "scrape": (r"",),
 }
