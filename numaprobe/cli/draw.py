@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import account, domains, probe
+from .. import Domains, account, domains, probe
 from ..atomic_file import replace
 from ..drawing import draw
 from ..errors import NumaprobeError
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
         uses = account(host, found)
     except NumaprobeError as error:
         # A recording without guests, or a caller without the rights: the cells are worth a picture all the same.
-        found, uses, remark = (), None, f"guests are not shown: {error}"
+        found, uses, remark = Domains(), None, f"guests are not shown: {error}"
     picture = draw(
         host, domains=found, uses=uses, remark=remark, form=form, width=columns(100) if form == "text" else None
     )
