@@ -10,19 +10,21 @@ from .simulate import Outcome, run
 from .world import World
 
 # Who may divide a guest among nodes is compared with numaprobe, nova with numaprobe where it may not.
-SPANNING = ("first-fit", "libxl", "xapi")
+SPANNING = ("first-fit", "libxl", "xapi 2025", "xapi", "kubelet")
 PAIRS = [
     ("first-fit", "numaprobe"),
     ("libxl", "numaprobe"),
-    # xapi takes more nodes than necessary if they are nearer.
-    ("xapi", "numaprobe nearest"),
+    ("xapi 2025", "numaprobe"),
+    ("xapi", "numaprobe"),
+    ("kubelet", "numaprobe"),
     ("nova", "numaprobe whole"),
+    ("nova packing", "numaprobe whole"),
 ]
 COLUMNS = (
     *("host", "mix", "algorithm", "accepted", "of memory", "distance", "ours on the same"),
     *("sharing", "fragments", "split", "µs"),
 )
-ALL = (*SPANNING, "numaprobe", "numaprobe nearest", "nova", "numaprobe whole")
+ALL = (*SPANNING, "numaprobe", "numaprobe fewest", "nova", "nova packing", "numaprobe whole")
 
 
 def main() -> None:
@@ -33,7 +35,7 @@ def main() -> None:
     options = parser.parse_args()
     print("| " + " | ".join(COLUMNS) + " |")
     print("|" + "---|" * len(COLUMNS))
-    better = equal = worse = lower = 0
+    verdicts = {peer: [0, 0, 0, 0, 0, 0] for peer, _ in PAIRS}
     for host in options.host or HOSTS:
         for mix in MIXES:
             outcomes = {name: [] for name in ALL}  # type: dict[str, list[Outcome]]
@@ -45,10 +47,9 @@ def main() -> None:
             for peer, ours in PAIRS:
                 mine, theirs = common(outcomes[ours], outcomes[peer])
                 compared[peer] = f"{mine:.3f}"
-                better += mine < theirs - 1e-9
-                worse += mine > theirs + 1e-9
-                equal += abs(mine - theirs) <= 1e-9
-                lower += mean(outcomes[ours], "acceptance") < mean(outcomes[peer], "acceptance") - 1e-9
+                taken = [mean(outcomes[name], "acceptance") for name in (ours, peer)]
+                for first, (a, b) in ((0, (theirs, mine)), (3, taken)):
+                    verdicts[peer][first + (0 if a > b + 1e-9 else 2 if a < b - 1e-9 else 1)] += 1
             for name in ALL:
                 row = outcomes[name]
                 print(
@@ -58,8 +59,12 @@ def main() -> None:
                     f"| {mean(row, 'seconds') * 1e6:.0f} |",
                     flush=True,
                 )
-    print(f"\nDistance over guests that both accept: lower {better}, equal {equal}, higher {worse} times.")
-    print(f"Acceptance lower than a peer's: {lower} times.\n")
+    print(
+        "\n| beside | distance lower | equal | higher | more accepted | equal | fewer |\n|---|---|---|---|---|---|---|"
+    )
+    for peer, row in verdicts.items():
+        print(f"| {peer} | " + " | ".join(map(str, row)) + " |")
+    print()
     print("| batch on | guests | placed | optimum | distance | optimum | proven |\n|---|---|---|---|---|---|---|")
     for name, guests_, placed, best, mine, least, proven in against_the_optimum():
         print(

@@ -1,8 +1,12 @@
 """Other programs' algorithms, written from descriptions of them. Each gives the nodes for a guest, or None.
 
-libxl: ``libxl__get_numa_candidate`` of Xen 4.20. xapi: ``topology.ml`` and ``softaffinity.ml`` of xen-api, 2026, with
-the policy best_effort. nova: ``numa_fit_instance_to_host`` of nova 29, every guest with NUMA cells asked for and the
-host's cells sorted to spread, as is its default. First-fit: the first node that has room, else the first few together.
+libxl: ``libxl__get_numa_candidate`` of Xen 4.20. xapi: ``topology.ml`` and ``softaffinity.ml`` of xen-api with the policy
+best_effort, as it was until December 2025 and as it is since CA-421847: a guest that needs several nodes then gets no
+affinity at all. Its affinity is soft; here the guest keeps to it. nova: ``numa_fit_instance_to_host`` of nova 34, every
+guest with NUMA cells asked for: its sorts are stable and the last one is by the use of cpus, so that decides and memory
+only between equals; with as many guest cells as nodes nothing is sorted. Once to spread, as is its default, and once with
+its option to pack. kubelet: the topology manager with the policy best-effort and prefer-closest-numa-nodes. First-fit: the
+first node that has room, else the first few together.
 """
 
 from __future__ import annotations
@@ -47,9 +51,13 @@ def libxl(world: World, guest: Guest) -> tuple[int, ...] | None:
 
 
 class Xapi:
-    """All sets by worst and then mean distance; of the nearest that fit, the one that was chosen least so far."""
+    """All sets by worst and then mean distance; of the nearest that fit, the one that was chosen least so far.
 
-    def __init__(self, world: World) -> None:
+    ``several``: a guest on several nodes is kept to them, as until December 2025.
+    """
+
+    def __init__(self, world: World, *, several: bool) -> None:
+        self.several = several
         cost = world.distances
         sets = []
         for size in range(1, world.nodes + 1):
@@ -74,13 +82,39 @@ class Xapi:
         chosen = min(alike, key=lambda one: (sum(self.usage[node] for node in one[2]), one[2]))[2]
         for node in chosen:
             self.usage[node] += 1
+        if len(chosen) > 1 and not self.several:
+            return tuple(range(world.nodes))
         return chosen
 
 
-def nova(world: World, guest: Guest) -> tuple[int, ...] | None:
-    """The first nodes that hold one guest cell each, the emptiest first; a guest cell is never split."""
+def nova(world: World, guest: Guest, *, pack: bool = False) -> tuple[int, ...] | None:
+    """The first nodes that hold one guest cell each, the least used first; a guest cell is never split."""
     load = world.load()
-    order = sorted(range(world.nodes), key=lambda node: (-world.free[node], load[node]))
+    order = list(range(world.nodes))
+    if guest.cells < world.nodes:
+        order.sort(key=lambda node: (-load[node], world.free[node]) if pack else (load[node], -world.free[node]))
     memory, vcpus = guest.memory // guest.cells, -(-guest.vcpus // guest.cells)
     able = [node for node in order if world.free[node] >= memory and world.cpus >= vcpus]
     return next(permutations(able, guest.cells), None)
+
+
+def nova_packing(world: World, guest: Guest) -> tuple[int, ...] | None:
+    """nova with packing_host_numa_cells_allocation_strategy."""
+    return nova(world, guest, pack=True)
+
+
+def kubelet(world: World, guest: Guest) -> tuple[int, ...] | None:
+    """The fewest nodes that fit, the nearest of those, then the lowest bit mask; on any node where none fits."""
+    cost = world.distances
+    for size in range(1, world.nodes + 1):
+        fitting = [
+            nodes
+            for nodes in combinations(range(world.nodes), size)
+            if sum(world.free[node] for node in nodes) >= guest.memory and size * world.cpus >= guest.vcpus
+        ]
+        if fitting:
+            return min(
+                fitting,
+                key=lambda nodes: (sum(cost[a][b] for a in nodes for b in nodes), sum(1 << node for node in nodes)),
+            )
+    return None

@@ -9,7 +9,7 @@ from time import perf_counter
 
 import numaprobe
 
-from .peers import Place, Xapi, first_fit, libxl, nova
+from .peers import Place, Xapi, first_fit, kubelet, libxl, nova, nova_packing
 from .world import Guest, World
 
 
@@ -33,7 +33,7 @@ class Outcome:
 # What is compared: the name of a peer, or numaprobe with its options.
 OURS: dict[str, dict[str, int]] = {
     "numaprobe": {},
-    "numaprobe nearest": {"nearest": True},
+    "numaprobe fewest": {"fewest": True},
     "numaprobe whole": {"max_cells": 1},
 }
 
@@ -57,7 +57,7 @@ def run(world: World, guests: Sequence[Guest], name: str) -> Outcome:
         else:
             nodes = place(world, guest)
             # libxl's own placement and xapi deal out the guest's memory and tell it nothing of where it is.
-            own_cells = name == "nova" and guest.cells > 1
+            own_cells = name.startswith("nova") and guest.cells > 1
         out.seconds += (perf_counter() - start) / len(guests)
         if nodes is not None:
             one = world.accept(guest, nodes, memory, own_cells=own_cells)
@@ -70,8 +70,17 @@ def run(world: World, guests: Sequence[Guest], name: str) -> Outcome:
     return out
 
 
+PEERS: dict[str, Place] = {
+    "first-fit": first_fit,
+    "libxl": libxl,
+    "nova": nova,
+    "nova packing": nova_packing,
+    "kubelet": kubelet,
+}
+
+
 def _peer(name: str, world: World) -> Place:
-    return Xapi(world) if name == "xapi" else {"first-fit": first_fit, "libxl": libxl, "nova": nova}[name]
+    return Xapi(world, several=name == "xapi 2025") if name.startswith("xapi") else PEERS[name]
 
 
 def _numaprobe(
