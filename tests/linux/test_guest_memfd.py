@@ -79,6 +79,17 @@ def test_a_group_of_version_1_counts_it_too() -> None:
     assert found_on(tree)[0].how == "unknown"
 
 
+@pytest.mark.parametrize(("mib", "how"), [(160, "exact"), (200, "unknown")])
+def test_a_process_that_was_moved_to_its_group_may_have_left_some_elsewhere(mib: int, how: str) -> None:
+    """Unless the group has all that the machine has; the rest is in the maps."""
+    tree = confidential(group(**{**FIGURES, "anon": "N0=0 N1=0"}))
+    tree["proc/meminfo"] = f"MemTotal: 9 kB\nUnevictable: {mib << 10} kB\nMlocked: 0 kB\n"
+    (guest,) = found_on(tree)
+    assert guest.how == how
+    if how == "exact":
+        assert guest.cells == ((0, PRIVATE[0] + 64 * MIB), (1, PRIVATE[1] + 96 * MIB))
+
+
 def test_descriptors_are_looked_at_only_where_there_may_be_some() -> None:
     """It is unevictable, and not because somebody locked it: where there is no such memory there is none."""
     tree = confidential(cgroup="/")

@@ -32,6 +32,7 @@ class GuestMemory:
     def __init__(self, files: ProcessFiles, source: Source) -> None:
         self._files = files
         self._source = source
+        self._unevictable: int | None = None
         self._possible: bool | None = None
         self._mounted: list[Mount] | None = None
 
@@ -56,7 +57,8 @@ class GuestMemory:
                 except FactError:
                     unevictable = locked = None
                 if unevictable is not None and locked is not None:
-                    self._possible = (unevictable - locked) << 10 > SLACK
+                    self._unevictable = (unevictable - locked) << 10
+                    self._possible = self._unevictable > SLACK
         return self._possible
 
     def charged(self, held: Held, *, locked: int, slack: int) -> dict[int, int] | None:
@@ -68,6 +70,10 @@ class GuestMemory:
         if locked or not total or total > sum(held.unevictable.values()) + slack + total // 64:
             return None
         return dict(held.unlisted)
+
+    def is_all(self, size: int, *, slack: int) -> bool:
+        """Whether there is no more of it on this machine, charged to any group, than so many bytes."""
+        return self._unevictable is not None and self._unevictable <= size + slack + size // 64
 
     def charged_v1(self, process: int, cgroup: bytes | None, *, locked: int, page_kb: int) -> dict[int, int] | None:
         """Bytes by node of the process's group of version 1, if it is alone there; None where that is not known."""

@@ -82,6 +82,8 @@ class Holdings:
             more = self._memory.charged_v1(
                 pid, cgroup, locked=0 if status is None else status.locked, page_kb=found.page_kb
             )
+            if more is None and status is not None:
+                more = self._moved(pid, cgroup, status)
             if more is None:
                 self._files.broken(pid, "fd", "has guest_memfd, and no control group of its own to count it")
                 unplaced = None
@@ -116,6 +118,19 @@ class Holdings:
         # Pages of files that the process has locked are on no list either.
         unlisted = sum(held.unlisted.values())
         return {} if seen is False or unlisted <= SLACK + status.locked else None
+
+    def _moved(self, pid: int, cgroup: bytes | None, status: Status) -> dict[int, int] | None:
+        """The same for a process that is alone in a group it was moved to, with some of its memory charged elsewhere.
+
+        Its guest_memfd may be, too, unless this group has all that there is on the machine.
+        """
+        for directory in self._groups.of_process(cgroup)[:-1] if self._groups.mounted else ():
+            held, alone = self._groups.held_alone(directory, pid, huge=False)
+            if held is None:
+                continue
+            found = self._memory.charged(held, locked=status.locked, slack=SLACK) if alone else None
+            return found if found is not None and self._memory.is_all(sum(found.values()), slack=SLACK) else None
+        return None
 
     def private_to_group(self, members: Iterable[int], held: Held) -> dict[int, int] | None:
         """The same for a group of several processes."""
