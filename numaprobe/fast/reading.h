@@ -3,6 +3,7 @@
 #define NUMAPROBE_READING_H
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
@@ -31,6 +32,15 @@ static int np_is_regular(int fd)
 {
     struct stat st;
     return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* 0 for a regular file of at most so many bytes, else the errno that says why not: a sparse file costs its maker nothing. */
+static int np_not_regular(int fd, size_t most)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return EINVAL;
+    return (unsigned long long)st.st_size > most ? EFBIG : 0;
 }
 
 #endif

@@ -3,6 +3,7 @@
 cdef extern from "fast/reading.h":
     int np_openat2(int directory, const char *path, int flags, uint64_t resolve) nogil
     int np_is_regular(int fd) nogil
+    int np_not_regular(int fd, size_t most) nogil
     ctypedef struct DIR:
         pass
     struct dirent:
@@ -28,8 +29,9 @@ cdef enum:
     PAGE = 4096
     ROOM = 65536
 
-# zoneinfo of a machine with 64 nodes and 4096 cpus is near 40 MiB; nothing else comes close.
-cdef size_t MAX_FILE = 256 << 20
+# zoneinfo of a machine with 64 nodes and 4096 cpus is near 40 MiB; nothing else comes close. The files of one call
+# together are held to the same.
+cdef size_t MAX_FILE = 64 << 20
 
 cdef struct Buffer:
     char *data
@@ -106,7 +108,7 @@ cdef int drain(int fd, bint positioned, bint to_end, Buffer *buffer, Piece *piec
         piece.length += <size_t>got
         if got == 0 or (not to_end and got % PAGE != 0):
             return 0
-        if piece.length > MAX_FILE:
+        if buffer.used > MAX_FILE:
             error = EFBIG
             break
     buffer.used = piece.start
@@ -121,9 +123,8 @@ cdef int read_path(int directory, const char *path, uint64_t resolve, bint regul
     cdef int error
     if fd < 0:
         return -fd
-    if regular and not np_is_regular(fd):
-        error = EINVAL
-    else:
+    error = np_not_regular(fd, MAX_FILE) if regular else 0
+    if error == 0:
         error = drain(fd, False, to_end, buffer, piece)
     close_fd(fd)
     return error

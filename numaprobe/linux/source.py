@@ -25,6 +25,9 @@ NODE = "sys/devices/system/node"
 CPU = "sys/devices/system/cpu"
 # The last two: an attribute whose device is being removed (kernfs_get_active of Linux's fs/kernfs).
 ABSENT = frozenset((ENOENT, ENOTDIR, ENODEV, ENXIO))
+# Ids in all lists together. A machine of 8192 cpus has a tenth of this; what is read of it is small, but 400 lists of
+# 0-65535, which take 6 kB of an archive, would take a gigabyte.
+MAX_IDS = 2_000_000
 # A tree of junk has a note for every file; this many are enough to see that.
 MAX_NOTES = 256
 
@@ -37,6 +40,7 @@ class Source:
         self.notes: list[tuple[str, str]] = []
         self.failed: dict[str, int] = {}
         self.broken: dict[str, FactError] = {}
+        self._ids = 0
 
     def note(self, where: str, text: str) -> None:
         """Keep a note; the two directories that nearly every path begins with are left out of it."""
@@ -96,14 +100,22 @@ class Source:
         self.note(where, f"cannot be read: {'holds only NUL bytes' if errno == ENODATA else os.strerror(errno)}")
 
     def parsed(self, parse: Callable[[str, bytes], T], where: str, content: bytes | None) -> T | None:
-        """What a file says; None where there is no content, or where it is broken (which is noted)."""
+        """What a file says; None where there is no content, or where it is broken (which is noted).
+
+        Raises ``FactError`` for more ids, in all that was parsed, than any machine has.
+        """
         if content is None:
             return None
         try:
-            return parse(where, content)
+            found = parse(where, content)
         except FactError as error:
             self.misread(error)
             return None
+        if isinstance(found, tuple):
+            self._ids += len(found)
+            if self._ids > MAX_IDS:
+                raise FactError(where, content, "names more than any machine has")
+        return found
 
     def misread(self, error: FactError) -> None:
         """Note a file that was read and is not a whole answer."""

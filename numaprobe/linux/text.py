@@ -74,8 +74,13 @@ def number(where: str, content: bytes) -> int:
         raise FactError(where, content, str(error)) from None
 
 
+MAX_ROW = 1 << 16
+
+
 def numbers(where: str, content: bytes) -> tuple[int, ...]:
-    """Decimal numbers between white space."""
+    """Decimal numbers between white space, as a row of distances has them; no row is longer than 64 kB."""
+    if len(content) > MAX_ROW:
+        raise FactError(where, content, f"a row of {len(content)} bytes")
     try:
         return _fast.integers(content)
     except ValueError as error:

@@ -98,7 +98,10 @@ def _cpus(facts: XenFacts, notes: list[Note]) -> tuple[Cpu, ...]:
     # Before 4.12 an offline cpu has no row, and only get_cpuinfo tells that it is there (Xen commit 780e2d3098).
     present.update(cpu for cpu, info in enumerate(facts.cpuinfo or ()) if info is not None)
     online = facts.online_cpus
-    siblings = {} if online is None else _siblings(rows, online, facts.cpuinfo, notes)
+    siblings = {}
+    numbered = _numbered(rows, facts.cpuinfo)
+    if numbered and online is not None:
+        siblings = _siblings(rows, online, facts.cpuinfo, notes)
     for cpu in sorted(cpu for cpu, row in rows.items() if row.node is not None and not _is_node(facts, row.node)):
         notes.append(Note("sysctl cputopoinfo", f"cpu {cpu} is on node {rows[cpu].node}, which numainfo does not have"))
     pool_of = {cpu: pool.id for pool in facts.cpupools or () for cpu in pool.cpus}
@@ -107,13 +110,19 @@ def _cpus(facts: XenFacts, notes: list[Note]) -> tuple[Cpu, ...]:
             id=cpu,
             online=None if online is None else cpu in online,
             cell=_cell_of(facts, rows.get(cpu)),
-            package=rows[cpu].socket if cpu in rows else None,
-            core=rows[cpu].core if cpu in rows else None,
+            package=rows[cpu].socket if numbered and cpu in rows else None,
+            core=rows[cpu].core if numbered and cpu in rows else None,
             siblings=siblings.get(cpu),
             pool=pool_of.get(cpu),
         )
         for cpu in sorted(present)
     )
+
+
+def _numbered(rows: dict[int, CpuTopology], cpuinfo: tuple[CpuInfo | None, ...] | None) -> bool:
+    """Whether cores and sockets have numbers: Xen on Arm, which also has no APIC ids, says 0 and 0 for every cpu."""
+    checked = any(info is not None and info.apic_id is not None for info in cpuinfo or ())
+    return checked or len(rows) < 2 or any((row.core, row.socket) != (0, 0) for row in rows.values())
 
 
 def _is_node(facts: XenFacts, node: int) -> bool:

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from tarfile import TarFile, TarInfo
-    from typing import IO, Any
+    from typing import Any
 
 
 MANIFEST = "numaprobe.json"
@@ -26,11 +26,13 @@ MANIFEST_SCHEMA = "numaprobe-recording/1"
 # A machine of 4096 cpus has some 200,000 files in a full copy of sys/devices/system, few of them above a page.
 MAX_MEMBERS = 1_000_000
 MAX_FILE = 64 << 20
-MAX_KEPT = 512 << 20
+MAX_KEPT = 128 << 20
+# What a member costs as well as its bytes and its name: the objects that hold them.
+MEMBER_BYTES = 256
 MAX_UNPACKED = 4 << 30
 # PATH_MAX; and three times the depth of the deepest PCI device behind bridges.
 MAX_PATH = 4096
-DEEPEST_PATH = 64
+MAX_DEPTH = 64
 
 
 class Archive:
@@ -57,7 +59,7 @@ class Archive:
         import tarfile
         import zlib
 
-        from .tar_headers import CheckedHeader, unpacked
+        from .tar_headers import Bounded, CheckedHeader, unpacked
 
         try:
             # Not blocking: a FIFO in place of a file is refused here instead of being waited for.
@@ -69,7 +71,8 @@ class Archive:
             raise RecordingError(f"{self.name}: not a file")
         with open(descriptor, "rb") as file:
             try:
-                with unpacked(file) as stream:
+                with unpacked(file) as whole:
+                    stream: Any = Bounded(whole, os.fstat(descriptor).st_size)
                     # A stream never seeks, so an archive cannot make the reader go round in circles.
                     with tarfile.open(fileobj=stream, mode="r|", tarinfo=CheckedHeader) as tar:
                         self._take_members(tar)
@@ -85,7 +88,7 @@ class Archive:
             ) as error:
                 raise RecordingError(f"{self.name}: not a tar archive, or a damaged one: {error}") from None
 
-    def _take_the_rest(self, stream: IO[bytes]) -> None:
+    def _take_the_rest(self, stream: Any) -> None:
         """Read on to the end, where compression keeps its check sum."""
         left = MAX_UNPACKED
         while piece := stream.read(1 << 20):
@@ -108,15 +111,16 @@ class Archive:
 
     def _add_member(self, tar: TarFile, member: TarInfo) -> None:
         if len(member.name) > MAX_PATH or len(member.linkname) > MAX_PATH:
-            raise RecordingError(f"{self.name}: a path longer than any")
+            raise RecordingError(f"{self.name}: path too long")
         parts = [part for part in member.name.split("/") if part not in ("", ".")]
         if ".." in parts:
             raise RecordingError(f"{self.name}: a path that leads out of the archive: {member.name!r}")
-        if len(parts) > DEEPEST_PATH or member.linkname.count("/") > DEEPEST_PATH:
-            raise RecordingError(f"{self.name}: a path deeper than any")
+        if len(parts) > MAX_DEPTH or member.linkname.count("/") > MAX_DEPTH:
+            raise RecordingError(f"{self.name}: path too deep")
         path = "/".join(parts)
         if not path:
             return
+        self._reserve(len(path) + len(member.linkname) + MEMBER_BYTES)
         if member.isreg():
             if member.size <= MAX_FILE:
                 self._reserve(member.size)

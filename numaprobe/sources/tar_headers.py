@@ -27,6 +27,31 @@ def unpacked(file: IO[bytes]) -> IO[bytes]:
     return file
 
 
+# A copy of sysfs, pages of NUL bytes and all, is packed a hundredfold; what unfolds to more than this was made to.
+MAX_RATIO = 300
+ALWAYS_ALLOWED = 96 << 20
+
+
+class Bounded:
+    """A stream that ends with ``ReadError`` where it unfolds to far more than the size of its file explains."""
+
+    def __init__(self, stream: IO[bytes], size: int) -> None:
+        self._stream = stream
+        self._left = max(ALWAYS_ALLOWED, size * MAX_RATIO)
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as a file does."""
+        content = self._stream.read(size)
+        self._left -= len(content)
+        if self._left < 0:
+            raise tarfile.ReadError("it unfolds to more than the recording of a machine")
+        return content
+
+    def write(self, content: bytes) -> int:
+        """Refused: ``tarfile`` requires the name."""
+        raise tarfile.ReadError(f"{len(content)} bytes cannot be written")
+
+
 class CheckedHeader(tarfile.TarInfo):
     """A header that is refused where it is too large, damaged, or missing at the end.
 

@@ -28,7 +28,7 @@ VERSION = 1
 # A machine of 16383 cpus and 64 nodes needs less than a hundredth of this.
 MAX_TEXT = 64 << 20
 MAX_BYTES = 16 << 20
-MAX_SUM = 256 << 20
+MAX_SUM = 64 << 20
 
 _SHORTEST_RUN = 4
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 SOCKETS = ("/run/xenstored/socket", "/var/run/xenstored/socket")
 # In seconds: for one answer, after which no other is asked for, and for all of them.
 PATIENCE = 0.1
-LONGEST = 1.0
+MAX_TIME = 1.0
 _HEADER = Struct("<IIII")  # type, request, transaction, length
 _READ = 2
-_MOST = 4096  # XENSTORE_PAYLOAD_MAX
+_MAX_PAYLOAD = 4096  # XENSTORE_PAYLOAD_MAX
 
 
 def names(domains: Iterable[int], sockets: tuple[str, ...] = SOCKETS, patience: float = PATIENCE) -> dict[int, str]:
@@ -27,7 +27,7 @@ def names(domains: Iterable[int], sockets: tuple[str, ...] = SOCKETS, patience: 
     from socket import AF_UNIX, SOCK_STREAM, socket
     from time import monotonic
 
-    end = monotonic() + LONGEST
+    end = monotonic() + MAX_TIME
     found: dict[int, str] = {}
     for path in sockets:
         with socket(AF_UNIX, SOCK_STREAM) as connection:
@@ -40,7 +40,7 @@ def names(domains: Iterable[int], sockets: tuple[str, ...] = SOCKETS, patience: 
                 for number in domains:
                     if monotonic() > end:
                         break
-                    name = _read(connection, number, f"/local/domain/{number}/name")
+                    name = _read(connection, number, f"/local/domain/{number}/name", min(end, monotonic() + patience))
                     if name is not None:
                         found[number] = name
             except (OSError, ValueError):
@@ -49,20 +49,27 @@ def names(domains: Iterable[int], sockets: tuple[str, ...] = SOCKETS, patience: 
     return found
 
 
-def _read(connection: socket, request: int, path: str) -> str | None:
-    """One value; None if there is none. ``ValueError`` for an answer to something else."""
+def _read(connection: socket, request: int, path: str, end: float) -> str | None:
+    """One value; None if there is none. ``ValueError`` for an answer to something else, or not whole at ``end``."""
     content = path.encode() + b"\0"
     connection.sendall(_HEADER.pack(_READ, request, 0, len(content)) + content)
-    kind, answered, _, length = _HEADER.unpack(_exactly(connection, _HEADER.size))
-    if answered != request or length > _MOST:
+    kind, answered, _, length = _HEADER.unpack(_exactly(connection, _HEADER.size, end))
+    if answered != request or length > _MAX_PAYLOAD:
         raise ValueError("not an answer to what was asked")
-    value = _exactly(connection, length)
+    value = _exactly(connection, length, end)
     return value.decode("utf-8", "replace") if kind == _READ else None
 
 
-def _exactly(connection: socket, length: int) -> bytes:
+def _exactly(connection: socket, length: int, end: float) -> bytes:
+    """So many bytes, however slowly they arrive, by a moment of the monotonic clock."""
+    from time import monotonic
+
     content = b""
     while len(content) < length:
+        left = end - monotonic()
+        if left <= 0:
+            raise ValueError("not answered in time")
+        connection.settimeout(left)
         more = connection.recv(length - len(content))
         if not more:
             raise ValueError("the connection ended")

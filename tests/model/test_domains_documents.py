@@ -231,3 +231,33 @@ def test_without_a_daemon_there_are_no_names(tmp_path: Path) -> None:
     paths = [str(tmp_path / name) for name in ("absent", "dead", "file")]
     assert names([0], tuple(paths)) == {}
     assert os.path.exists(paths[1])
+
+
+def test_a_xenstored_that_answers_byte_by_byte_is_not_waited_for(tmp_path: Path) -> None:
+    """An answer that drips must not hold its reader for longer than one that never comes."""
+    import socket
+    import threading
+    import time
+
+    path = str(tmp_path / "drip")
+    done = threading.Event()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(path)
+        server.listen()
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection:
+                while not done.wait(0.05):
+                    try:
+                        connection.sendall(b"\x02")
+                    except OSError:
+                        return
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        start = time.monotonic()
+        assert names(range(100), (path,)) == {}
+        assert time.monotonic() - start < 3
+        done.set()
+        thread.join()

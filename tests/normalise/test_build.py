@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from numaprobe import Host
 from numaprobe.linux.facts import AllowedFacts, CpuFacts, HugePageFacts, LinuxFacts, MeminfoFacts, NodeFacts, ZoneFacts
 from numaprobe.normalise.linux import from_linux
+from numaprobe.normalise.xen import _numbered
+from numaprobe.xen.facts import CpuInfo, CpuTopology
 
 
 def cpus(*online: int, present: Sequence[int] = ()) -> CpuFacts:
@@ -225,3 +227,13 @@ def test_what_a_process_may_use_is_cut_with_what_there_is() -> None:
 def test_notes_keep_their_order_and_the_collectors_come_first() -> None:
     found = from_linux(facts(node(0, None), notes=(("a", "first"), ("b", "second"))))
     assert [note.where for note in found.notes] == ["a", "b", "node0/cpulist", "node0/meminfo"]
+
+
+def test_rows_of_nothing_but_zeros_number_no_cores() -> None:
+    """Xen on Arm says core 0, socket 0 for every cpu; with APIC ids to check them by, zeros are numbers."""
+    rows = {cpu: CpuTopology(core=0, socket=0, node=0) for cpu in range(4)}
+    assert not _numbered(rows, None)
+    assert not _numbered(rows, (CpuInfo(online=True, apic_id=None, acpi_id=None),) * 4)
+    assert _numbered(rows, tuple(CpuInfo(online=True, apic_id=cpu, acpi_id=None) for cpu in range(4)))
+    assert _numbered({**rows, 4: CpuTopology(core=1, socket=0, node=0)}, None)
+    assert _numbered({0: rows[0]}, None)

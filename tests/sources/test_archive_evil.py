@@ -20,6 +20,7 @@ from archives import COMPRESSIONS, Plant, answer_or_line, archive, entry, refuse
 from hypothesis import given
 from hypothesis import strategies as st
 from trees import CPU, NODE, Machine, machine, pack
+from trees import plant as plant_at
 
 import numaprobe
 from numaprobe import RecordingError
@@ -372,3 +373,37 @@ def test_reading_an_archive_leaves_no_descriptor(tmp_path: Path) -> None:
     """)
     run = subprocess.run([sys.executable, "-c", code, str(good), str(bad)], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_lists_that_unfold_to_gigabytes_are_one_error(tmp_path: Path) -> None:
+    """400 lists of all ids take 6 kB, and would be 26 million numbers."""
+    tree: Machine = {**small(), **{f"{NODE}/node{i}/cpulist": "0-65535\n" for i in range(400)}}
+    said, peak = peak_mib(archive(tmp_path, gzip.compress(pack(tree))))
+    assert "names more than any machine has: '0-65535'" in said
+    assert peak < 200
+
+
+def test_a_row_of_distances_without_end_is_not_built(tmp_path: Path) -> None:
+    """20 million numbers would be a gigabyte; the row is unknown and the rest is there."""
+    path = archive(tmp_path, gzip.compress(pack({**small(), f"{NODE}/node0/distance": "10 " * 20_000_000})))
+    assert peak_mib(path)[1] < 250
+    assert "a row of 60000000 bytes" in str(numaprobe.probe(recording=path).notes)
+
+
+def test_what_unfolds_to_far_more_than_its_size_is_refused_at_once(tmp_path: Path) -> None:
+    """A few hundred bytes of zeros behind an archive are gigabytes to read."""
+    packed = bz2.compress(pack(small()) + bytes(200 << 20))
+    said, peak = peak_mib(archive(tmp_path, packed))
+    assert "unfolds to more than the recording of a machine" in said
+    assert peak < 200
+
+
+def test_a_tree_of_sparse_files_is_read_within_bounds(tmp_path: Path) -> None:
+    """A sparse file of 250 MiB costs its maker nothing, and is not read."""
+    root = plant_at(tmp_path / "tree", small())
+    for node in (0, 1):
+        (root / NODE / f"node{node}" / "meminfo").write_bytes(b"")
+        os.truncate(root / NODE / f"node{node}" / "meminfo", 250 << 20)
+    host = numaprobe.probe(root)
+    assert [cell.memory.total for cell in host.cells] == [None, None]
+    assert sum(os.strerror(EFBIG) in note.text for note in host.notes) == 2
