@@ -9,6 +9,8 @@ cdef extern from "fast/objects.h":
 cdef enum:
     # MemTotal and MemFree in kB; HugePages_Total, _Free and _Surp of the default size.
     MEMINFO_FIGURES = 5
+    # Active(file), Inactive(file), KReclaimable and SReclaimable in kB, from which available memory is computed.
+    CACHE_FIGURES = 4
     # 2**63 bytes in pages, far above any machine; and above any MAX_PAGE_ORDER.
     MAX_ORDERS = 40
 
@@ -123,6 +125,32 @@ cdef int scan_meminfo(const char *at, const char *end, uint64_t *out, Fault *why
     return reason
 
 
+cdef void scan_caches(const char *at, const char *end, uint64_t *out) noexcept nogil:
+    """What could be reclaimed, absent where a line is not there or has no number."""
+    cdef const char *stop
+    cdef const char *name
+    cdef int i, found = 0
+    for i in range(CACHE_FIGURES):
+        out[i] = ABSENT
+    while at < end and found < CACHE_FIGURES:
+        stop = line_end(at, end)
+        name = without_label(at, stop)
+        at = stop + 1
+        if stop - name > 13 and memcmp(name, b"Active(file):", 13) == 0:
+            i, name = 0, name + 13
+        elif stop - name > 15 and memcmp(name, b"Inactive(file):", 15) == 0:
+            i, name = 1, name + 15
+        elif stop - name > 13 and memcmp(name, b"KReclaimable:", 13) == 0:
+            i, name = 2, name + 13
+        elif stop - name > 13 and memcmp(name, b"SReclaimable:", 13) == 0:
+            i, name = 3, name + 13
+        else:
+            continue
+        if not take_value(name, stop, &out[i]):
+            out[i] = ABSENT
+        found += 1
+
+
 cdef int scan_buddy_line(const char *at, const char *end, uint64_t *node, uint64_t *pages) noexcept nogil:
     """One line of ``/proc/buddyinfo``: a node, and the pages that are free in one of its zones; 0 or
     ``NOT_A_BLOCK_LIST``.
@@ -178,6 +206,7 @@ cdef class MeminfoTable:
 
     cdef Py_ssize_t count
     cdef uint64_t *values
+    cdef uint64_t *caches
     cdef readonly int64_t wall
     cdef readonly int64_t monotonic
     cdef public object origin
@@ -186,6 +215,7 @@ cdef class MeminfoTable:
 
     def __cinit__(self):
         self.values = NULL
+        self.caches = NULL
         self.wall = self.monotonic = -1
 
     cdef int allocate(self, Py_ssize_t count) except -1:
@@ -195,8 +225,36 @@ cdef class MeminfoTable:
         self.count = count
         return 0
 
+    cdef int allocate_caches(self) except -1:
+        self.caches = <uint64_t *>PyMem_Malloc((self.count or 1) * CACHE_FIGURES * sizeof(uint64_t))
+        if self.caches == NULL:
+            raise MemoryError()
+        return 0
+
     def __dealloc__(self):
         PyMem_Free(self.values)
+        PyMem_Free(self.caches)
+
+    def cache_rows(self):
+        """A tuple for each file of what could be reclaimed, in kB: active and inactive file pages, and slab.
+
+        None where the file does not say. None instead of the list where it was not read.
+        """
+        cdef list out = []
+        cdef Py_ssize_t i
+        cdef uint64_t *row
+        cdef uint64_t slab
+        if self.caches == NULL:
+            return None
+        for i in range(self.count):
+            row = self.caches + i * CACHE_FIGURES
+            slab = row[3] if row[2] == ABSENT else row[2]
+            out.append((
+                None if row[0] == ABSENT else row[0],
+                None if row[1] == ABSENT else row[1],
+                None if slab == ABSENT else slab,
+            ))
+        return out
 
     def rows(self):
         """A tuple for each file or cell, None in it for a figure that is not there."""
@@ -241,7 +299,7 @@ cdef MeminfoTable new_figures(type kind, origin, Py_ssize_t count):
 
 
 def meminfo_figures(list contents not None, type kind not None=MeminfoTable, origin=None, int64_t wall=-1,
-                    int64_t monotonic=-1):
+                    int64_t monotonic=-1, bint with_caches=False):
     """Figures of files that were read already; ``contents`` holds ``bytes``, or anything else for a missing file."""
     cdef Py_ssize_t i, count = len(contents)
     cdef MeminfoTable found = new_figures(kind, origin, count)
@@ -251,6 +309,8 @@ def meminfo_figures(list contents not None, type kind not None=MeminfoTable, ori
     cdef const char *at
     found.wall = wall
     found.monotonic = monotonic
+    if with_caches:
+        found.allocate_caches()
     for i in range(count):
         row = found.values + i * MEMINFO_FIGURES
         content = contents[i]
@@ -259,9 +319,13 @@ def meminfo_figures(list contents not None, type kind not None=MeminfoTable, ori
             why.position = i
             if scan_meminfo(at, at + PyBytes_GET_SIZE(content), row, &why):
                 found.add_fault(&why)
+            if with_caches:
+                scan_caches(at, at + PyBytes_GET_SIZE(content), found.caches + i * CACHE_FIGURES)
         else:
             for k in range(MEMINFO_FIGURES):
                 row[k] = ABSENT
+            if with_caches:
+                scan_caches(NULL, NULL, found.caches + i * CACHE_FIGURES)
     return found
 
 

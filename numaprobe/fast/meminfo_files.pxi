@@ -137,7 +137,7 @@ cdef class MeminfoFiles:
         np_store(&self.looked, now)
         return 0
 
-    cdef int _sweep(self, uint64_t *values, Fault *why, bint *broken) noexcept nogil:
+    cdef int _sweep(self, uint64_t *values, uint64_t *caches, Fault *why, bint *broken) noexcept nogil:
         """Every node's figures; 0, or the reason of the first file that fails; ``broken`` if a figure is missing."""
         cdef char room[SAMPLE_ROOM]
         cdef ssize_t got
@@ -147,6 +147,8 @@ cdef class MeminfoFiles:
             if self.descriptors[i] < 0:
                 for k in range(MEMINFO_FIGURES):
                     values[k] = ABSENT
+                if caches != NULL:
+                    scan_caches(NULL, NULL, caches)
             else:
                 got = pread_fd(self.descriptors[i], room, SAMPLE_ROOM, 0)
                 error = 0
@@ -164,27 +166,31 @@ cdef class MeminfoFiles:
                 if scan_meminfo(room, room + got, values, why):
                     broken[0] = True
                     return why.reason
+                if caches != NULL:
+                    scan_caches(room, room + got, caches)
             values += MEMINFO_FIGURES
+            caches += CACHE_FIGURES if caches != NULL else 0
             i += 1
         return 0
 
-    def read(self, type kind not None, origin, MeminfoTable base, bint lenient=False):
+    def read(self, type kind not None, origin, MeminfoTable base, bint lenient=False, bint with_caches=False):
         """Read every node: figures of this kind, with ``origin`` attached; or why not, a ``Missed``.
 
         Where the totals are not those of ``base``, if that is not None, the reason is ``RESIZED`` and ``table`` has
         the figures. A file with a figure missing gives no figures at all, or if ``lenient`` those that are there, and
-        ``faults``.
+        ``faults``. ``with_caches`` scans the same text for what could be reclaimed too.
         """
         cdef MeminfoTable found
         cdef Fault why
-        cdef int reason
         cdef bint broken = False
+        cdef int reason
         if self.forks != forks:
             return missed(REASON_FORKED)
         found = new_figures(kind, origin, self.count)
+        if with_caches:
+            found.allocate_caches()
+        fault(&why, 0, NULL, NULL)
         why.position = -1
-        why.error = 0
-        why.length = 0
         with nogil:
             found.monotonic = np_nanoseconds(CLOCK_MONOTONIC)
             reason = self._look(found.monotonic)
@@ -192,7 +198,7 @@ cdef class MeminfoFiles:
             if reason:
                 why.reason = reason
             else:
-                reason = self._sweep(found.values, &why, &broken)
+                reason = self._sweep(found.values, found.caches, &why, &broken)
         if reason:
             return self._read_leniently(found, base) if broken and lenient else missed_for(&why)
         if base is not None and not found.same_totals(base):
@@ -218,7 +224,7 @@ cdef class MeminfoFiles:
             if error:
                 return missed(REASON_UNREADABLE, i, error)
             contents.append(PyBytes_FromStringAndSize(room, got))
-        table = meminfo_figures(contents, type(found), found.origin, found.wall, found.monotonic)
+        table = meminfo_figures(contents, type(found), found.origin, found.wall, found.monotonic, found.caches != NULL)
         if base is not None and not table.same_totals(base):
             return missed(REASON_RESIZED, -1, 0, table)
         return table

@@ -6,11 +6,11 @@ from errno import EBADMSG, ENOENT, ENOTDIR
 
 from .. import _fast
 from ..linux import text
-from ..linux.nodes import COUNTS, HUGE_PAGES, huge_page_sizes, meminfo
+from ..linux.nodes import COUNTS, HUGE_PAGES, huge_page_sizes
 from ..linux.source import NODE, Source
 from ..model.host import HugePages, Note
-from ..normalise.available import available_memory
-from .linux_files import MEMINFO
+from ..normalise.available import available_above
+from .linux_files import MEMINFO, ZONEINFO
 from .sample import NODE as NODE_PREFIX
 from .sample import Sample, checked_pages, made
 from .values import Collected, Counters
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .._fast import Files, OpenFiles
-    from ..linux.facts import MeminfoFacts
     from ..ports import Reader
     from .sample import Origin
     from .values import CellSample
@@ -97,13 +96,10 @@ class Details:
         complete = True
         figures = sample
         known: list[int | None] | None = None
-        if available:
-            # Read again, so that free and available are of one moment.
-            paths = (MEMINFO,) if self._is_machine else self._paths
-            contents = self._reader.read(paths) if self._is_machine else self._read("meminfo", paths)
-            complete = not any(isinstance(content, int) for content in contents)
-            figures = _fast.meminfo_figures(contents, Sample, sample.origin)
-            known = self._available(paths, contents)
+        if available and (self._is_machine or not self._numa):
+            figures, known = self._of_machine(sample)
+        elif available:
+            known = self._available(sample)
         cells: list[CellSample] = list(figures.cells)
         if known is not None:
             cells = [cell._replace(available=value) for cell, value in zip(cells, known, strict=True)]
@@ -132,24 +128,30 @@ class Details:
         )
         return made(sample.origin, sample.wall, sample.monotonic, collected), complete
 
-    def _available(self, paths: Sequence[str], contents: list[bytes | int]) -> list[int | None]:
-        facts: list[MeminfoFacts | None] = []
-        for path, content in zip(paths, contents, strict=True):
-            try:
-                facts.append(None if isinstance(content, int) else meminfo(path, content))
-            except ValueError:
-                # Noted with the figures themselves.
-                facts.append(None)
-        if self._is_machine or not self._numa:
-            return [None if info is None or info.available_kb is None else info.available_kb << 10 for info in facts]
-        zones = self._watermarks.zones()
-        if isinstance(zones, int):
-            if zones not in (ENOENT, ENOTDIR):
-                self._add_error("proc/zoneinfo", zones)
-            return [None] * len(facts)
+    def _of_machine(self, sample: Sample) -> tuple[Sample, list[int | None]]:
+        """The kernel's own figure, with the others of the same moment."""
+        (content,) = self._reader.read((MEMINFO,))
+        if isinstance(content, int):
+            self._add_error(MEMINFO, content)
+            return sample, [None]
+        try:
+            (available_kb,) = text.fields(MEMINFO, content, (b"MemAvailable",))
+        except ValueError as error:
+            self._add_note(MEMINFO, error)
+            available_kb = None
+        figures = _fast.meminfo_figures([content], Sample, sample.origin)
+        return figures, [None if available_kb is None else available_kb << 10]
+
+    def _available(self, sample: Sample) -> list[int | None]:
+        totals = [total for total, *_ in sample.rows()]
+        kept = self._watermarks.kept_back(self._ids, totals)
+        if isinstance(kept, int):
+            if kept not in (ENOENT, ENOTDIR):
+                self._add_error(ZONEINFO, kept)
+            return [None] * len(totals)
         return [
-            None if info is None else available_memory(info, zones.get(node, []))
-            for node, info in zip(self._ids, facts, strict=True)
+            0 if total == 0 else available_above(of_node, None if cell.free is None else cell.free >> 10, *caches)
+            for total, of_node, cell, caches in zip(totals, kept, sample.cells, sample.cache_rows() or (), strict=True)
         ]
 
     def _huge_pages(self, cells: list[CellSample]) -> tuple[list[tuple[HugePages, ...]], bool]:

@@ -67,7 +67,7 @@ class Nodes(namedtuple("Nodes", "ids paths directory without_memory")):
 class LinuxSnapshot(Snapshot):
     """One shape of the host: its open files, and what its samples have in common."""
 
-    __slots__ = ("details", "files", "lenient")
+    __slots__ = ("ask_with_caches", "details", "files", "lenient")
 
     def __init__(
         self,
@@ -80,6 +80,8 @@ class LinuxSnapshot(Snapshot):
         lenient: bool,
     ) -> None:
         super().__init__(origin, partial(files.read, Sample, origin, base, lenient), files.free if has_free else None)
+        # One read gives what is free and what could be reclaimed, of one moment.
+        self.ask_with_caches = partial(files.read, Sample, origin, base, lenient, True)
         self.files = files
         self.details = details
         self.lenient = lenient
@@ -256,12 +258,16 @@ class LinuxSampler(Engine):
     def detailed(self, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str]) -> Sample:
         for _ in range(TRIES):
             snapshot = self.snapshot
-            sample = self.retried(snapshot, snapshot.ask())
+            ask = snapshot.ask_with_caches if available else snapshot.ask
+            sample = self.retried(snapshot, ask())
             snapshot = self.snapshot
             with self._lock():
                 if isinstance(self.snapshot, Closed):
                     self.snapshot.free()
                 if self.snapshot is not snapshot or sample.origin is not snapshot.origin:
+                    continue
+                # Taken again after a change, and then without.
+                if available and sample.cache_rows() is None:
                     continue
                 details: Details = snapshot.details
                 whole, complete = details.added(
@@ -270,7 +276,7 @@ class LinuxSampler(Engine):
             # A file that this kernel does not have is one thing; that its node was removed meanwhile is another.
             if not complete and not all(snapshot.files.alive()):
                 self._renewed(snapshot)
-            # For what is available meminfo was read again, and memory may have been added since the first time.
+            # Where one cell is the machine its figures were read again, and memory may have been added meanwhile.
             elif tuple([cell.total for cell in whole.cells]) == whole.shape.totals:
                 return whole
         raise _failed((), None)

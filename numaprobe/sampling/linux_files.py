@@ -97,7 +97,14 @@ class MeminfoOfReader:
         (online,) = self._reader.read((self._cpu_path,))
         return self._looked() != self._names or (online if isinstance(online, bytes) else None) != self.cpus
 
-    def read(self, kind: type[Sample], origin: object, base: Sample | None, lenient: bool = False) -> Sample | Missed:
+    def read(
+        self,
+        kind: type[Sample],
+        origin: object,
+        base: Sample | None,
+        lenient: bool = False,
+        with_caches: bool = False,
+    ) -> Sample | Missed:
         wall, monotonic = (time.time_ns(), time.monotonic_ns()) if self._timed else (-1, -1)
         if self._changed():
             return _fast.Missed(_fast.CHANGED)
@@ -105,7 +112,7 @@ class MeminfoOfReader:
         for position, (content, error) in enumerate(zip(contents, self.errors, strict=True)):
             if isinstance(content, int) and content != error:
                 return _fast.Missed(_fast.UNREADABLE, position, content)
-        found = _fast.meminfo_figures(contents, kind, origin, wall, monotonic)
+        found = _fast.meminfo_figures(contents, kind, origin, wall, monotonic, with_caches)
         if found.faults is not None and not lenient:
             return found.faults[0]
         if base is not None and _totals(base) != _totals(found):

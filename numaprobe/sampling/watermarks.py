@@ -13,14 +13,16 @@ from errno import ENOENT
 
 from ..linux import text
 from ..linux.facts import ZoneFacts
+from ..normalise.available import kept_back
 from .linux_files import ZONEINFO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .._fast import Files, OpenFiles
-    from ..ports import Reader
+    from collections.abc import Sequence
 
-    Zones = dict[int, list[ZoneFacts]]
+    from .._fast import Files, OpenFiles
+    from ..normalise.available import KeptBack
+    from ..ports import Reader
 
 VM = "proc/sys/vm"
 SETTINGS = tuple([f"{VM}/{name}" for name in ("min_free_kbytes", "watermark_scale_factor", "lowmem_reserve_ratio")])
@@ -30,23 +32,26 @@ KEPT_FOR = 10_000_000_000
 
 
 class Watermarks:
-    """Zones by node. ``may_keep`` says that the files are the running kernel's."""
+    """What each node keeps back. ``may_keep`` says that the files are the running kernel's."""
 
     def __init__(self, reader: Reader, files: Files | None, *, may_keep: bool) -> None:
         self._reader = reader
         self._files = files if may_keep else None
         self._settings: OpenFiles | None = None
-        self._kept: Zones | None = None
+        self._kept: list[KeptBack | None] | None = None
         self._key: list[bytes | int] = []
         self._read_at = 0
 
     def forget(self) -> None:
         self._kept = None
 
-    def zones(self) -> Zones | int:
-        """The zones of each node, or the errno of ``/proc/zoneinfo``. Raises ``FactError``."""
+    def kept_back(self, ids: Sequence[int], totals: Sequence[int | None]) -> list[KeptBack | None] | int:
+        """For each node with its total in kB what its zones keep back, or the errno of ``/proc/zoneinfo``.
+
+        Kept for as long as ``forget`` is not called with new totals. Raises ``FactError``.
+        """
         if self._files is None:
-            return self._zones()[0]
+            return self._read(ids, totals)[0]
         if self._settings is None:
             self._settings = self._files.keep(SETTINGS)
         # Before the zones: a setting that changes in between makes them be read again the next time.
@@ -54,21 +59,22 @@ class Watermarks:
         now = time.monotonic_ns()
         if self._kept is not None and key == self._key and now - self._read_at < KEPT_FOR:
             return self._kept
-        zones, content = self._zones()
-        if isinstance(zones, int):
-            return zones
+        found, content = self._read(ids, totals)
+        if isinstance(found, int):
+            return found
         self._key, self._read_at = key, now
-        self._kept = zones if self._is_steady(key, content) else None
-        return zones
+        self._kept = found if self._is_steady(key, content) else None
+        return found
 
-    def _zones(self) -> tuple[Zones | int, bytes]:
+    def _read(self, ids: Sequence[int], totals: Sequence[int | None]) -> tuple[list[KeptBack | None] | int, bytes]:
         (content,) = self._reader.read((ZONEINFO,))
         if isinstance(content, int):
             return content, b""
-        zones: Zones = {}
+        zones: dict[int, list[ZoneFacts]] = {}
         for zone in map(ZoneFacts._make, text.zones(ZONEINFO, content)):
             zones.setdefault(zone.node, []).append(zone)
-        return zones, content
+        pairs = zip(ids, totals, strict=True)
+        return [None if total is None else kept_back(total, zones.get(node, [])) for node, total in pairs], content
 
     def _is_steady(self, key: list[bytes | int], content: bytes) -> bool:
         # Before Linux 4.6 there was no scale factor (795ae7a0de6b), but then nothing else changed the watermarks.

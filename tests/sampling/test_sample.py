@@ -125,15 +125,16 @@ def test_available_is_what_a_probe_computes(plant: Plant) -> None:
     assert cells[1].available is None, "its counters are not there"
 
 
-def test_memory_that_comes_between_the_two_reads_of_available_is_not_given_to_the_old_shape(
+def test_memory_that_is_added_between_the_two_reads_of_a_machine_is_not_given_to_the_old_shape(
     plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is available takes meminfo a second time; its total has to be that of the sample's shape."""
-    root = plant(two_cells())
-    added, grown = Details.added, meminfo(0, 9000, 2000)
+    """What is available takes ``/proc/meminfo`` a second time there; its total has to be that of the sample's shape."""
+    text = "MemTotal: {} kB\nMemFree: 100 kB\nMemAvailable: 300 kB\n"
+    root = plant({f"{CPU}/online": "0\n", f"{CPU}/present": "0\n", "proc/meminfo": text.format(8000)})
+    added = Details.added
 
     def grow(self: Details, *args: Any, **options: Any) -> Any:
-        (Path(root) / NODE / "node0/meminfo").write_text(grown)
+        (Path(root) / "proc/meminfo").write_text(text.format(9000))
         return added(self, *args, **options)
 
     monkeypatch.setattr(Details, "added", grow)
