@@ -1,12 +1,12 @@
 """Other programs' algorithms, written from descriptions of them. Each gives the nodes for a guest, or None.
 
-libxl: ``libxl__get_numa_candidate`` of Xen 4.20. xapi: ``topology.ml`` and ``softaffinity.ml`` of xen-api with the policy
-best_effort, as it was until December 2025 and as it is since CA-421847: a guest that needs several nodes then gets no
-affinity at all. Its affinity is soft; here the guest keeps to it. nova: ``numa_fit_instance_to_host`` of nova 34, every
-guest with NUMA cells asked for: its sorts are stable and the last one is by the use of cpus, so that decides and memory
-only between equals; with as many guest cells as nodes nothing is sorted. Once to spread, as is its default, and once with
-its option to pack. kubelet: the topology manager with the policy best-effort and prefer-closest-numa-nodes. First-fit: the
-first node that has room, else the first few together.
+libxl: ``libxl__get_numa_candidate`` of Xen 4.20. xapi: ``topology.ml`` and ``softaffinity.ml`` of xen-api with the
+policy best_effort, as it was until December 2025 and as it is since CA-421847: a guest that needs several nodes then
+gets no affinity at all. Its affinity is soft; here the guest keeps to it. nova: ``numa_fit_instance_to_host`` of nova
+34, every guest with NUMA cells asked for: its sorts are stable and the last one is by the use of cpus, so that decides
+and memory only between equals; with as many guest cells as nodes nothing is sorted. Once to spread, as is its default,
+and once with its option to pack. kubelet: the topology manager with the policy best-effort and
+prefer-closest-numa-nodes. First-fit: the first node that has room, else the first few together.
 """
 
 from __future__ import annotations
@@ -99,12 +99,12 @@ def nova(world: World, guest: Guest, *, pack: bool = False) -> tuple[int, ...] |
 
 
 def nova_packing(world: World, guest: Guest) -> tuple[int, ...] | None:
-    """nova with packing_host_numa_cells_allocation_strategy."""
+    """Packing: nova with packing_host_numa_cells_allocation_strategy."""
     return nova(world, guest, pack=True)
 
 
 def kubelet(world: World, guest: Guest) -> tuple[int, ...] | None:
-    """The fewest nodes that fit, the nearest of those, then the lowest bit mask; on any node where none fits."""
+    """The fewest nodes that fit, the nearest of those, then the lowest bit mask."""
     cost = world.distances
     for size in range(1, world.nodes + 1):
         fitting = [
