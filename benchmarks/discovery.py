@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numaprobe
 from numaprobe.linux import collect as linux
-from numaprobe.sources.opening import opened
+from numaprobe.sources.opening import open_source
 
 from . import imports, report, trees
 from .peers import Missing, Peer, build
@@ -53,7 +53,7 @@ class PathLog:
         self.lines: list[str] = []
 
     def collect(self, *, available: bool) -> list[str]:
-        with opened(self._root, None) as self._reader:
+        with open_source(self._root, None) as self._reader:
             linux.collect(self, available=available)
         return self.lines
 

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 
 import numaprobe
 from numaprobe.sampling import xen as sample_xen
-from numaprobe.sources.opening import hypercalls, opened
+from numaprobe.sources.opening import hypercalls, open_source
 from numaprobe.xen.collect import collect
 from tests.lab import collect as lab_script
 from tests.lab import packages
@@ -73,7 +73,7 @@ class Asked:
 
 def asked() -> tuple[list[str], list[str]]:
     """The hypercalls of a sample and those of a probe."""
-    with opened(None, None) as reader, hypercalls(reader, live=True) as port:
+    with open_source(None, None) as reader, hypercalls(reader, live=True) as port:
         probing = Asked(port)
         facts = collect(probing, reader)
         sampling = Asked(port)
@@ -179,7 +179,7 @@ def inside(arguments: argparse.Namespace) -> None:
                 Contender("`sampler.sample(available=True)`", batches(lambda: sampler.sample(available=True), SAMPLES)),
             ]
             sections.append(report.section("A sample", by_turns(found, turns, 5)))
-            with opened(None, None) as reader, hypercalls(reader, live=True) as port:
+            with open_source(None, None) as reader, hypercalls(reader, live=True) as port:
                 found = [
                     Contender(f"C floor: the {len(probing)} hypercalls of a probe, bare", each(of_probe, PROBES)),
                     Contender(
