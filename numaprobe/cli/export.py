@@ -19,7 +19,7 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
     given = {word: value for name, word in OPTIONS.items() if (value := getattr(options, name)) is not None}
     for name, word in OPTIONS.items():
         if word in given and word not in form.options:
-            raise ValueError(f"export {options.format} takes no --{name.replace('_', '-')}")
+            raise ValueError(f"--{name.replace('_', '-')} has no effect on {options.format}")
     everything = options.format == "json"
     host = probe(
         options.root,

@@ -6,7 +6,7 @@ from time import time
 
 from .. import probe
 from ..model.documents import free_document
-from .memory_table import lines
+from .memory_table import check_cell, lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,17 +21,18 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
         options.domains = False
         watch(options, out)
         return
+    if options.interval is not None or options.count is not None:
+        raise ValueError("--interval and --count require --watch")
     host = probe(options.root, recording=options.recording, source=options.source)
-    if options.cell is not None and options.cell not in {cell.id for cell in host.cells}:
-        raise ValueError(f"there is no cell {options.cell}; there are {', '.join(str(cell.id) for cell in host.cells)}")
+    check_cell(options.cell, (cell.id for cell in host.cells))
     if options.json:
         import json
 
-        out.write(json.dumps(free_document(host, _moment(options), options.cell)) + "\n")
+        out.write(json.dumps(free_document(host, _read_at(options), options.cell)) + "\n")
     else:
         out.write("\n".join(lines(host, options.cell)) + "\n")
 
 
-def _moment(options: argparse.Namespace) -> float | None:
+def _read_at(options: argparse.Namespace) -> float | None:
     """When the host was read, in seconds since 1970; None for a recorded one."""
     return time() if options.root is None and options.recording is None else None

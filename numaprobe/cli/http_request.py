@@ -31,10 +31,17 @@ class Request(BaseHTTPRequestHandler):
         self.close_connection = True
         self._extra = extra
         self.raw_requestline = self.rfile.readline(MAX_HEAD + 1)
-        self.valid = bool(head) and self.parse_request()
+        self.valid = bool(head) and self.parse_request() and self._is_strict(head)
         # A body is not read, and must not be taken for the next request.
         if self.valid and ("Content-Length" in self.headers or "Transfer-Encoding" in self.headers):
             self.close_connection = True
+
+    def _is_strict(self, head: bytes) -> bool:
+        """Whether it is also what the base class lets pass: of HTTP/1, and without continued or nameless headers."""
+        if not self.request_version.startswith("HTTP/1.") or b"\n " in head or b"\n\t" in head or self.headers.defects:
+            self.send_error(HTTPStatus.BAD_REQUEST)
+            return False
+        return True
 
     def route(self) -> str | None:
         """``METRICS`` or ``HEALTH``; None if the request has been answered with an error."""

@@ -7,6 +7,8 @@ from .layout import page_count, page_size, size, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..model.host import Host
 
 
@@ -14,7 +16,7 @@ FIGURES = ("total", "free", "available", "allocated")
 
 
 def lines(host: Host, only: int | None = None) -> list[str]:
-    """A row per cell and, for more than one, their sum."""
+    """A row per cell, and their sum if there are several."""
     cells = [cell for cell in host.cells if only is None or cell.id == only]
     figures = [f for f in FIGURES if f != "available" or any(cell.memory.available is not None for cell in cells)]
     pages = sorted({p.size for cell in cells for p in cell.huge_pages if p.total})
@@ -26,3 +28,10 @@ def lines(host: Host, only: int | None = None) -> list[str]:
         sums = [size(total(getattr(cell.memory, f) for cell in cells)) for f in figures]
         rows.append(["all", *sums, *("" for _ in pages)])
     return table(rows)
+
+
+def check_cell(wanted: int | None, existing: Iterable[int]) -> None:
+    """Raise ``ValueError`` for a cell that the host does not have."""
+    ids = tuple(existing)
+    if wanted is not None and wanted not in ids:
+        raise ValueError(f"there is no cell {wanted}; there are {', '.join(map(str, ids))}")

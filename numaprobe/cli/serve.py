@@ -256,7 +256,7 @@ def _write(name: str, collector: NumaCollector, interval: float, count: int | No
                     raise
                 errors += 1
                 if last is None or last.errno != error.errno:
-                    _say(f"{error.filename}: {error.strerror}; it is tried again every {interval:g} s")
+                    _say(f"cannot write {error.filename}: {error.strerror}; trying again every {interval:g} s")
                 last = error
             else:
                 last = None

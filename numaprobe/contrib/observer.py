@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..metrics import Rows
     from ..sampling.sample import Sample
-    from ..sampling.values import Shape
+    from ..sampling.values import Counters, Shape
     from .refresher import Answer, Key, Path
 
 
@@ -136,6 +136,8 @@ class _ProcessState:
         self._started = False
         self._sampler: numaprobe.Sampler | None = None
         self._failures = 0
+        self._counters_lost = 0
+        self._have_counters = False
         self._changes = 0
         self._changed_at = float("-inf")
         self._shape: tuple[numaprobe.Sampler, Shape] | None = None
@@ -202,7 +204,15 @@ class _ProcessState:
         rows |= huge_page_rows((cell.id, cell.huge_pages or ()) for cell in cells)
         if self._options.counters:
             rows |= counter_rows((cell.id, cell.counters) for cell in cells)
+            self._count_lost([cell.counters for cell in cells])
         return rows
+
+    def _count_lost(self, counters: list[Counters | None]) -> None:
+        """A kernel has numastat for every node or for none: if only some cells have it, or had it, reading failed."""
+        known = [one is not None and any(value is not None for value in one) for one in counters]
+        self._have_counters = self._have_counters or any(known)
+        if self._have_counters and not all(known):
+            self._counters_lost += 1
 
     def _background(self, rows: Rows, key: Key) -> Rows:
         """Add the background thread's last answers about this shape of the host; return its topology."""
@@ -225,7 +235,10 @@ class _ProcessState:
         refresher = self._refresher
         now = monotonic()
         answers = sorted(dict(refresher.answers).items())
-        errors = {"memory": self._failures, **refresher.errors}
+        errors = {"memory": self._failures}
+        if self._options.counters:
+            errors["counters"] = self._counters_lost
+        errors |= refresher.errors
         rows["numaprobe_up"] = [((), 0 if error else 1)]
         rows["numaprobe_shape_changes_total"] = [((), self._changes)]
         rows["numaprobe_scrape_errors_total"] = [((part,), count) for part, count in errors.items()]

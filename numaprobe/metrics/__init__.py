@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Rows = dict[str, list[tuple[tuple[str, ...], float]]]
 
 PREFIX = "numaprobe_"
-PARTS = ("memory", "details", "host", "domains")
+PARTS = ("memory", "counters", "details", "host", "domains")
 
 
 class Metric(namedtuple("Metric", "name kind unit help labels dotted ucum")):

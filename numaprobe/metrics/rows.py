@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..errors import printable
-from ..model.domains import Domains
 from ..version import VERSION
 
 TYPE_CHECKING = False
@@ -121,9 +120,11 @@ def counter_rows(cells: Iterable[tuple[int, Counters | None]]) -> Rows:
 def domain_rows(domains: Sequence[Domain], limit: int = DOMAINS_LIMIT) -> Rows:
     """Memory of at most ``limit`` domains, those with the lowest ids; the others are counted."""
     kept = [((str(domain.id), _name(domain.name)), domain) for domain in domains[:limit]]
+    # Of domains(); a plain list does not say.
+    complete: bool | None = getattr(domains, "complete", None)
     found: dict[str, list[Row]] = {
         "numaprobe_domains": [((), len(domains))],
-        "numaprobe_domains_complete": [((), int(not isinstance(domains, Domains) or domains.complete))],
+        "numaprobe_domains_complete": _known([((), None if complete is None else int(complete))]),
         "numaprobe_omitted_domains": [((), len(domains) - len(kept))],
         "numaprobe_domain_memory_bytes": [
             ((*label, str(cell)), value) for label, domain in kept for cell, value in domain.cells or ()

@@ -6,16 +6,23 @@ import json
 import os
 import pty
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from commands import PYTHON, Plant, complaint, run, two_cells, unprivileged
+from hypothesis import given
+from hypothesis import strategies as st
 from trees import CPU, NODE, Content, machine, pack
 from trees import plant as plant_at
 
 from numaprobe.cli import main
+from numaprobe.cli.parser import COMMANDS, parsed
+from numaprobe.cli.plain_options import plain_options
 
-# --- wrong use -------------------------------------------------------------------------------------------------
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "two-nodes-threads" / "host.tar.gz"
+
+# --- usage errors -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -286,3 +293,80 @@ def test_a_terminal_is_filled_and_not_more(plant: Plant) -> None:
     os.close(leader)
     assert process.wait() == 0
     assert max(len(line) for line in text.decode().splitlines()) <= 80
+
+
+# --- plain options, without argparse ---
+
+WORDS = ["show", "free", "--json", "--root", "a", "--root=b", "--recording", "--recording=c", "--source", "--source=xen",
+         "linux", "nix", "--cell", "1", "--cell=2", "-1", "", "--jso", "--watch", "-h", "x"]  # fmt: skip
+
+
+@given(st.sampled_from(["show", "free"]), st.lists(st.sampled_from(WORDS), max_size=5))
+def test_plain_options_are_what_argparse_makes_of_them(command: str, words: list[str]) -> None:
+    """Or are left to it: errors, abbreviations and the help are its own."""
+    plain = plain_options([command, *words])
+    if plain is None:
+        return
+    full = vars(parsed([command, *words]))
+    assert {name: vars(plain)[name] for name in full} == full
+
+
+def test_a_plain_command_imports_no_argparse() -> None:
+    program = (
+        "import sys\nfrom numaprobe.cli import main\n"
+        "status = main(sys.argv[1:])\nassert 'argparse' not in sys.modules\nsys.exit(status)"
+    )
+    for words in (["free"], ["show"], ["free", "--json"], ["--recording", str(FIXTURE)]):
+        found = subprocess.run(
+            [sys.executable, "-I", "-c", program, *words], capture_output=True, text=True, check=False
+        )
+        assert (found.returncode, found.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_an_unknown_option_names_the_help_of_its_command(command: str) -> None:
+    words = {"record": ["x.tar"], "export": ["json"]}.get(command, [])
+    line = complaint(2, command, *words, "--no-such-option")
+    assert line == f"numaprobe: unrecognized arguments: --no-such-option (try numaprobe {command} --help)\n"
+
+
+def test_every_help_is_that_of_the_whole_parser() -> None:
+    assert "3 place: does not fit" in " ".join(run("--help").stdout.split())
+    for command in COMMANDS:
+        found = run(command, "--help").stdout
+        assert found.startswith(f"usage: numaprobe {command} [-h]")
+
+
+def test_memory_that_runs_out_is_one_line() -> None:
+    program = (
+        "import sys, numaprobe.cli.free as free\nfrom numaprobe.cli import main\n"
+        "def probe(*_, **__): raise MemoryError\nfree.probe = probe\nsys.exit(main(['free']))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout, found.stderr) == (1, "", "numaprobe: out of memory\n")
+
+
+def test_no_name_controls_the_terminal() -> None:
+    program = (
+        "import sys, os, numaprobe.cli.domains as domains\nfrom numaprobe.cli import main\n"
+        "class Found:\n    def lines(self, _): return ['\\x1b[2Jname', 'second']\n"
+        "domains.observe = lambda *_, **__: Found()\nsys.exit(main(['domains']))"
+    )
+    master, terminal = os.openpty()
+    try:
+        found = subprocess.run([sys.executable, "-c", program], stdout=terminal, check=False)
+        shown = os.read(master, 1000)
+    finally:
+        os.close(master)
+        os.close(terminal)
+    assert (found.returncode, shown) == (0, b"\\x1b[2Jname\r\nsecond\r\n")
+
+
+def test_place_shows_no_raw_name_in_a_pipe_either() -> None:
+    found = run("place", "--recording", FIXTURE, "--vcpus", "1", "--memory", "1M", "--name", "a\x1b[2J")
+    assert found.returncode == 0
+    assert "\x1b" not in found.stdout
+
+
+def test_the_interval_of_free_is_for_watching() -> None:
+    assert "require --watch" in complaint(2, "free", "--interval", "2")

@@ -398,7 +398,7 @@ def test_an_address_in_use_is_one_line() -> None:
         where = name_of(taken)
         assert (
             complaint(1, "serve", "--recording", FIXTURE, "--listen", where)
-            == f"numaprobe: {where}: Address already in use\n"
+            == f"numaprobe: cannot listen on {where}: Address already in use\n"
         )
 
 
@@ -513,7 +513,7 @@ def test_a_textfile_is_kept_up_to_date_until_a_signal(plant: Plant, tmp_path: Pa
 
 def test_a_textfile_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     line = complaint(1, "serve", "--recording", FIXTURE, "--textfile", tmp_path / "no" / "x.prom", "--count", "1")
-    assert line == f"numaprobe: {tmp_path}/no/x.prom: No such file or directory\n"
+    assert line == f"numaprobe: cannot write {tmp_path}/no/x.prom: No such file or directory\n"
 
 
 def test_the_first_textfile_has_the_guests(tmp_path: Path) -> None:
@@ -545,7 +545,7 @@ def test_a_full_disk_is_counted_and_tried_again(tmp_path: Path) -> None:
     try:
         assert process.stderr is not None
         line = process.stderr.readline().decode()
-        assert line == f"numaprobe: {target}: No space left on device; it is tried again every 0.05 s\n"
+        assert line == f"numaprobe: cannot write {target}: No space left on device; trying again every 0.05 s\n"
         full.unlink()
         end = time.monotonic() + 20
         while not target.exists() and time.monotonic() < end:

@@ -22,6 +22,7 @@ from trees import NODE, machine, meminfo, plant
 from numaprobe.contrib.observer import Observer
 from numaprobe.contrib.prometheus import NumaCollector
 from numaprobe.metrics import METRICS
+from numaprobe.metrics.rows import domain_rows
 
 Found = dict[tuple[str, ...], float]
 
@@ -138,6 +139,7 @@ def test_this_host_is_asked_for_its_domains() -> None:
         assert "numaprobe_domains" not in reading.rows
         assert [labels for labels, _ in reading.rows["numaprobe_scrape_errors_total"]] == [
             ("memory",),
+            ("counters",),
             ("details",),
             ("host",),
         ]
@@ -456,3 +458,35 @@ def test_opentelemetry_gets_the_same_figures(plant: Plant) -> None:
     (up,) = collected(reader)["numaprobe.up"].data.data_points
     assert up.value == 0
     provider.shutdown()
+
+
+def test_counters_that_cannot_be_read_any_more_are_counted(plant: Plant) -> None:
+    """A kernel has them for every node or for none; without them from the start there is nothing to count."""
+    root = plant(two_cells())
+    counters = root / "sys/devices/system/node/node1/numastat"
+    with observed(root) as observer:
+
+        def errors() -> float:
+            rows = observer.reading().rows["numaprobe_scrape_errors_total"]
+            return dict(rows)[("counters",)]
+
+        if "numaprobe_numa_hit_pages_total" not in observer.reading().rows:
+            counters.write_text("numa_hit 1\n")
+            (root / "sys/devices/system/node/node0/numastat").write_text("numa_hit 1\n")
+            observer._state._sampler.close()
+            observer._state._sampler = None
+        assert errors() == 0
+        counters.unlink()
+        counters.write_text("")
+        observer._state._sampler.close()
+        observer._state._sampler = None
+        assert errors() == 1
+        assert errors() == 2
+
+
+def test_the_completeness_of_domains_is_a_metric_where_it_is_known() -> None:
+    class Found(tuple[Any, ...]):
+        complete = False
+
+    assert domain_rows(Found())["numaprobe_domains_complete"] == [((), 0)]
+    assert "numaprobe_domains_complete" not in domain_rows([])

@@ -195,7 +195,6 @@ def test_domains_are_placed_where_that_is_known() -> None:
     )
     assert rows == {
         "numaprobe_domains": [((), 2)],
-        "numaprobe_domains_complete": [((), 1)],
         "numaprobe_omitted_domains": [((), 0)],
         "numaprobe_domain_memory_bytes": [(("3", "web", "0"), 100), (("3", "web", "1"), 0)],
         "numaprobe_domain_unplaced_memory_bytes": [(("3", "web"), 7), (("4", ""), 50)],

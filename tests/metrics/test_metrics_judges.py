@@ -22,7 +22,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric as Family
 
 import numaprobe
-from numaprobe import export
+from numaprobe import Domains, export
 from numaprobe.contrib.prometheus import NumaCollector
 from numaprobe.metrics import BY_NAME, METRICS
 from numaprobe.metrics.prometheus import Collected, families
@@ -112,7 +112,7 @@ def test_promtool_finds_nothing_to_complain_of_on_any_recorded_machine() -> None
     """All machines in one exposition, told apart by a label."""
     program("promtool", "prometheus")
     together: dict[str, Any] = {}
-    rows = domain_rows([domain(1, 'a "name"', cells=((0, 1),), unplaced=0, claimed=2, vcpus=3)])
+    rows = domain_rows(Domains([domain(1, 'a "name"', cells=((0, 1),), unplaced=0, claimed=2, vcpus=3)]))
     guests = families(rows | {"numaprobe_textfile_errors_total": [((), 1)]})
     for machine, found in [*((machine, collected(machine)) for machine in MACHINES), ("guests", guests)]:
         for family in found:
