@@ -32,8 +32,13 @@ class Format(namedtuple("Format", "module help options caches", defaults=((), Fa
 
 FORMATS: dict[str, Format] = {
     "json": Format("formats.json", "the document of show --json, indented", caches=True),
-    "libvirt": Format("formats.libvirt", "libvirt's capabilities XML (virsh capabilities)", ("version", "arch"), True),
-    "hwloc": Format("formats.hwloc", "hwloc's XML, for HWLOC_XMLFILE and lstopo -i", ("arch",), True),
+    "libvirt": Format(
+        "formats.libvirt",
+        "libvirt's capabilities XML (virsh capabilities)",
+        options=("version", "arch"),
+        caches=True,
+    ),
+    "hwloc": Format("formats.hwloc", "hwloc's XML, for HWLOC_XMLFILE and lstopo -i", options=("arch",), caches=True),
     "nrt": Format("formats.nrt", "a Kubernetes NodeResourceTopology, as JSON", ("name",)),
     "lscpu": Format("formats.lscpu", "the columns of lscpu -p", caches=True),
     "prometheus": Format("formats.prometheus", "Prometheus's text exposition (takes numaprobe[prometheus])"),

@@ -161,12 +161,13 @@ class _Search:
         field = Candidates(stock, self.request)
         chosen = best(field)
         if chosen is not None:
-            return Rearrangement(explained(field, chosen, self.most_rejected), (), self.fixed, True)
+            plan = explained(field, chosen, self.most_rejected)
+            return Rearrangement(plan=plan, moves=(), fixed=self.fixed, complete=True)
         for depth in range(1, min(most, len(self.movable)) + 1):
             self._descend(depth, (), ())
             if self.best is not None:
                 _, moves, plan = self.best
-                return Rearrangement(plan, moves, self.fixed, self.tries <= MAX_TRIES)
+                return Rearrangement(plan=plan, moves=moves, fixed=self.fixed, complete=self.tries <= MAX_TRIES)
         error = does_not_fit(field)
         if most:
             tried = "no" if self.tries <= MAX_TRIES else "none of those tried of the"
@@ -212,7 +213,8 @@ class _Search:
                 size = moved_bytes(domain, plan)
                 if self.best is not None and spent + size >= self.best[0]:
                     continue
-                after = (*moves, Move(domain.id, domain.name, dict(domain.cells or ()), plan, size))
+                move = Move(domain=domain.id, name=domain.name, before=dict(domain.cells or ()), plan=plan, size=size)
+                after = (*moves, move)
                 if depth > 1:
                     self._descend(depth - 1, after, (*done, domain))
                     continue

@@ -140,5 +140,6 @@ def _best_move(
         gain = int(sum(memory.values()) * (now / after - 1))
         price = moved_bytes(domain, plan)
         if gain > price:
-            found.append(Advice(domain.id, domain.name, now, after, gain, price, plan))
+            advice = Advice(domain=domain.id, name=domain.name, now=now, after=after, gain=gain, price=price, plan=plan)
+            found.append(advice)
     return max(found, key=lambda one: (one.gain - one.price, -one.plan.cells[0]), default=None)

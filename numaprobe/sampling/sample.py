@@ -107,7 +107,9 @@ class Origin:
             return None
         if total and (free or surplus):
             where = self.paths[position] if self.paths else "meminfo"
-            return (checked_pages(where, HugePages(self.default_size, total, free, surplus), notes),)
+            return (
+                checked_pages(where, HugePages(size=self.default_size, total=total, free=free, surplus=surplus), notes),
+            )
         if free or surplus:
             notes.append(self._note(position, f"HugePages_Free {free} is more than HugePages_Total {total}"))
             free = surplus = None

@@ -180,10 +180,27 @@ class PhysinfoLayout(namedtuple("PhysinfoLayout", "layout capabilities pad pages
 
 
 _PHYSINFO_SINCE = (
-    (0x15, PhysinfoLayout(_whole("7I I II QQQ QQ"), 7, 9, 10, 13, 14)),  # 4.17: arch_capabilities before the padding
-    (0x10, PhysinfoLayout(_whole("7I I QQQ QQ"), 7, None, 8, 11, 12)),  # 4.10
-    (0x0A, PhysinfoLayout(_whole("7I I QQQ Q 32x I"), 12, 7, 8, 11, None)),  # 4.3
-    (OLDEST_SYSCTL, PhysinfoLayout(_whole("7I I QQQ 32x I"), 11, 7, 8, None, None)),  # 4.1
+    # 4.17: arch_capabilities before the padding
+    (
+        0x15,
+        PhysinfoLayout(layout=_whole("7I I II QQQ QQ"), capabilities=7, pad=9, pages=10, outstanding=13, max_mfn=14),
+    ),
+    # 4.10
+    (0x10, PhysinfoLayout(layout=_whole("7I I QQQ QQ"), capabilities=7, pad=None, pages=8, outstanding=11, max_mfn=12)),
+    # 4.3
+    (
+        0x0A,
+        PhysinfoLayout(
+            layout=_whole("7I I QQQ Q 32x I"), capabilities=12, pad=7, pages=8, outstanding=11, max_mfn=None
+        ),
+    ),
+    # 4.1
+    (
+        OLDEST_SYSCTL,
+        PhysinfoLayout(
+            layout=_whole("7I I QQQ 32x I"), capabilities=11, pad=7, pages=8, outstanding=None, max_mfn=None
+        ),
+    ),
 )
 
 
