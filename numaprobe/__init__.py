@@ -52,12 +52,12 @@ def record(
 ) -> None:
     """Write a recording of this host, or of a recorded one, to a tar archive; see ``docs/recordings.md``.
 
-    The end of the name says the compression: ``.tar.gz``, ``.tgz``, ``.tar.xz``, ``.tar.bz2``, ``.tar``. The file
-    appears whole or not at all. ``root``, ``recording`` and ``source`` are as for ``probe``; in a Xen control domain
-    the hypervisor's answers are recorded beside the domain's own files. ``allowed`` adds what this process may use;
-    the names of its control groups are then in the file. ``domains`` adds the guests, under their names and uuids or,
-    if ``anonymous``, under others. Raises what ``probe`` raises, ``OSError`` if the file cannot be written, and
-    ``ValueError`` for another ending.
+    The suffix selects the compression: ``.tar.gz``, ``.tgz``, ``.tar.xz``, ``.tar.bz2``, ``.tar``. The file is written
+    whole or not at all. ``root``, ``recording`` and ``source`` are as for ``probe``; in a Xen control domain the
+    hypervisor's answers are recorded as well as the domain's own files. ``allowed`` adds what this process may use; the
+    file then contains the names of its control groups. ``domains`` adds the guests, under their own names and uuids or,
+    if ``anonymous``, under replacements. Raises what ``probe`` raises, ``OSError`` if the file cannot be written, and
+    ``ValueError`` for another suffix.
     """
     from .recording.writing import record as write
 
@@ -83,25 +83,24 @@ def domains(
     debug_key: bool = False,
     debug_key_limit: int = 32 << 30,
 ) -> Domains:
-    """The domains of a host by id: how much memory each has, on which cells, and how that is known.
+    """The domains of a host by id: how much memory each holds, on which cells, and how that is known.
 
-    The result is a tuple of ``Domain`` with two attributes: ``complete`` is False if processes or figures could not be
+    The result is a tuple of ``Domain`` with two attributes. ``complete`` is False if processes or figures could not be
     seen (``/proc`` hides other users' processes or shows another pid namespace, a file could not be read, sizes do not
-    add up), and ``notes`` say which.
+    add up); ``notes`` say which.
 
-    ``host`` is what ``probe`` returned; ``root`` and ``recording`` are as they were for it. Its ``source`` decides
-    what is queried: the hypervisor, or the kernel for processes that run guests. On Linux ``processes`` (by id) and
-    ``groups`` (control groups, by path) are reported instead, guests or not. ``each_vcpu`` queries every vcpu, which
-    costs a few files or hypercalls each; without it affinities and states are less well known.
+    ``host`` is what ``probe`` returned; pass the same ``root`` and ``recording``. Its ``source`` decides what is
+    queried: the hypervisor, or the kernel for processes that run guests. On Linux ``processes`` (by id) and ``groups``
+    (control groups, by path) are reported instead, whether or not they are guests. ``each_vcpu`` queries every vcpu, at
+    the cost of a few files or hypercalls each; without it less is known of affinities and states.
 
     ``debug_key`` lets Xen's debug key ``u`` report where memory is, if nothing better does. **Xen then walks every
-    page of every domain without a pause, holding other control operations up: up to a second for each 32 GiB, and a
-    watchdog may take the host down when it takes long.** It is refused if a domain is larger than ``debug_key_limit``
-    bytes.
+    page of every domain without a pause, for up to a second per 32 GiB, and delays other control operations. If that
+    takes long, a watchdog may take the host down.** It is refused if a domain is larger than ``debug_key_limit`` bytes.
 
-    A domain that ends meanwhile is left out, and so is a process or group that does not exist. Raises what ``probe``
-    raises; ``SourceError`` if ``/proc`` cannot be listed; ``SourceUnavailable`` for a debug key that is refused or not
-    available; ``ValueError`` for processes or groups of a Xen host, or a debug key elsewhere.
+    A domain that ends during the call is left out, and so is a process or group that does not exist. Raises what
+    ``probe`` raises; ``SourceError`` if ``/proc`` cannot be listed; ``SourceUnavailable`` for a debug key that is
+    refused or not available; ``ValueError`` for processes or groups of a Xen host, or a debug key on another host.
 
     Linux: ``/proc``, control groups, ``/run/libvirt/qemu``. Xen: sysctl getdomaininfolist, domctl, and xenstored's
     socket for names.
@@ -121,18 +120,18 @@ def domains(
 
 
 def account(host: Host, domains: Sequence[Domain], *, complete: bool | None = None) -> tuple[CellUse, ...]:
-    """Who has the memory of each cell of a host: what is free, each domain's, the rest; see ``CellUse``.
+    """Who holds the memory of each cell of a host, in bytes: free, each domain's, and the rest; see ``CellUse``.
 
-    ``domains`` should be of the same moment as the host: a rest that would be less than nothing is None. ``complete``
-    says that they are all of them, so that the rest is the host's own; None takes what ``domains.complete`` says, and
-    True for a plain tuple. Where they are not, ``host`` is None and the rest is unattributed.
+    ``domains`` should be of the same moment as the host: a rest below zero is None. ``complete`` says that these are
+    all domains, so that the rest is the host's own; the default None uses ``domains.complete``, or True for a plain
+    tuple. If they are not complete, ``host`` is None and the rest is unattributed.
     """
     from .normalise.domains import account as sum_up
 
     return sum_up(host, domains, complete=complete)
 
 
-# What is seldom wanted is imported when it is asked for, so that ``import numaprobe`` stays cheap.
+# Rarely used names are imported on first access, so that ``import numaprobe`` stays cheap.
 _LATE = {
     "rebalance": "placement.rebalance",
     "make_room": "placement.moves",

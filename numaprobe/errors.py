@@ -1,7 +1,7 @@
 """Everything numaprobe raises on purpose, as one tree.
 
-Each error says in one sentence what was asked, of whom, and what came back; the parts are attributes, so that a
-program never has to take the sentence apart. Bad arguments raise the built-in ``ValueError`` or ``TypeError``.
+Each error says in one sentence what was queried and what the answer was; the parts are attributes, so that a program
+never has to parse the sentence. Bad arguments raise the built-in ``ValueError`` or ``TypeError``.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class NumaprobeError(Exception):
 
 
 class SourceError(NumaprobeError):
-    """A source could not be asked.
+    """A source could not be queried.
 
-    ``where`` is the path or the hypercall; ``errno`` the system's or the hypervisor's error number, or None where
-    none was given.
+    ``where`` is the path or the hypercall; ``errno`` is the system's or the hypervisor's error number, None where there
+    is none.
     """
 
     where: str
@@ -41,11 +41,11 @@ class SourceError(NumaprobeError):
 
 
 class SourceUnavailable(SourceError):
-    """There is nothing there to ask: no such root, no hypervisor, a hypercall that it does not have."""
+    """The source does not exist: no such root, no hypervisor, a hypercall that the hypervisor does not have."""
 
 
 class SourceDenied(SourceError, PermissionError):
-    """The caller may not ask; it is a ``PermissionError`` too."""
+    """The caller is not permitted to query the source; it is a ``PermissionError`` too."""
 
 
 class InterfaceMismatch(SourceError):
@@ -64,7 +64,7 @@ class InterfaceMismatch(SourceError):
 
 
 class FactError(NumaprobeError, ValueError):
-    """A source answered, and the answer makes no sense; it is a ``ValueError`` too.
+    """A source answered, but the answer is broken or impossible; it is a ``ValueError`` too.
 
     ``where`` is the path or the hypercall, ``text`` the offending part of the answer, shortened and printable.
     """
@@ -85,7 +85,7 @@ class FactError(NumaprobeError, ValueError):
 
 
 class RecordingError(NumaprobeError):
-    """A recording is damaged, too large, or lacks what was asked of it."""
+    """A recording is damaged or too large, or does not contain what was requested."""
 
 
 class DoesNotFit(NumaprobeError):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
             """Target of a symbolic link, or an errno (EINVAL for what is no link). The last link is not followed."""
 
     class FileReader(Reader, Protocol):
-        """A reader over files, which may answer some questions with less moved; whoever asks does without as well."""
+        """A reader over files, which answers some questions with less data; callers must work without it too."""
 
         def head(self, path: str, size: int) -> bytes | int:
             """The first bytes of a file, or an errno."""

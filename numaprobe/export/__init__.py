@@ -72,7 +72,7 @@ def libvirt(host: Host, *, version: int = 9, arch: str | None = None) -> str:
     """The capabilities XML of libvirt, with the host's cpu and topology.
 
     ``version`` is 9, for a schema like that of libvirt 9.0, or 11, like that of 11.3: they differ in ``cluster_id``.
-    ``arch`` is the architecture (``uname -m``) if the host tells none: without it ``cpu``, which the schema wants, is
+    ``arch`` is the architecture (``uname -m``) if the host has none: without it ``cpu``, which the schema requires, is
     left out. Sizes are in KiB; what is unknown is left out, and a cpu whose place is not wholly known has its ``id``
     alone.
     """

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class Affinity(namedtuple("Affinity", "cpus cells", defaults=(None, None))):
-    """Where a domain may run and where it prefers, or is made, to have its memory; None where that is not known.
+    """Where a domain may run, and where its memory should be or must be allocated; None where unknown.
 
-    ``cpus`` are ids of the host's cpus, for a domain those of all its vcpus together. ``cells`` are an intent, not
+    ``cpus`` are ids of the host's CPUs, for a domain those of all its vcpus together. ``cells`` are an intent, not
     where the memory is.
     """
 
@@ -30,8 +30,8 @@ class Affinity(namedtuple("Affinity", "cpus cells", defaults=(None, None))):
 class Vcpu(namedtuple("Vcpu", "id online cpu cpus soft_cpus thread", defaults=(None, None, None, None, None))):
     """One vcpu of a domain.
 
-    ``cpu`` is the host's cpu that it runs on, or ran on last. ``cpus`` are those that it may run on, ``soft_cpus``
-    those of them that Xen's scheduler prefers (4.5 and later). ``thread`` is its id on Linux.
+    ``cpu`` is the host's CPU that it runs on, or ran on last. ``cpus`` are those that it may run on, ``soft_cpus``
+    those of them that Xen's scheduler prefers (4.5 and later). ``thread`` is its thread id on Linux. None is unknown.
     """
 
     __slots__ = ()
@@ -44,9 +44,9 @@ class Vcpu(namedtuple("Vcpu", "id online cpu cpus soft_cpus thread", defaults=(N
 
 
 class GuestCell(namedtuple("GuestCell", "id memory vcpus cells", defaults=(None, None, None))):
-    """A cell that the guest is shown (virtual NUMA): its memory, its vcpus, and the host's cells that back it.
+    """A virtual NUMA node of the guest: its memory in bytes, its vcpus, and the host's cells that back it.
 
-    ``cells`` is None where that is not known, and always under Xen, which does not report it.
+    ``cells`` is None where unknown, and always under Xen, which does not report it.
     """
 
     __slots__ = ()
@@ -77,17 +77,17 @@ class Domain(
     ``running``, ``paused``, ``stopped`` (by a signal), ``shutdown``, ``suspended``, ``crashed`` or ``dying``; None
     where it is not known, as for an emulated guest at rest.
 
-    ``vcpus`` counts the online ones, ``vcpus_maximum`` those that there may be; ``each_vcpu`` lists them.
+    ``vcpus`` counts the online vcpus, ``vcpus_maximum`` those that the domain may have; ``each_vcpu`` lists them.
     ``memory`` is what the domain holds now, ``maximum`` what it may hold (on Linux: what it is configured with, every
-    memory device included), ``claimed`` what Xen has promised it in addition. ``shared`` is memory that it has in
-    common with other domains: Xen's shared pages, or what on Linux is counted for another domain that maps it too.
+    memory device included), ``claimed`` what Xen has promised it in addition; all in bytes. ``shared`` is memory that
+    it shares with other domains: Xen's shared pages or, on Linux, what is counted for another domain that also maps it.
     ``paged`` is what Xen has paged out.
 
-    ``cells`` are pairs (cell id, bytes) in id order, every cell of the host among them, or None; ``unplaced`` is the
-    part of ``memory`` whose cell is not known, so that memory is always the sum of both. Both are None where a part
-    of the memory is known to exist and its size is not. ``how`` is ``exact`` (the kernel or hypervisor counts what
-    ``cells`` has), ``deduced`` (no other placement is possible), ``debug-key`` or ``unknown``, and ``how_from`` the
-    file or hypercall. ``pool`` is Xen's cpupool. ``guest_cells`` is None for a domain without virtual NUMA.
+    ``cells`` are pairs (cell id, bytes) in id order with every cell of the host, or None. ``unplaced`` is the part of
+    ``memory`` whose cell is unknown, so memory is always the sum of both. Both are None if part of the memory is known
+    to exist but its size is not. ``how`` is ``exact`` (counted by the kernel or hypervisor), ``deduced`` (no other
+    placement is possible), ``debug-key`` or ``unknown``; ``how_from`` is the file or hypercall. ``pool`` is Xen's
+    cpupool. ``guest_cells`` is None for a domain without virtual NUMA.
     """
 
     __slots__ = ()
@@ -120,8 +120,8 @@ class Domain(
 class Domains(tuple[Domain, ...]):
     """All domains of a host that could be seen, a tuple of ``Domain``.
 
-    ``complete`` is False if there may be others, or if figures of these could not be read or do not add up; ``notes``
-    say which, with the path and the offending text. Both are kept by copies and pickles, not by slices.
+    ``complete`` is False if there may be others, or if a figure could not be read or does not add up; ``notes`` say
+    which, with the path and the offending text. Copies and pickles keep both; slices do not.
     """
 
     complete: bool
@@ -137,14 +137,14 @@ class Domains(tuple[Domain, ...]):
 class CellUse(
     namedtuple("CellUse", "id total free pooled domains host unattributed", defaults=(None, None, 0, (), None, None))
 ):
-    """Who has the memory of one cell, in bytes: ``free``, ``pooled``, the domains', and the last two add up to total.
+    """Who holds the memory of one cell, in bytes.
 
-    ``pooled`` are huge pages that are set aside and not taken (Linux). ``domains`` are pairs (domain id, bytes) of the
-    domains that have memory here. ``host`` is certainly the host's own: the kernel's, other processes' and the
-    caches', or the hypervisor's; under Xen the control domain is a domain. It is None where the domains are not
-    complete: the rest may be that of one which was not seen. ``unattributed`` belongs to the host or to a domain, it is
-    not known which. Both are None where they contradict each other, as for a cell whose figures changed while they were
-    read.
+    ``free``, ``pooled``, the sum of ``domains``, ``host`` and ``unattributed`` add up to ``total``. ``pooled`` is
+    memory in huge pages that are reserved and unused (Linux). ``domains`` are pairs (domain id, bytes) of the domains
+    that hold memory here. ``host`` is known to be the host's own: the kernel's, other processes' and caches', or the
+    hypervisor's; under Xen the control domain is a domain. It is None if the domains are not complete, because the rest
+    may belong to one that was not seen. ``unattributed`` belongs either to the host or to a domain. Both are None if
+    the figures contradict each other, for example because they changed while they were read.
     """
 
     __slots__ = ()

@@ -1,8 +1,8 @@
 """One model of a host for both sources: cells, cpus, memory. Values only: compare, hash, pickle, diff them.
 
-A *cell* is one locality of processors and memory. Sizes are in bytes, None is unknown, 0 is a fact, ids are the
-source's own and only labels: sparse, in any number, absent for what is offline. The types are named tuples; use the
-names, because fields may be added.
+A *cell* is a NUMA node: processors and the memory next to them. Sizes are in bytes; None is unknown, 0 is a fact. Ids
+are the source's own and only labels: they may be sparse, and what is offline may have none. The types are named tuples;
+use the field names, because fields may be added.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 class Note(namedtuple("Note", "where text")):
-    """Something odd about the host that did not make the answer wrong.
+    """A file or call that was unreadable, broken or contradictory, without making the whole answer wrong.
 
-    ``where`` is the file (short of its ``sys/devices/system/node/`` or ``.../cpu/``) or the hypercall.
+    ``where`` is the file (without a leading ``sys/devices/system/node/`` or ``.../cpu/``) or the hypercall; ``text``
+    quotes what was read.
     """
 
     __slots__ = ()
@@ -34,11 +35,11 @@ class Memory(
 ):
     """Memory of one cell, in bytes.
 
-    ``total`` is usable memory: what the kernel or hypervisor manages, holes and firmware left out. ``free`` is what
-    its allocator has now. ``available`` is what could be had without swapping: free plus what can be reclaimed, less
-    the kernel's reserves and what is claimed. Two figures are told by Xen alone: ``span``, the extent of the cell's
-    addresses, holes included, and ``free_below_4g``, the part of ``free`` that PV guests and old devices need.
-    The three ``_from`` say how each figure is known, None beside a None.
+    ``total`` is usable memory: what the kernel or hypervisor manages, without holes and firmware. ``free`` is what its
+    allocator has now. ``available`` is what could be allocated without swapping: free plus what can be reclaimed, less
+    the kernel's reserves and what is claimed. Only Xen reports ``span``, the extent of the cell's addresses, holes
+    included, and ``free_below_4g``, the part of ``free`` that PV guests and old devices need. The three ``_from``
+    fields say how each figure is known, and are None where the figure is None.
     """
 
     __slots__ = ()
@@ -58,7 +59,7 @@ class Memory(
 
 
 class HugePages(namedtuple("HugePages", "size total free surplus", defaults=(None, None, None))):
-    """Huge pages of one size in one cell. ``size`` in bytes, the rest counts of pages, None where not told."""
+    """Huge pages of one size in one cell. ``size`` is in bytes; the others count pages, None where not reported."""
 
     __slots__ = ()
     size: int
@@ -74,10 +75,10 @@ class Access(
         defaults=(None, None, None, None),
     )
 ):
-    """How the nearest initiators reach a cell's memory, as firmware (ACPI HMAT) tells.
+    """How the nearest initiators reach a cell's memory, as firmware (ACPI HMAT) reports it.
 
-    ``level`` 0 counts initiators of any kind, 1 only cells with cpus. ``initiators`` are cell ids. Latencies in
-    nanoseconds, bandwidths in bytes per second, None where firmware does not say.
+    ``level`` 0 counts initiators of any kind, 1 only cells with CPUs. ``initiators`` are cell ids. Latencies are in
+    nanoseconds, bandwidths in bytes per second, None where firmware does not report them.
     """
 
     __slots__ = ()
@@ -92,10 +93,10 @@ class Access(
 class SideCache(
     namedtuple("SideCache", "level size line_size indexing write_policy", defaults=(None, None, None, None))
 ):
-    """A memory-side cache before a cell's memory: sizes in bytes.
+    """A memory-side cache in front of a cell's memory; sizes in bytes.
 
     ``indexing`` is ``direct``, ``indexed`` or ``custom``; ``write_policy`` is ``write-back``, ``write-through`` or
-    ``other``; None where not told.
+    ``other``; None where not reported.
     """
 
     __slots__ = ()
@@ -107,12 +108,12 @@ class SideCache(
 
 
 class Cache(namedtuple("Cache", "level type size id cpus")):
-    """A cache between cpus and memory.
+    """A cache between CPUs and memory.
 
-    ``level`` is 1 for the nearest to the cpu; ``type`` is ``data``, ``instruction``, ``unified`` or, where the source
-    has another word or none, None; ``size`` in bytes, None where unknown. ``id`` is unique among the caches of a level
-    and type, and names the cache to resctrl; None where the source does not number them. ``cpus`` are the ids of the
-    online cpus that share it, ascending. Source: ``cpuN/cache/indexM`` of Linux.
+    ``level`` is 1 for the nearest to the CPU. ``type`` is ``data``, ``instruction`` or ``unified``, None if the source
+    reports another type or none. ``size`` is in bytes, None where unknown. ``id`` is unique among the caches of a level
+    and type, and is the number that resctrl uses; None where the source does not number them. ``cpus`` are the ids of
+    the online CPUs that share it, ascending. Source: ``cpuN/cache/indexM`` of Linux.
     """
 
     __slots__ = ()
@@ -124,7 +125,7 @@ class Cache(namedtuple("Cache", "level type size id cpus")):
 
 
 class Device(namedtuple("Device", "address cell class_code vendor device", defaults=(None, None, None, None))):
-    """A PCI device: address ``dddd:bb:dd.f``, the cell it is near or None, and its PCI codes or None."""
+    """A PCI device: its address ``dddd:bb:dd.f``, the nearest cell and its PCI codes, None where not reported."""
 
     __slots__ = ()
     address: str
@@ -141,14 +142,14 @@ class Cell(
         defaults=(None, Memory(), (), None, (), (), None, None, False, None),
     )
 ):
-    """One locality of processors and memory.
+    """A NUMA node: processors and the memory next to them.
 
-    ``cpus`` are the ids of its online cpus, ascending: ``()`` if it has none, None if the source does not say.
-    ``huge_pages`` has one entry per size, smallest first. ``distances`` are pairs (cell id, cost), in id order, or
-    None: SLIT costs without a unit, 10 is local, and the way back may cost another. ``tier`` is the kernel's memory
-    tier (lower is faster). ``kind`` of memory is ``gpu``, ``cxl``, ``dax`` or, where nothing marks it, None.
-    ``stand_in`` is True for the one cell of a kernel without NUMA nodes: it stands for the whole machine, and no
-    program accepts its id as a node. ``interleave_weight`` is how many pages in a row the cell gets under Linux's
+    ``cpus`` are the ids of its online CPUs, ascending: ``()`` if it has none, None if the source does not report them.
+    ``huge_pages`` has one entry per size, smallest first. ``distances`` are pairs (cell id, cost) in id order, or None.
+    Costs are SLIT values without a unit: 10 is local, and the opposite direction may differ. ``tier`` is the kernel's
+    memory tier (lower is faster). ``kind`` of memory is ``gpu``, ``cxl``, ``dax``, or None if nothing marks it.
+    ``stand_in`` is True for the one cell of a kernel without NUMA nodes: it represents the whole machine, and no
+    program accepts its id as a node. ``interleave_weight`` is how many consecutive pages the cell gets under Linux's
     weighted interleaving (1 to 255).
     """
 
@@ -175,14 +176,14 @@ class Cpu(
 ):
     """One hardware thread.
 
-    ``online`` is None where a hypervisor's answers contradict each other, as while cpus come and go.
-    ``cell`` is None for a cpu that is in none, or in more than one by its firmware's error. ``package``, ``die``,
-    ``cluster``, ``core``, ``book`` and ``drawer`` (s390) are the source's own ids, None where it gives none or -1; a
-    core's id is unique only within its package and die, so tell cores apart by ``siblings``: the online threads of
-    its core, itself included, None where unknown. ``kind`` tells the cpus of a hybrid machine apart: ``core``,
-    ``atom``, ``lowpower``, or ``capacity-N``; None where all are alike. ``capacity`` is the kernel's relative one (at
-    most 1024). ``isolated`` and ``nohz_full`` are None where the kernel does not say. ``pool`` is the cpupool that Xen
-    has the cpu in, None for one that is in none, and on Linux.
+    ``online`` is None if a hypervisor's answers contradict each other, as while CPUs are being added or removed.
+    ``cell`` is None for a CPU that is in no cell, or in several because of a firmware error. ``package``, ``die``,
+    ``cluster``, ``core``, ``book`` and ``drawer`` (s390) are the source's own ids, None where it reports none or -1. A
+    core's id is unique only within its package and die, so distinguish cores by ``siblings``: the online threads of the
+    core, this one included, None where unknown. ``kind`` distinguishes the CPUs of a hybrid machine: ``core``,
+    ``atom``, ``lowpower`` or ``capacity-N``; None where all are alike. ``capacity`` is the kernel's relative capacity
+    (at most 1024). ``isolated`` and ``nohz_full`` are None where the kernel does not report them. ``pool`` is the
+    CPU's cpupool in Xen, None for a CPU in no pool, and on Linux.
     """
 
     __slots__ = ()
@@ -204,11 +205,11 @@ class Cpu(
 
 
 class Hypervisor(namedtuple("Hypervisor", "name version scheduler commandline claimed", defaults=(None, None, None))):
-    """The hypervisor that was asked.
+    """The hypervisor that was queried.
 
-    ``name`` is ``xen``, ``version`` as in ``4.17.7``. ``scheduler`` is the default pool's, ``commandline`` what Xen
-    was booted with; None where it does not tell. ``claimed`` is memory promised to domains and not yet taken, in
-    bytes for the whole host, because Xen does not say of which cell; None before Xen 4.3.
+    ``name`` is ``xen``, ``version`` as in ``4.17.7``. ``scheduler`` is that of the default pool, ``commandline`` the
+    one Xen was booted with; None where Xen does not report them. ``claimed`` is memory promised to domains and not yet
+    taken, in bytes for the whole host, because Xen does not report it by cell; None before Xen 4.3.
     """
 
     __slots__ = ()
@@ -220,10 +221,10 @@ class Hypervisor(namedtuple("Hypervisor", "name version scheduler commandline cl
 
 
 class Allowed(namedtuple("Allowed", "cpus cells quota where", defaults=(None, None, None, ()))):
-    """What the asking process may use, by affinity, cpuset and control group; not what the host has.
+    """What the calling process may use, by affinity, cpuset and control group; not what the host has.
 
-    ``cpus`` and ``cells`` are None where nothing says. ``quota`` is cpu time in cpus (1.5 is one and a half), None
-    without a limit. ``where`` names the files that said so.
+    ``cpus`` and ``cells`` are ids, None where nothing reports them. ``quota`` is CPU time in CPUs (1.5 is one and a
+    half), None without a limit. ``where`` names the files that these are from.
     """
 
     __slots__ = ()
@@ -242,13 +243,12 @@ class Host(
 ):
     """A host at one moment.
 
-    ``source`` is ``linux`` or ``xen``. ``cells`` and ``cpus`` are in id order; ``cpus`` has all present ones, online
-    or not. ``possible_cells`` and ``possible_cpus`` are ids that may come to be by hotplug, None where the source does
-    not say.
-    ``devices`` and ``allowed`` are None unless they were asked for, and where the source has none. ``machine`` is the
-    architecture in the words of ``uname -m``, None for a recording that does not tell. ``caches`` are in the order of
-    level, type (data, instruction, unified) and first cpu; None unless requested, where the kernel knows none, and on
-    Xen, whose control domain sees only its virtual cpus' caches.
+    ``source`` is ``linux`` or ``xen``. ``cells`` and ``cpus`` are in id order; ``cpus`` has all present CPUs, online or
+    not. ``possible_cells`` and ``possible_cpus`` are the ids that hotplug may add, None where the source does not
+    report them. ``devices`` and ``allowed`` are None unless requested, and where the source has none. ``machine`` is
+    the architecture as in ``uname -m``, None for a recording that does not contain it. ``caches`` are ordered by level,
+    type (data, instruction, unified) and first CPU; None unless requested, where the kernel reports none, and on Xen,
+    whose control domain sees only the caches of its virtual CPUs.
     """
 
     __slots__ = ()
@@ -273,18 +273,18 @@ class Host(
         return self.cpus[_position(self.cpus, cpu_id, "cpu")]
 
     def distance(self, start: int, end: int) -> int | None:
-        """Cost for the cpus of cell ``start`` to reach the memory of cell ``end``; None if the source gives none.
+        """Cost for the CPUs of cell ``start`` to reach the memory of cell ``end``; None if the source reports none.
 
-        Raises ``KeyError`` for a cell that is not there.
+        Raises ``KeyError`` if there is no such cell.
         """
         row = self.cell(start).distances
         self.cell(end)
         return None if row is None else dict(row).get(end)
 
     def last_level_cache(self, cpu_id: int) -> Cache | None:
-        """The cache that a cpu shares with the most others before memory; None where caches are unknown.
+        """The cache of the highest level that the CPU has; None where caches are unknown.
 
-        Raises ``KeyError`` for a cpu that is not there.
+        Raises ``KeyError`` if there is no such CPU.
         """
         self.cpu(cpu_id)
         found = None

@@ -91,7 +91,7 @@ def process_steps(plan: Plan, pid: int, *, force: bool = False) -> tuple[Step, .
 
 
 def process(plan: Plan, pid: int, *, force: bool = False) -> tuple[Step, ...]:
-    """Pin a process as :func:`process_steps` says, threads that start meanwhile included; what was done.
+    """Pin a process as :func:`process_steps` says, including threads that start during the call; what was done.
 
     Raises what that raises, and ``SourceError`` for cpus that the kernel refuses or leaves out.
     """

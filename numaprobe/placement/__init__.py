@@ -57,15 +57,16 @@ def place(
 ) -> Plan:
     """Where a guest of ``vcpus`` and ``memory`` bytes should run on this host.
 
-    The wishes are those of :class:`numaprobe.Request`. ``reserve`` bytes are kept back in each cell (None: a 64th of
-    the cell's memory, at most 512 MiB). ``domains`` are those that run there: CPUs that their vcpus have for themselves
-    are not used, and their other vcpus weigh on the CPUs that they may run on. ``plans`` are those that running guests
-    were started by: what they pin is not used. ``pool`` is the only cpupool whose CPUs are used (None: the lowest).
-    Offline and isolated CPUs are never used, nor what ``host.allowed`` leaves out where the host was read with it,
-    unless ``ignore_allowed``: a guest that another program starts is not bound by what this process may use.
-    ``claims`` are what other guests were promised and have not taken yet: :class:`numaprobe.Ledger` has them.
+    The other constraints are those of :class:`numaprobe.Request`. ``reserve`` bytes are kept back in each cell (None: a
+    64th of the cell's memory, at most 512 MiB). ``domains`` are the running guests: CPUs that their vcpus hold
+    exclusively are not used, and their other vcpus count towards the load of the CPUs that they may run on. ``plans``
+    are the plans that running guests were started with: the CPUs they pin are not used. ``pool`` is the only cpupool
+    whose CPUs are used (None: the lowest). Offline and isolated CPUs are never used. If the host was probed with
+    ``allowed``, only those CPUs and cells are used, unless ``ignore_allowed``: a guest that another program starts is
+    not bound by what this process may use. ``claims`` are what other guests were promised and have not taken yet, from
+    :class:`numaprobe.Ledger`.
 
-    Raises ``DoesNotFit`` with the nearest miss, ``ValueError`` and ``TypeError`` for a request that makes no sense.
+    Raises ``DoesNotFit`` with the nearest miss, and ``ValueError`` or ``TypeError`` for an invalid request.
     """
     asked = Request(
         vcpus=vcpus,
@@ -116,12 +117,12 @@ def place_all(
     claims: Sequence[Claim] = (),
     most_rejected: int = MAX_REJECTED,
 ) -> Batch:
-    """Where several guests should run, solved together; the plans come in the order of ``requests``.
+    """Where several guests should run, solved together; the plans are in the order of ``requests``.
 
-    All of them must fit, unless ``partial`` lets those be left out that do not. ``optimal`` looks for the exact
-    optimum for at most so many ``seconds``, which takes scipy (``pip install numaprobe[optimal]``).
+    All of them must fit, unless ``partial`` allows leaving out those that do not. ``optimal`` searches for the exact
+    optimum for at most ``seconds``, which requires scipy (``pip install numaprobe[optimal]``).
 
-    Raises ``DoesNotFit`` with the first guest that is left over and why, ``ModuleNotFoundError`` without scipy, and
+    Raises ``DoesNotFit`` with the first guest that does not fit and why, ``ModuleNotFoundError`` without scipy, and
     what ``place`` raises.
     """
     from .batch import solve

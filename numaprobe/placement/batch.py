@@ -1,4 +1,4 @@
-"""Several guests at once: orders in which to place them one by one, and guests that came off badly put first."""
+"""Several guests at once: placed one by one in several orders, moving up those that were placed badly."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ LEAST_ROUNDS = 4
 class Batch(namedtuple("Batch", "plans missed optimal bound cost least_cost", defaults=(None, None, None))):
     """Plans for several guests, in the order of the requests; None for one that was left out.
 
-    ``missed`` are pairs (position, reasons) of those. ``optimal`` is whether this is proven to be the best there is:
-    fewest left out, then least ``cost``, the sum over the guests that were placed of the mean distance between their
-    cells. ``bound`` is how many guests can be placed at most, by any plan, and ``least_cost`` what these guests cost at
-    least; both are proven.
+    ``missed`` are pairs (position, reasons) of those. ``optimal`` is whether this is proven to be the best outcome:
+    fewest left out, then least ``cost``, the sum over the placed guests of the mean distance between their cells.
+    ``bound`` is the greatest number of guests that any plan can place, and ``least_cost`` the lowest cost of the placed
+    guests; both are proven.
     """
 
     __slots__ = ()
@@ -59,7 +59,7 @@ def solve(
 
 
 def heuristic(stock: HostCapacity, requests: Sequence[Request]) -> tuple[Outcome, Limits]:
-    """The best of several orders, each improved by putting those first that came off badly.
+    """The best of several orders, each improved by moving up the guests that were placed badly.
 
     Of a batch that is too large, the smallest guests that may fit are placed first, large ones among them before small
     ones, and then whatever is left over.

@@ -281,7 +281,7 @@ def _allowed(stock: HostCapacity, request: Request, out: dict[int, str]) -> set[
             cells.discard(cell)
     for name in request.together_with:
         homes = _cells_of_domain(stock, name)
-        # Empty: of the same batch, and placed later; it will come here then.
+        # Empty: of the same batch, and placed later; it will then be placed here.
         for cell in cells - set(homes) if homes else ():
             out[cell] = f"{name} is not there"
             cells.discard(cell)

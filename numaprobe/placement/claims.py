@@ -23,10 +23,10 @@ class Claim(
 ):
     """What one guest was promised.
 
-    ``memory`` is bytes by cell id, of pages of ``huge_page`` bytes if that is not None. ``cpus`` are those that no
-    other guest gets; ``floating`` vcpus share the others of ``cells``. It ends with the process ``pid`` that started at
-    ``start`` (clock ticks since the boot), when the guest of that ``name``, process or Xen ``domain`` runs and has its
-    memory, and at ``expires`` (seconds since the boot).
+    ``memory`` is bytes by cell id, in huge pages of ``huge_page`` bytes if that is not None. ``cpus`` are exclusive;
+    ``floating`` vcpus share the other CPUs of ``cells``. A claim ends with the process ``pid`` that started at
+    ``start`` (clock ticks since boot), when the guest of that ``name``, process or Xen ``domain`` runs and has its
+    memory, or at ``expires`` (seconds since boot).
     """
 
     __slots__ = ()
@@ -59,7 +59,7 @@ class Claim(
         )
 
     def less(self, domains: Sequence[Domain]) -> Claim | None:
-        """What is left of it beside the guests that run; None if its guest has all of it.
+        """What the running guests have not taken of it yet; None if its guest has all of it.
 
         On Linux a guest that is seen is counted with all that it was configured with. Xen builds a domain's memory bit
         by bit, so what it has is taken off the claim until it has everything.
@@ -72,7 +72,7 @@ class Claim(
                 return None
             whole = sum(self.memory.values())
             missing = whole - (domain.memory or 0)
-            # Page tables and video memory come out of what is said to be the domain's own.
+            # Page tables and video memory are taken from what is reported as the domain's own.
             if missing <= whole // 32:
                 return None
             return self._replace(memory={cell: size * missing // whole for cell, size in self.memory.items()})
@@ -106,7 +106,7 @@ def hold(stock: HostCapacity, claims: Sequence[Claim]) -> None:
 
 
 def claim_document(claim: Claim) -> dict[str, Any]:
-    """A claim as it stands in the ledger, and in ``place --claims --json``."""
+    """A claim in the form of the ledger and of ``place --claims --json``."""
     document: dict[str, Any] = claim._asdict()
     document["memory"] = {str(cell): size for cell, size in claim.memory.items()}
     return document

@@ -68,7 +68,7 @@ def _latency(cell: Cell) -> tuple[int, tuple[int, ...]] | None:
 
 
 def bandwidth(cell: Cell) -> int:
-    """Read bandwidth in bytes per second as firmware tells it; 0 where it does not."""
+    """Read bandwidth in bytes per second as firmware reports it; 0 where it does not."""
     return max([access.read_bandwidth or 0 for access in cell.accesses or ()], default=0)
 
 

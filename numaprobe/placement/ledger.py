@@ -2,7 +2,7 @@
 
 The file lies in ``/run/numaprobe`` for root, and in ``$XDG_RUNTIME_DIR/numaprobe`` for others; everybody sees root's as
 well as his own. Whoever changes it holds a lock, reads the host under it, and replaces the file whole, so a placer that
-is killed leaves the file of before. Time is counted from the boot (``CLOCK_BOOTTIME``): the clock may be set.
+is killed leaves the previous file. Time is counted since boot (``CLOCK_BOOTTIME``), because the clock may be set.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MAX_BYTES = 16 << 20
 
 
 def own_folder() -> str:
-    """Where this user's ledger lies. Raises ``SourceUnavailable`` for a user without a runtime directory."""
+    """Directory of this user's ledger. Raises ``SourceUnavailable`` for a user without a runtime directory."""
     if os.geteuid() == 0:
         return ROOT_FOLDER
     runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -47,10 +47,10 @@ def own_folder() -> str:
 
 
 def visible_claims(domains: Sequence[Domain] = (), folder: str | None = None) -> tuple[Claim, ...]:
-    """Claims that hold now, without a lock: of ``folder``, or root's and one's own.
+    """Claims that are valid now, read without a lock: those in ``folder``, or root's and this user's.
 
-    ``domains`` are the guests that run: what they have taken is claimed no more. Raises ``SourceError`` for a ledger
-    that cannot be read; one that is not there has no claims.
+    ``domains`` are the running guests: what they have taken is no longer claimed. Raises ``SourceError`` for a ledger
+    that cannot be read; one that does not exist has no claims.
     """
     folders = [folder] if folder is not None else [ROOT_FOLDER]
     if folder is None and os.geteuid() != 0 and os.environ.get("XDG_RUNTIME_DIR"):
@@ -71,10 +71,10 @@ def visible_claims(domains: Sequence[Domain] = (), folder: str | None = None) ->
 
 
 class Ledger:
-    """The ledger, locked while the ``with`` block lasts: read the host in it, place, and ``add`` what was planned.
+    """The ledger, locked for the duration of the ``with`` block: probe the host in it, place, and ``add`` the plans.
 
-    ``folder`` is another place for it than the user's own. Raises ``SourceUnavailable`` where there is no place or
-    another placer has held the lock for a minute, ``SourceDenied`` for a folder that others can write to, and
+    ``folder`` replaces the user's own directory. Raises ``SourceUnavailable`` if there is no directory or another
+    placer has held the lock for a minute, ``SourceDenied`` for a directory that others can write to, and
     ``SourceError`` for a ledger that cannot be read.
     """
 
@@ -103,7 +103,7 @@ class Ledger:
         self._close()
 
     def current(self, domains: Sequence[Domain] = ()) -> tuple[Claim, ...]:
-        """Claims that hold, less what the guests that run have taken; those that do not hold are forgotten."""
+        """Valid claims, less what the running guests have taken; expired claims are removed."""
         mine = _holding(self._claims, domains)
         kept = {claim.id for claim in mine}
         self._claims = [claim for claim in self._claims if claim.id in kept]

@@ -1,7 +1,7 @@
 """Which running guests to move, and where to, so that another one fits.
 
 A move takes a guest from its cells to others that can hold it, on no more cells than before; memory that stays on a
-cell is not moved. Fewest guests first, then fewest bytes; each move is possible when its turn comes.
+cell is not moved. Fewest guests first, then fewest bytes; each move has room when it is made.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MAX_TRIES = 50_000
 
 
 class Move(namedtuple("Move", "domain name before plan size")):
-    """One guest to move: ``before`` is its memory by cell id, ``plan`` where it goes, ``size`` the bytes that move."""
+    """One guest to move: ``before`` is its memory by cell id, ``plan`` its new place, ``size`` the bytes that move."""
 
     __slots__ = ()
     domain: int | str
@@ -55,10 +55,10 @@ class Move(namedtuple("Move", "domain name before plan size")):
 
 
 class Rearrangement(namedtuple("Rearrangement", "plan moves fixed complete")):
-    """A plan for the new guest, and the ``moves`` to make before, in this order.
+    """A plan for the new guest, and the ``moves`` to make first, in this order.
 
-    ``fixed`` are pairs (domain id, reason) of guests that cannot be moved. ``complete`` is whether every way was tried,
-    so that no fewer guests or bytes are enough.
+    ``fixed`` are pairs (domain id, reason) of guests that cannot be moved. ``complete`` is True if every combination
+    was tried, so that no fewer guests or bytes are enough.
     """
 
     __slots__ = ()
@@ -69,7 +69,7 @@ class Rearrangement(namedtuple("Rearrangement", "plan moves fixed complete")):
 
     @property
     def size(self) -> int:
-        """Bytes that are moved in all."""
+        """Total of the bytes that are moved."""
         return sum([move.size for move in self.moves])
 
 
@@ -85,10 +85,10 @@ def make_room(
     claims: Sequence[Claim] = (),
     most_rejected: int = 0,
 ) -> Rearrangement:
-    """A plan for a guest with at most so many ``moves`` of running ones, and as if those named ``without`` were gone.
+    """A plan for a guest, with at most ``moves`` running guests moved, and as if those named ``without`` did not exist.
 
-    The other arguments are those of :func:`numaprobe.place`. Raises ``DoesNotFit`` with what is missing without moves
-    if they do not help, and ``ValueError`` for a name that no domain has.
+    The other arguments are those of :func:`numaprobe.place`. If moves do not help, raises ``DoesNotFit`` with what is
+    missing without them; raises ``ValueError`` for a name that no domain has.
     """
     names = (without,) if isinstance(without, str) else tuple(without)
     known = {str(domain.id) for domain in domains} | {domain.name for domain in domains}

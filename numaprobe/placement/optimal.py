@@ -62,7 +62,7 @@ class Model:
 def improve(
     stock: HostCapacity, requests: Sequence[Request], known: Outcome, limits: Limits, seconds: float
 ) -> tuple[Outcome, Limits]:
-    """The best outcome, ``known`` where none is better, and the limits that were proven meanwhile.
+    """The best outcome, ``known`` where none is better, and the limits that were proven on the way.
 
     Raises ``ModuleNotFoundError`` that says what to install where scipy is missing.
     """

@@ -1,4 +1,4 @@
-"""Placing a batch in one order, and what came of it."""
+"""Placing a batch in one order, and the outcome."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Outcome:
 
 
 def run(stock: HostCapacity, requests: Sequence[Request], order: Sequence[int], policy: str | None) -> Outcome:
-    """Place one after another; ``policy`` takes the place of pack, which is the one without being asked for."""
+    """Place one after another; ``policy`` replaces ``pack``, the default."""
     left = stock.copy()
     together = groups(requests)
     sets: dict[int, tuple[int, ...] | None] = {}

@@ -26,9 +26,9 @@ class PlannedVcpu(namedtuple("PlannedVcpu", "vcpu cpus pinned", defaults=(False,
 
 
 class PlannedCell(namedtuple("PlannedCell", "id cell vcpus memory distances")):
-    """A NUMA cell for the guest to see: its ``id`` there, the host's ``cell`` behind it, its vcpus and its memory.
+    """A virtual NUMA node of the guest: its ``id``, the host's ``cell`` that backs it, its vcpus and its memory.
 
-    ``distances`` are pairs (guest cell, cost) as the host has them, or None where the host gives none.
+    ``memory`` is in bytes. ``distances`` are pairs (guest cell, cost) as on the host, None where the host has none.
     """
 
     __slots__ = ()

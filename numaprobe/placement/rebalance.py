@@ -1,8 +1,8 @@
-"""Advice for running guests: which to move so that they reach their memory cheaper, at what price.
+"""Advice for running guests: which to move so that they reach their memory at a lower cost, and at what price.
 
-The gain of a move is the guest's memory times the part by which an access gets cheaper, the price is the memory that
-has to be copied; both are bytes, so they can be compared. CPUs are moved to the memory where that is enough: it copies
-nothing. Moves are advised one after another, the largest surplus first, until none gains more than it costs.
+The gain of a move is the guest's memory times the fraction by which an access gets cheaper. The price is the memory to
+copy. Both are bytes, so they can be compared. Where it is enough, only CPUs are moved to the memory: that copies
+nothing. Moves are advised one after another, greatest surplus first, until none gains more than it costs.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def rebalance(
 ) -> tuple[tuple[Advice, ...], tuple[tuple[int | str, str], ...]]:
     """Moves in the order in which to make them, and pairs (domain id, why it cannot be moved or need not be).
 
-    Nothing is changed. ``reserve`` and ``pool`` are those of :func:`numaprobe.place`; ``most`` moves are advised.
+    Changes nothing. ``reserve`` and ``pool`` are those of :func:`numaprobe.place`; ``most`` is the maximum number of
+    moves.
     """
     held = {one.id: why for one in domains if (why := obstacle(one) or _pinned_memory(one)) is not None}
     able = [one for one in domains if one.id not in held]

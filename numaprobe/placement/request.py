@@ -25,7 +25,7 @@ class Request(
         " nearest policy smt pinned_vcpus emulator fewest kinds",
     )
 ):
-    """One guest to place: ``vcpus`` and ``memory`` in bytes, and wishes.
+    """One guest to place: ``vcpus``, ``memory`` in bytes, and constraints.
 
     ``pinned``: each vcpu gets a CPU that no other guest gets; otherwise all float on the CPUs of their cells.
     ``pinned_vcpus``: only these vcpus are pinned, and the others float. ``emulator``: that many CPUs for the emulator's
@@ -35,17 +35,17 @@ class Request(
     least two available. ``isolate`` and ``require`` pin. None counts cores where nearby cells have enough of them, and
     threads elsewhere.
 
-    ``huge_page``: take the memory in huge pages of that many bytes. ``cells``: exactly that many cells, each with an
-    equal share; ``max_cells``: at most that many. ``guest_cells``: that many NUMA cells in the guest, each on a cell of
-    its own. ``near``: devices (PCI addresses in any usual form, or names) and cell ids to be near to. ``away_from`` and
-    ``together_with``: names of domains whose cells are avoided, or the only ones used. ``memory_only``: cells without
-    CPUs may be used; ordinary memory is taken first, then CXL memory, and GPU memory only if ``kinds`` names ``gpu``.
-    ``fewest``: the fewest cells even if an access costs more; ``nearest`` is the default and has no effect.
-    ``policy`` decides between sets of cells that are otherwise alike: ``pack`` takes the one with the least left, which
+    ``huge_page``: use huge pages of that many bytes. ``cells``: exactly that many cells, each with an equal share;
+    ``max_cells``: at most that many. ``guest_cells``: that many NUMA cells in the guest, each on a cell of its own.
+    ``near``: devices (PCI addresses in any usual form, or names) and cell ids to be near to. ``away_from`` and
+    ``together_with``: names of domains whose cells are avoided, or are the only ones used. ``memory_only``: cells
+    without CPUs may be used; ordinary memory is taken first, then CXL memory, and GPU memory only if ``kinds`` names
+    ``gpu``. ``fewest``: the fewest cells even if an access costs more; ``nearest`` is the default and has no effect.
+    ``policy`` decides between sets of cells that are otherwise equal: ``pack`` takes the one with the least left, which
     keeps large cells for large guests; ``balance`` the one whose scarcer resource is least used afterwards; ``spread``
     the one that is emptiest by all resources together.
 
-    Raises ``ValueError`` for what no host could give, and ``TypeError`` for a value of the wrong type.
+    Raises ``ValueError`` for a request that no host can satisfy, and ``TypeError`` for a value of the wrong type.
     """
 
     __slots__ = ()

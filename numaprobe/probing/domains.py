@@ -63,7 +63,7 @@ def collect(
 
 
 class XenAnswer(namedtuple("XenAnswer", "domains located notes", defaults=(None, ()))):
-    """What the hypervisor reports of its domains, and pages by node of each if the debug key was pressed."""
+    """What the hypervisor reports about its domains, and each one's pages by node if the debug key was sent."""
 
     __slots__ = ()
     domains: tuple[DomainFacts, ...]
@@ -79,7 +79,7 @@ def ask_xen(
     debug_key_limit: int = DEBUG_KEY_LIMIT,
     refused: dict[tuple[int, int], int] | None = None,
 ) -> XenAnswer:
-    """Query the domains; ``refused`` are operations that this hypervisor has refused, and is where they are kept."""
+    """Query the domains; ``refused`` holds the operations that this hypervisor has refused, and is updated."""
     from ..xen import calls, versions
     from ..xen.domains.collect import Domains as XenDomains
 
@@ -112,7 +112,7 @@ def ask_xen(
 
 
 def names_of(reader: Reader, found: Sequence[DomainFacts], *, live: bool) -> Mapping[int, str]:
-    """Names by domain: what xenstored answers at once, or what a recording has of that."""
+    """Names by domain id: from xenstored if it answers at once, or from a recording."""
     if live:
         from ..sources.xenstore import names
 

@@ -30,13 +30,13 @@ def probe(
     tar archive of such a directory from another tool. ``source`` is ``linux`` (the kernel's own view), ``xen`` (the
     hypervisor's) or ``auto``: the hypervisor's in a Xen control domain, else the kernel's.
 
-    ``available`` reads what available memory is computed from, which costs the kernel most on large machines;
-    ``devices`` adds PCI devices, ``allowed`` what this process may use, ``caches`` the cpus' caches (both are views of
-    Linux alone).
+    ``available`` reads what available memory is computed from, the most expensive part on large machines. ``devices``
+    adds PCI devices, ``allowed`` what this process may use, and ``caches`` the CPUs' caches; the last two exist only
+    with source ``linux``.
 
-    Raises ``SourceUnavailable`` (nothing there), ``SourceDenied`` (not privileged), ``InterfaceMismatch`` (an unknown
-    Xen), ``FactError`` (an answer that makes no sense), ``RecordingError`` (a bad recording) and ``ValueError`` (a bad
-    argument).
+    Raises ``SourceUnavailable`` (no such source), ``SourceDenied`` (not privileged), ``InterfaceMismatch`` (unknown
+    version of Xen), ``FactError`` (broken or impossible answer), ``RecordingError`` (bad recording) and ``ValueError``
+    (bad argument).
     """
     live = root is None and recording is None
     with open_source(root, recording) as reader:

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     Free = dict[int, int | None]
 
-# Changes that come faster than this many tries never end.
+# A host that is still changing after this many tries is not tried again.
 TRIES = 8
 DENIED = (EPERM, EACCES)
 
 
 class Snapshot:
-    """One shape of the host, and what asks for its samples: ``ask()`` and ``free()`` give a ``Missed`` for none.
+    """One shape of the host, and the functions that sample it: ``ask()`` and ``free()`` return ``Missed`` for none.
 
     ``has_free`` says that ``free`` is cheaper than ``ask``.
     """
@@ -76,7 +76,7 @@ class Engine:
         return True
 
     def _lock(self) -> Any:
-        """Held while the source is opened, which must not be closed meanwhile."""
+        """Held while the source is opened, because it must not be closed during that."""
         return self._locks.setdefault(_fast.fork_count(), allocate_lock())
 
     def close(self, close: Callable[[], None]) -> None:

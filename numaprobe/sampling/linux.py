@@ -128,7 +128,7 @@ class LinuxSampler(Engine):
             if turn:
                 time.sleep(SETTLING)
             last = turn == TRIES - 1
-            # Where nothing changes meanwhile, as in a recording, a second look shows nothing else.
+            # If nothing has changed in between, as in a recording, a second look finds nothing new.
             may_settle = (before is not None or self._live) and not last
             source = OpeningSource(self._reader)
             nodes = _nodes(source)
@@ -232,7 +232,7 @@ class LinuxSampler(Engine):
     # --- change ---
 
     def _resized(self, snapshot: LinuxSnapshot, found: Sample) -> bool:
-        """Give a sample whose totals are new a shape of its own; False if its files were replaced meanwhile."""
+        """Give a sample with new totals a shape of its own; False if its files were replaced during that."""
         with self._lock():
             current = self.snapshot
             if isinstance(current, Closed) or current.files is not snapshot.files:
@@ -273,10 +273,10 @@ class LinuxSampler(Engine):
                 whole, complete = details.added(
                     sample, huge_pages=huge_pages, available=available, counters=counters, vmstat=vmstat
                 )
-            # A file that this kernel does not have is one thing; that its node was removed meanwhile is another.
+            # The file is missing either because this kernel does not have it or because its node was removed.
             if not complete and not all(snapshot.files.alive()):
                 self._renewed(snapshot)
-            # Where one cell is the machine its figures were read again, and memory may have been added meanwhile.
+            # If one cell is the machine its figures were read again, and memory may have been added in between.
             elif tuple([cell.total for cell in whole.cells]) == whole.shape.totals:
                 return whole
         raise _failed((), None)

@@ -28,8 +28,7 @@ class Origin:
     """What the samples of one shape have in common.
 
     ``paths`` are the files of the figures, by position. ``default_size`` is that of huge pages, None if unknown;
-    ``without_memory`` are cells known to have none. ``notes`` and ``errors`` are of what was read when the files were
-    opened.
+    ``without_memory`` are cells known to have none. ``notes`` and ``errors`` are those from opening the files.
     """
 
     __slots__ = ("default_size", "errors", "figures_from", "notes", "paths", "shape", "source", "without_memory")
@@ -69,7 +68,7 @@ class Origin:
         )
 
     def collected(self, sample: Sample) -> Collected:
-        """Made when first looked at, so that taking a sample costs little more than its system calls."""
+        """Built on first access, so that taking a sample costs little more than its system calls."""
         notes = list(self.notes)
         errors = list(self.errors)
         for missed in sample.faults or ():
@@ -135,14 +134,14 @@ def fault_text(missed: Missed) -> str:
 
 
 def fault_note(path: str, missed: Missed) -> Note:
-    """The note about a meminfo of which a figure is missing, with the text that was there."""
+    """The note about a meminfo in which a figure is missing, quoting its text."""
     return Note(path.removeprefix(NODE), f"{fault_text(missed)}: '{printable(missed.text)}'")
 
 
 class Sample(MeminfoTable):
     """Memory of every cell at one moment; see ``Sampler.sample``. Compares and pickles as a value.
 
-    ``later - earlier`` gives ``Rates``; both must be of one sampler.
+    ``later - earlier`` gives ``Rates``; both must be from the same sampler.
     """
 
     __slots__ = ()
@@ -155,18 +154,18 @@ class Sample(MeminfoTable):
 
     @property
     def shape(self) -> Shape:
-        """Which cells and cpus the figures are of."""
+        """The cells, online CPUs and totals that the figures belong to."""
         shape: Shape = self.origin.shape
         return shape
 
     @property
     def time(self) -> float | None:
-        """When the sample was begun, in seconds since 1970; None for a recording."""
+        """Start of the sample, in seconds since 1970; None for a recording."""
         return None if self.wall < 0 else self.wall / 1e9
 
     @property
     def figures_from(self) -> FiguresFrom:
-        """Where total, free and available are from."""
+        """The sources of total, free and available."""
         known: FiguresFrom = self.origin.figures_from
         return known
 
@@ -183,14 +182,14 @@ class Sample(MeminfoTable):
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """What was odd: a figure that contradicts its own whole or cannot be understood is None, and noted here."""
+        """One note for each figure that is None because it is broken or exceeds its own whole."""
         return self._collected().notes
 
     @property
     def errors(self) -> tuple[tuple[str, int], ...]:
-        """Files that are there and could not be read, pairs of path and errno; their figures are None.
+        """Files that exist but could not be read, as pairs of path and errno; their figures are None.
 
-        EBADMSG is for one that was read and does not hold the figure that it should.
+        EBADMSG means that the file was read but does not contain the figure that it should.
         """
         return self._collected().errors
 

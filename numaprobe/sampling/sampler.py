@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class Sampler:
-    """Reads the memory of every cell again and again, over files that stay open (Linux) or one hypercall (Xen).
+    """Reads the memory of every cell repeatedly, from files that stay open (Linux) or with one hypercall (Xen).
 
-    ``root``, ``recording`` and ``source`` are as for ``probe``, and so are the errors raised. A context manager. One
-    sampler may be shared by threads, and used in a child that was forked, which opens files of its own; ``close``
-    may be called while another thread reads. See ``docs/sampling.md`` for every figure's source and cost.
+    ``root``, ``recording`` and ``source`` are as for ``probe``, and so are the errors raised. A context manager.
+    Threads may share one sampler, and a forked child may use it: the child opens its own files. ``close`` may be called
+    while another thread reads. See ``docs/sampling.md`` for the source and cost of every figure.
     """
 
     def __init__(self, root: Path | None = None, *, recording: Path | None = None, source: str = "auto") -> None:
@@ -48,14 +48,14 @@ class Sampler:
         counters: bool = False,
         vmstat: Sequence[str] = (),
     ) -> Sample:
-        """Total and free memory of every cell, and its huge pages of the default size: one ``meminfo`` a node.
+        """Total and free memory of every cell, and its huge pages of the default size: one ``meminfo`` per node.
 
-        The rest costs more, and much more on large machines: ``huge_pages`` of all sizes (a small file for each size
-        and node, three if it has some), ``available`` memory (``/proc/zoneinfo``, now and then), ``counters``
+        Options cost more, and much more on large machines: ``huge_pages`` of all sizes (one small file per size and
+        node, three if the node has some), ``available`` memory (``/proc/zoneinfo``, not for every sample), ``counters``
         (``nodeN/numastat``) and the named fields of ``nodeN/vmstat``, for which the kernel adds up every zone of every
-        cpu. Under Xen only ``available`` exists. What cannot be read or understood is None, and in the sample's
-        ``notes`` and ``errors``. Raises ``SourceError`` or one of its kinds if the cells themselves cannot be read,
-        ``FactError``, and ``ValueError`` once closed.
+        CPU. Under Xen only ``available`` exists. A figure that cannot be read or understood is None, and in the
+        sample's ``notes`` and ``errors``. Raises ``SourceError`` or one of its subclasses if the cells themselves
+        cannot be read, ``FactError``, and ``ValueError`` once closed.
         """
         if huge_pages or available or counters or vmstat:
             if isinstance(vmstat, str):
@@ -70,11 +70,11 @@ class Sampler:
         return self._engine.retried(snapshot, found)
 
     def free(self, exact: bool = False) -> dict[int, int | None]:
-        """Free bytes by cell id, the cheapest way there is; None for a cell where it is unknown.
+        """Free bytes by cell id, as cheaply as possible; None for a cell where it is unknown.
 
-        On Linux sysinfo(2) for a single node and one read of ``/proc/buddyinfo`` for several, where they agree with
-        ``meminfo`` when the files are opened; with ``exact`` always from ``meminfo``. Under Xen one numainfo. Raises
-        as ``sample``.
+        On Linux from sysinfo(2) for a single node and from one read of ``/proc/buddyinfo`` for several, if they agree
+        with ``meminfo`` when the files are opened; with ``exact`` always from ``meminfo``. Under Xen from one numainfo.
+        Raises what ``sample`` raises.
         """
         if exact:
             return self._engine.exact_free()
@@ -86,12 +86,12 @@ class Sampler:
 
     @property
     def shape(self) -> Shape:
-        """Which cells and cpus there were at the last look."""
+        """The cells, online CPUs and totals at the last sample."""
         shape: Shape = self._engine.snapshot.origin.shape
         return shape
 
     def close(self) -> None:
-        """Close the source; harmless when done twice. Files held open go with the last read under way."""
+        """Close the source; may be called twice. Open files are closed when the last read in progress ends."""
         self._engine.close(self._stack.close)
 
     def __enter__(self) -> Sampler:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class FiguresFrom(namedtuple("FiguresFrom", "total free available", defaults=(None, None, None))):
-    """Where the figures of a cell are from, as ``Memory.total_from`` and the others; None where nothing gives one."""
+    """The sources of a cell's figures, as in ``Memory.total_from`` and the others; None for a figure without one."""
 
     __slots__ = ()
     total: str | None
@@ -19,7 +19,7 @@ class FiguresFrom(namedtuple("FiguresFrom", "total free available", defaults=(No
 
 
 class Collected(namedtuple("Collected", "cells notes errors", defaults=((), (), ()))):
-    """What the figures of a sample mean: its cells, what was odd, and which files could not be read."""
+    """What the figures of a sample mean: its cells, its notes, and the files that could not be read."""
 
     __slots__ = ()
     cells: tuple[CellSample, ...]
@@ -28,11 +28,12 @@ class Collected(namedtuple("Collected", "cells notes errors", defaults=((), (), 
 
 
 class Shape(namedtuple("Shape", "number cells since cpus totals", defaults=(None, ()))):
-    """Which cells and cpus there were, and how much memory.
+    """The cells, online CPUs and memory of a host at one time.
 
-    ``number`` rises with every change that a sampler sees. ``cells`` are ids, ascending; ``since`` has for each the
-    number of the shape that it was added with: a cell that was removed and added again has a new one. ``cpus`` are
-    the ids of the online cpus, None where the source does not say. ``totals`` is the usable memory of each cell.
+    ``number`` rises with every change that a sampler sees. ``cells`` are ids, ascending. ``since`` gives, for each, the
+    number of the shape in which it was added: a cell that was removed and added again has a new one. ``cpus`` are the
+    ids of the online CPUs, None where the source does not report them. ``totals`` is the usable memory of each cell in
+    bytes, None where unknown.
     """
 
     __slots__ = ()
@@ -48,9 +49,9 @@ class Counters(
 ):
     """``nodeN/numastat``: pages allocated since boot (Linux's Documentation/admin-guide/numastat.rst).
 
-    On this node as intended; on this node though another was wanted; on another though this was wanted; on this node
-    by interleaving as intended; on this node by a process running on it; on this node by one running elsewhere. None
-    for what the kernel does not print.
+    In the order of the fields: on this node as intended; on this node although another was preferred; on another
+    although this one was preferred; on this node by interleaving, as intended; on this node by a process running on it;
+    on this node by a process running elsewhere. None where the kernel does not print the counter.
     """
 
     __slots__ = ()
@@ -71,10 +72,10 @@ class CellSample(
 ):
     """Memory of one cell at one moment.
 
-    ``total`` and ``free`` are those of ``numaprobe.Memory``. ``huge_pages`` has the default size only, or all sizes
-    if requested; it is None where the source gives counts and not their size. ``available``,
-    ``counters`` and ``vmstat`` (pairs of name and value, in the order requested) are None unless requested, and where
-    the source does not have them.
+    ``total`` and ``free`` are in bytes, as in ``numaprobe.Memory``. ``huge_pages`` has only the default size, or all
+    sizes if requested; it is None if the source reports counts but not their size. ``available`` (bytes), ``counters``
+    and ``vmstat`` (pairs of name and value, in the order requested) are None unless requested, and where the source
+    does not have them.
     """
 
     __slots__ = ()

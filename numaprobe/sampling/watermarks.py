@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 VM = "proc/sys/vm"
 SETTINGS = tuple([f"{VM}/{name}" for name in ("min_free_kbytes", "watermark_scale_factor", "lowmem_reserve_ratio")])
 BOOST_FACTOR = f"{VM}/watermark_boost_factor"
-# Nanoseconds after which they are read again, because a boost that begins meanwhile shows nowhere else.
+# Nanoseconds after which they are read again, because a boost that begins after the last read shows nowhere else.
 KEPT_FOR = 10_000_000_000
 
 

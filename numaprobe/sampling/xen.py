@@ -99,7 +99,7 @@ class NumainfoOfPort:
 
 
 class XenSnapshot(Snapshot):
-    """One shape of the host; ``sysctl`` asks for what a sample does not have."""
+    """One shape of the host; ``sysctl`` queries what a sample does not include."""
 
     __slots__ = ("sysctl",)
 
@@ -148,7 +148,7 @@ class XenSampler(Engine):
         return XenSnapshot(origin, self._source(sysctl, facts, _fast.NodeRows(ids, ids, spans)), sysctl)
 
     def _source(self, sysctl: Sysctl, facts: XenFacts, rows: NodeRows) -> Numainfo | NumainfoOfPort:
-        """What asks for samples: in C where the hypervisor is running, which is the same over any other port."""
+        """What takes samples: in C for the running hypervisor, and the equivalent in Python for any other port."""
         capacity = len(facts.nodes) + 4
         header = abi.OPERATION_HEADER.pack(abi.SYSCTL_NUMAINFO, sysctl.version) + abi.WORD.pack(capacity)
         op = header.ljust(abi.SYSCTL_BYTES, b"\0")
@@ -174,7 +174,7 @@ class XenSampler(Engine):
                 return None
             return b"".join([abi.MEMINFO_ROW.pack(*(node or (abi.ALL_ONES_32, 0))) for node in nodes])
 
-        # Before 4.6 there were other arrays, and only the distances tell a node that is absent.
+        # Before 4.6 there were other arrays, and only the distances show that a node is absent.
         if sysctl.version < abi.ROWS_SINCE:
             return ask_whole
         try:
