@@ -37,7 +37,7 @@ def replace(name: str, *, mode: int | None = None) -> Iterator[IO[bytes]]:
         return
     directory, base = os.path.split(name)
     with _naming(name):
-        # Everything below is relative to this descriptor: the directory cannot be exchanged meanwhile.
+        # Everything below is relative to this descriptor, so nobody can exchange the directory.
         parent = os.open(directory or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with _replacing(parent, base, mode) as file:

@@ -41,7 +41,7 @@ def _shown(cost: int | None) -> str:
 
 
 def _groups(costs: Costs) -> list[list[int]]:
-    """Cells that cannot be told apart: as far from each other both ways, and from and to every other cell."""
+    """Groups of indistinguishable cells: equally far from each other both ways, and from and to every other cell."""
     groups: list[list[int]] = []
     for cell in costs:
         for group in groups:

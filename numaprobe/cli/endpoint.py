@@ -1,4 +1,4 @@
-"""A small HTTP server for metrics: ``/metrics`` and ``/healthz``, GET and HEAD, until it is told to stop.
+"""A small HTTP server for metrics: ``/metrics`` and ``/healthz``, GET and HEAD, until it is stopped.
 
 One thread waits for all clients, so that slow ones cost a descriptor and not a thread.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 REQUEST_SECONDS = 3.0
 # Seconds within which a client must have taken its answer.
 ANSWER_SECONDS = 10.0
-# Bytes of answers that the kernel buffers per client; by itself it takes megabytes from one that does not read.
+# Bytes of answers that the kernel buffers per client; by default it buffers megabytes for one that does not read.
 SEND_BUFFER = 1 << 17
 # Seconds that a connection may be idle between two requests.
 IDLE_SECONDS = 60.0
@@ -126,7 +126,7 @@ class Endpoint:
             while await self._one(reader, writer, first):
                 first = await self._next(reader)
         except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
-            # The client went away, or took too long: nothing can be reported to it.
+            # The client disconnected, or took too long: nothing can be reported to it.
             pass
         finally:
             if writer is None:

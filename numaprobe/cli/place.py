@@ -75,7 +75,7 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
 
 
 def summary(batch: Batch) -> str:
-    """How good a batch is, beside what is proven to be the best possible."""
+    """How good a batch is, compared with the proven bound."""
     placed = len(batch.plans) - len(batch.missed)
     lines = [f"{placed} of {count(len(batch.plans), 'guest')} placed"]
     if batch.optimal:

@@ -38,7 +38,7 @@ class RenderCache:
             task = asyncio.create_task(self._compressed(form) if compressed else self._plain(form))
             task.add_done_callback(_retrieved)
             self._kept[form, compressed] = (now, task)
-        # A client that goes away must not take the rendering from the others.
+        # A client that disconnects must not take the rendering from the others.
         return await asyncio.shield(task)
 
     async def _plain(self, form: str) -> bytes:

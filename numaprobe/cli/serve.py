@@ -76,7 +76,7 @@ def serve_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, out: TextIO) -> None:  # noqa: ARG001  # its data goes to clients
     # Before anything slow. Nothing is half done until the first file is written, so that there is nothing to undo; an
-    # exception raised by a handler would come out wherever the program is, and be printed if that is in a callback.
+    # exception raised by a handler would surface wherever the program is, and be printed if that is in a callback.
     for number in END:
         signal.signal(number, _end)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_CHECKS = 16
 # Correct passwords that need not be checked again.
 MAX_REMEMBERED = 100
-# What an unknown user's password is compared with, so that the time does not tell who exists ("fakepassword").
+# What an unknown user's password is compared with, so that the time does not reveal who exists ("fakepassword").
 NOBODY = b"$2b$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
 
 

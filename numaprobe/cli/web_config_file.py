@@ -153,7 +153,7 @@ def _ciphers(context: ssl.SSLContext, fields: dict[str, Any]) -> None:
         raise ValueError(f"prefer_server_cipher_suites must be true or false, not {prefer!r}")
     if prefer:
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
-    # The suites of TLS 1.3 are not negotiable, in Go's library neither.
+    # The suites of TLS 1.3 cannot be configured, nor in Go's library.
     suites = [suite for suite in _words(fields, "cipher_suites") if "_WITH_" in suite or not suite.startswith("TLS_")]
     for suite in suites:
         try:

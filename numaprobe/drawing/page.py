@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def render(scene: Scene, width: int, *, reload_after: int | None = None) -> str:
-    """The page; it loads itself again after so many seconds if asked to."""
+    """The page; with ``reload_after`` it reloads itself after that many seconds."""
     reload = "" if reload_after is None else f'<meta http-equiv="refresh" content="{reload_after}">'
     notes = "".join(f"<li><code>{escape(note.where)}</code> {escape(note.text)}</li>" for note in scene.host.notes)
     return (

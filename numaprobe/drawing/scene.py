@@ -42,7 +42,7 @@ class Scene:
     """A host as parts to draw.
 
     ``scale`` is the largest total of any cell in bytes, 0 where none is known. ``colours`` are the guests' labels in
-    the order of their colours: those that hold most come first.
+    the order of their colours: those that hold most are first.
     """
 
     def __init__(

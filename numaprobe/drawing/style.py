@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Eight hues that people with any colour vision can tell apart (Okabe and Ito 2008), then the same again, lighter.
+# Eight hues that people with any colour vision can distinguish (Okabe and Ito 2008), then the same again, lighter.
 GUESTS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a68a6", "#b8a800")
 
 

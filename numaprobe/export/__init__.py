@@ -1,7 +1,7 @@
 """A host in the formats of other programs: ``numaprobe.export.libvirt(host)`` and so on give the text.
 
 Each format is a function here, and a row of ``FORMATS`` for ``numaprobe export``. What writes it is a module of
-``formats``, with ``render(host, **options)``, imported when it is asked for: a module here would take the place of the
+``formats``, with ``render(host, **options)``, imported on first access: a module here would take the place of the
 function of its name.
 """
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STATUS = "proc/self/status"
 MOUNTS = "proc/self/mountinfo"
-# The effective set first (v2, then v1), then the one asked for, then as a cpuset file system without a prefix has it.
+# The effective set first (v2, then v1), then the configured one, then the names in a cpuset file system without prefix.
 CPUSET_CPUS = ("cpuset.cpus.effective", "cpuset.effective_cpus", "cpuset.cpus", "cpus")
 CPUSET_NODES = ("cpuset.mems.effective", "cpuset.effective_mems", "cpuset.mems", "mems")
 

@@ -127,7 +127,7 @@ class Held(namedtuple("Held", "anonymous shared huge unlisted unevictable")):
 
 
 class Groups:
-    """The unified hierarchy (v2), the only one whose groups tell of the nodes in bytes and of huge pages."""
+    """The unified hierarchy (v2), the only one whose groups report nodes in bytes and huge pages."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -195,7 +195,7 @@ class Groups:
         return Held(anonymous=anon, shared=shmem, huge=pages, unlisted=unlisted, unevictable=unevictable)
 
     def processes(self, directory: str) -> set[int] | None:
-        """Processes in a group and those below it; None where that cannot be told."""
+        """Processes in a group and those below it; None where that cannot be determined."""
         found, groups = self._look(directory, 0)
         return None if groups is None else found
 
@@ -220,7 +220,7 @@ class Groups:
             return found, None
         seen = 0
         for name in self._source.names(directory) or ():
-            # Directories cannot be told from files by their names, but most files begin with their controller's.
+            # Names do not distinguish directories from files, but most files begin with their controller's name.
             if name.startswith(("cgroup.", "memory.", "cpu.", "cpuset.", "io.", "hugetlb.", "pids.", "misc.", "rdma.")):
                 continue
             more, groups = self._look(f"{directory}/{name}", depth + 1)

@@ -1,6 +1,6 @@
-"""What a Linux kernel says of its machine, read through a ``Reader`` port into ``LinuxFacts``.
+"""What a Linux kernel reports about its machine, read through a ``Reader`` port into ``LinuxFacts``.
 
-Which files are read is decided here and in the modules beside this one; what they mean is not (see ``build``).
+This module and its neighbours decide which files are read, not what they mean (see ``normalise``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..ports import Reader
 
-# Changes that come faster than a host is read so many times come for ever.
+# A host that is still changing after this many reads is an error.
 TRIES = 8
 
 
@@ -31,12 +31,12 @@ def collect(
     """Read a host.
 
     ``available`` reads ``/proc/zoneinfo`` too, whose cost grows with nodes times cpus; ``devices`` the node of every
-    PCI device; ``allowed`` what this process may use; ``caches`` five files of every cache. A host whose nodes or cpus
-    are added or removed meanwhile is read again. What is unreadable or broken is None and noted.
+    PCI device; ``allowed`` what this process may use; ``caches`` five files of every cache. If nodes or cpus are added
+    or removed during the read, the host is read again. What is unreadable or broken is None and noted.
 
     Raises ``SourceUnavailable`` if there is neither a node nor a cpu, ``SourceDenied`` or ``SourceError`` where the
-    list of nodes, or of online cpus, cannot be read, ``FactError`` where nothing else says what a broken list of online
-    cpus should, and ``SourceError`` with ``ESTALE`` for a host that does not stand still.
+    list of nodes, or of online cpus, cannot be read, ``FactError`` where nothing can replace a broken list of online
+    cpus, and ``SourceError`` with ``ESTALE`` for a host that keeps changing.
     """
     for _ in range(TRIES):
         source = Source(reader)

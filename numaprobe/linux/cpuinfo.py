@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 def of_cpuinfo(text: str) -> str | None:
     """The architecture whose kernel writes a ``/proc/cpuinfo`` like this; None for what more than one writes.
 
-    That of ppc64le does not differ from ppc64's in form; only processors before POWER7 tell, which had no such kernel.
+    The forms of ppc64le and ppc64 are the same, except on processors before POWER7, which ppc64le does not support.
     """
     fields: dict[str, str] = {}
     for line in text[:65536].splitlines():

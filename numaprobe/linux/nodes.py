@@ -37,9 +37,9 @@ MEMINFO = (
 def node_ids(source: Source, online: tuple[int, ...] | None) -> tuple[int, ...] | None:
     """Ids of the node directories, ascending; None where the kernel has no nodes.
 
-    A directory that cannot be listed is not one that is missing: it raises ``SourceDenied`` or ``SourceError``.
-    The directories win over ``online``: the kernel makes and removes them as nodes come and go, and recordings have
-    been seen whose ``online`` is of another machine.
+    A directory that cannot be listed is not a missing one: it raises ``SourceDenied`` or ``SourceError``. The
+    directories take precedence over ``online``: the kernel creates and removes them as nodes are added and removed, and
+    some recordings have the ``online`` of another machine.
     """
     names = source.reader.listdir(NODE, "node")
     if isinstance(names, int):
@@ -164,7 +164,7 @@ def collect(source: Source, node_ids: tuple[int, ...]) -> tuple[NodeFacts, ...]:
             counts = _with_parts(source, f"{where}/hugepages", sizes, totals)
             huge = huge_page_facts(f"{where}/hugepages", sizes, counts, source)
         else:
-            # Snapshots may lack the machine's own directory of sizes and have the nodes'.
+            # In snapshots the machine's own directory of sizes may be missing although the nodes' are there.
             huge = huge_pages(source, f"{where}/hugepages", huge_page_sizes(source, f"{where}/hugepages"))
         facts.append(
             NodeFacts(

@@ -32,7 +32,7 @@ class Level(namedtuple("Level", "name id_name lists masks")):
 
 
 # core_siblings and thread_siblings became package_cpus and core_cpus in Linux 5.2, which kept the old names; the
-# lists beside the masks came with 2.6.26.
+# lists were added to the masks in 2.6.26.
 PACKAGE = Level(
     name="package",
     id_name="physical_package_id",
@@ -140,7 +140,7 @@ class Topology:
         return None
 
     def clusters(self) -> dict[int, int | None]:
-        """Id of the cluster by online cpu; to be asked for after the cores.
+        """Id of the cluster by online cpu; to be called after the cores are known.
 
         Where the first cluster is no more than a core, as on most of x86, lists of clusters would not save a read: one
         id for each core is enough, because the threads of a core share all that a cluster shares.
@@ -254,7 +254,7 @@ class Topology:
     def _leaders(
         self, names: list[str], ids: dict[int, int | None], groups: dict[int, tuple[int, ...]]
     ) -> Iterator[tuple[int, list[bytes | None]]]:
-        """Each cpu of which nothing is known yet, with the contents of its files; the caller fills ``ids`` meanwhile.
+        """Each cpu that is still unknown, with the contents of its files; the caller fills ``ids`` in between.
 
         One call reads many: the next groups are expected to be shaped as the latest one. Where they are not, a file
         too many is read, or another call is made.

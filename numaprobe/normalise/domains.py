@@ -249,7 +249,7 @@ def _from_domain(
 
 
 def _from_vcpu(vcpu: VcpuFacts, host: Host, pool: set[int] | None) -> Vcpu:
-    """Xen's masks are what was asked for; a vcpu runs on those of its cpupool (None where pools are not known)."""
+    """Xen's masks are the requested ones; a vcpu runs on those CPUs of its cpupool (None where pools are unknown)."""
     hard, soft = (
         cpus if cpus is None or pool is None else tuple([cpu for cpu in cpus if cpu in pool])
         for cpus in (_online(vcpu.hard, host), _online(vcpu.soft, host))

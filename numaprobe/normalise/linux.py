@@ -47,7 +47,7 @@ def from_linux(facts: LinuxFacts) -> Host:
         notes.append(Note(NODE, "not there: one cell stands for the whole machine"))
         cells = (_whole_machine(facts, online, notes),)
         cell_of = dict.fromkeys(facts.cpus.present, 0)
-    # Snapshots without a cpu directory still tell of cpus through the nodes; nothing says whether they are online.
+    # Snapshots without a cpu directory still list cpus in the nodes; nothing says whether they are online.
     return Host(
         source="linux",
         hypervisor=None,
@@ -119,7 +119,7 @@ def _allowed(facts: AllowedFacts, online: frozenset[int], cells: tuple[Cell, ...
 def _cell(node: NodeFacts, facts: LinuxFacts, online: frozenset[int], notes: list[Note]) -> Cell:
     cpus = node.cpus
     if cpus is not None and facts.cpus.present and not online.issuperset(cpus):
-        # The masks of old kernels, and of ppc64, name offline cpus too.
+        # The masks of old kernels, and those of ppc64, include offline cpus too.
         cpus = tuple([cpu for cpu in cpus if cpu in online])
     if cpus is None and facts.has_cpu is not None and node.id not in facts.has_cpu:
         cpus = ()

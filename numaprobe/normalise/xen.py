@@ -95,7 +95,7 @@ def _distances(facts: XenFacts, node: int, nodes: list[int]) -> tuple[tuple[int,
 def _cpus(facts: XenFacts, notes: list[Note]) -> tuple[Cpu, ...]:
     rows = {cpu: row for cpu, row in enumerate(facts.cpus) if row.socket is not None}
     present = set(rows)
-    # Before 4.12 an offline cpu has no row, and only get_cpuinfo tells that it is there (Xen commit 780e2d3098).
+    # Before 4.12 an offline cpu has no row, and only get_cpuinfo reports that it exists (Xen commit 780e2d3098).
     present.update(cpu for cpu, info in enumerate(facts.cpuinfo or ()) if info is not None)
     online = facts.online_cpus
     siblings = {}

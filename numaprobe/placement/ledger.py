@@ -1,8 +1,8 @@
 """A file of claims that placers share: what one of them was promised is not offered to the next.
 
-The file lies in ``/run/numaprobe`` for root, and in ``$XDG_RUNTIME_DIR/numaprobe`` for others; everybody sees root's as
-well as his own. Whoever changes it holds a lock, reads the host under it, and replaces the file whole, so a placer that
-is killed leaves the previous file. Time is counted since boot (``CLOCK_BOOTTIME``), because the clock may be set.
+The file is in ``/run/numaprobe`` for root, and in ``$XDG_RUNTIME_DIR/numaprobe`` for others; everybody sees root's as
+well as their own. Whoever changes it holds a lock, reads the host under it, and replaces the file whole, so a placer
+that is killed leaves the previous file. Time is counted since boot (``CLOCK_BOOTTIME``), because the clock may be set.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def record(
     live = root is None and recording is None
     with open_source(root, recording) as reader:
         recorder = RecordingReader(reader)
-        # Linux's view is kept under Xen too: it is another host, which a replay can be asked for.
+        # Linux's view is kept under Xen too: it is another host, which a replay can select.
         asks_xen = choose_source(recorder, source, live=live) == "xen"
         facts = linux.collect(recorder, available=True, devices=True, allowed=allowed, caches=True)
         LinuxSampler(recorder, None, live=False, timed=False).take_all()
@@ -76,7 +76,7 @@ def record(
 def _add_domains(
     recorder: RecordingReader, calls: RecordingHypercalls, port: Hypercalls, *, live: bool, anonymous: bool
 ) -> None:
-    """Ask for the domains through the transcript, and keep their names beside it."""
+    """Query the domains through the transcript, and keep their names next to it."""
     import json
 
     from ..probing.domains import NAMES, ask_xen, names_of

@@ -1,1 +1,1 @@
-"""Where bytes come from: live files and hypercalls, recorded trees, archives and transcripts."""
+"""The sources of bytes: live files and hypercalls, recorded trees, archives and transcripts."""

@@ -17,7 +17,7 @@ ENOUGH = 4096
 
 
 def machine(reader: Reader, *, live: bool) -> str | None:
-    """The running kernel's word, or what a recording tells of it; None where nothing does."""
+    """The running kernel's own name for it, or what a recording reports; None where nothing does."""
     if live:
         return os.uname().machine
     (manifest,) = reader.read((MANIFEST,))

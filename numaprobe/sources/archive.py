@@ -1,7 +1,7 @@
 """A recorded machine in a tar archive, held in memory: numaprobe's own, or another tool's tree of sys/ and proc/.
 
-Archives come from strangers. Nothing is written to disk, no path or link leads out of the archive, and counts and
-sizes are bounded while it is read, so that neither a bomb nor a loop can be one.
+Archives are not trusted. Nothing is written to disk, no path or link leads out of the archive, and counts and sizes are
+bounded while it is read, so that neither a decompression bomb nor a loop of links is accepted.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Archive:
             try:
                 with unpacked(file) as whole:
                     stream: Any = Bounded(whole, os.fstat(descriptor).st_size)
-                    # A stream never seeks, so an archive cannot make the reader go round in circles.
+                    # A stream never seeks, so an archive cannot make the reader loop.
                     with tarfile.open(fileobj=stream, mode="r|", tarinfo=CheckedHeader) as tar:
                         self._take_members(tar)
                     self._take_the_rest(stream)

@@ -1,4 +1,4 @@
-"""Opening what is probed: the only place that opens live sources, and that decides which one a host is asked of."""
+"""Opening what is probed: the only module that opens live sources, and decides which one is queried."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def _open(root: Path | None, recording: Path | None) -> ClosableReader:
 
 
 def choose_source(reader: Reader, source: str, *, live: bool) -> str:
-    """``linux`` or ``xen``: the hypervisor in its control domain, or as asked for.
+    """``linux`` or ``xen``: the hypervisor in its control domain, or the requested source.
 
-    A recording of a control domain without the hypervisor's answers has only the domain's own view to give. Raises
-    ``SourceUnavailable`` if Xen is asked for where it cannot answer, ``ValueError`` for another word.
+    A recording of a control domain without the hypervisor's answers has only the domain's own view. Raises
+    ``SourceUnavailable`` if Xen is requested where it cannot answer, ``ValueError`` for an unknown source.
     """
     if source not in SOURCES:
         raise ValueError(f"a source is one of {', '.join(SOURCES)}, not {source!r}")

@@ -1,4 +1,4 @@
-"""A reader that keeps what it was asked and what came back, for a recording."""
+"""A reader that keeps its queries and their answers, for a recording."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class RecordingReader:
-    """``Reader`` that passes on to another one and keeps what came back."""
+    """``Reader`` that forwards to another one and keeps the answers."""
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
@@ -52,7 +52,7 @@ class RecordingReader:
         return target
 
     def empty_directories(self) -> list[str]:
-        """Listed names below which nothing was read: without them a replayed listing would lack them."""
+        """Listed names below which nothing was read; they would otherwise be missing from a replayed listing."""
         parents = set()
         for path in self.files:
             while (path := path.rpartition("/")[0]) and path not in parents:

@@ -55,7 +55,7 @@ class Bounded:
 class CheckedHeader(tarfile.TarInfo):
     """A header that is refused where it is too large, damaged, or missing at the end.
 
-    By itself tarfile takes an archive for whole that ends, or is damaged, between two members.
+    tarfile on its own accepts an archive as complete that ends, or is damaged, between two members.
     """
 
     @classmethod

@@ -1,9 +1,9 @@
 """Hypercalls written down, and answered again from what was written.
 
-A transcript is text, one JSON object a line, so that a person can read what a hypervisor was asked and said. Bytes
-are hexadecimal, a run of one byte at their end written as ``00*96``. Handles are zero in it: a transcript holds no
-address. The same question asked again gets the answers in the order they were recorded, and then the last one for
-ever; a question that was not recorded is refused by name.
+A transcript is text, one JSON object per line, so that people can read the queries and the hypervisor's answers. Bytes
+are hexadecimal, with a run of one byte at the end written as ``00*96``. Handles are zero: a transcript contains no
+address. A repeated query gets the answers in the order in which they were recorded, and then the last one every time. A
+query that was not recorded is refused by name.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ class Tree:
     """``Reader`` over a directory that somebody else made. Raises ``OSError`` if it cannot be opened.
 
     The kernel keeps every look-up inside (openat2). Where it cannot (before Linux 5.6, or behind an old seccomp
-    filter) links are resolved here first; that is as safe as long as nobody changes the tree meanwhile.
+    filter) links are resolved here first; that is as safe as long as nobody changes the tree at the same time.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from socket import socket
 
 SOCKETS = ("/run/xenstored/socket", "/var/run/xenstored/socket")
-# In seconds: for one answer, after which no other is asked for, and for all of them.
+# In seconds: for one answer, after which no other is requested, and for all of them.
 PATIENCE = 0.1
 MAX_TIME = 1.0
 _HEADER = Struct("<IIII")  # type, request, transaction, length
@@ -44,7 +44,7 @@ def names(domains: Iterable[int], sockets: tuple[str, ...] = SOCKETS, patience: 
                     if name is not None:
                         found[number] = name
             except (OSError, ValueError):
-                pass  # what was told until then is told
+                pass  # the names received until then are kept
             return found
     return found
 

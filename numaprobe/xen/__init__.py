@@ -1,4 +1,4 @@
-"""The hypervisor as a source: detection, version negotiation, hypercalls, and the facts that come of them.
+"""The hypervisor as a source: detection, version negotiation, hypercalls, and the resulting facts.
 
 Nothing here opens a device or interprets what it finds; the port through which hypercalls are made is given.
 """

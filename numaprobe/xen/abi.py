@@ -164,7 +164,7 @@ def _whole(layout: str) -> Struct:
 
 
 class PhysinfoLayout(namedtuple("PhysinfoLayout", "layout capabilities pad pages outstanding max_mfn")):
-    """Where physinfo has what: positions among the words that ``layout`` unpacks, None for what it lacks.
+    """The layout of physinfo: positions among the words that ``layout`` unpacks, None for a missing field.
 
     The first seven are threads_per_core, cores_per_socket, nr_cpus, max_cpu_id, nr_nodes, max_node_id and cpu_khz;
     ``pages`` is the first of total_pages, free_pages and scrub_pages.

@@ -1,8 +1,7 @@
 """The port through which hypercalls are made, and those of them that have no interface version to negotiate.
 
-Everything here and in :mod:`numaprobe.xen.sysctl` receives the port and opens nothing. What the port is asked is a
-function of the arguments alone, so that a transcript can answer in its place; the capacities asked for are therefore
-part of what recordings rely on.
+Everything here and in :mod:`numaprobe.xen.sysctl` receives the port and opens nothing. The calls depend only on the
+arguments, so that a transcript can answer instead; recordings therefore rely on the requested capacities too.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..ports import Hypercalls
 
-# How often get_cpuinfo is asked again while a cpu is being plugged.
+# How often get_cpuinfo is tried again while a cpu is being plugged.
 _BUSY_TRIES = 3
 
 
@@ -33,7 +32,7 @@ def source_error(where: str, errno: int | None, reason: str | None = None) -> So
 def issue(
     calls: Hypercalls, number: int, command: int, op: bytes, buffers: tuple[tuple[int, bytes], ...] = ()
 ) -> tuple[int, bytes, tuple[bytes, ...]]:
-    """Make one hypercall; errors name it, and a reply that is not as long as what was asked is a ``FactError``."""
+    """Make one hypercall; errors name it, and a reply that is not as long as the request is a ``FactError``."""
     try:
         answer = calls.call(number, command, op, buffers)
     except SourceError:
@@ -99,7 +98,7 @@ def memory_map(calls: Hypercalls) -> tuple[MapEntry, ...]:
 def cpuinfo(calls: Hypercalls, possible: int) -> tuple[CpuInfo | None, ...]:
     """``platform_op get_cpuinfo`` (x86 only) by cpu number, up to the last present one; None for one that is not.
 
-    ``possible`` is ``max_cpu_id`` + 1, beyond which nothing is asked.
+    ``possible`` is ``max_cpu_id`` + 1, beyond which nothing is queried.
     """
     found: list[CpuInfo | None] = []
     header = abi.OPERATION_HEADER.pack(abi.PLATFORM_GET_CPUINFO, abi.PLATFORM_VERSION)

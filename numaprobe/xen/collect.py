@@ -1,4 +1,4 @@
-"""Asks the hypervisor for everything, in the order that leaves least room for change, and gathers the facts."""
+"""Queries the hypervisor for everything, in the order that leaves least room for change, and gathers the facts."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-# How often everything is asked again because cpus or nodes came or went meanwhile.
+# How often everything is queried while cpus or nodes keep being added or removed.
 _TRIES = 4
 
 
 def collect(port: Hypercalls, reader: Reader, pci_addresses: Sequence[str] = ()) -> XenFacts:
-    """Everything that this hypervisor says; ``pci_addresses`` are names in Linux's ``/sys/bus/pci/devices``.
+    """Everything that this hypervisor reports; ``pci_addresses`` are names in Linux's ``/sys/bus/pci/devices``.
 
-    Without physinfo, cputopoinfo or numainfo there are no facts: ``SourceError`` or one of its kinds, or
-    ``FactError``, which name the hypercall. Whatever else Xen lacks or withholds is None and noted.
+    Without physinfo, cputopoinfo or numainfo there are no facts: raises ``SourceError`` or one of its subclasses, or
+    ``FactError``, which name the hypercall. Anything else that is missing or withheld is None and noted.
     """
     version = calls.version(port)
     sysctl, info, found = versions.negotiate(port, version)
@@ -166,7 +166,7 @@ def _placed(address: str, node: int) -> PciDevice:
 
 
 def _pci_device(address: str) -> tuple[int, int, int] | None:
-    """Segment, bus and devfn of ``0000:00:1f.2``; None for what Xen cannot be asked for.
+    """Segment, bus and devfn of ``0000:00:1f.2``; None for a device that Xen cannot be queried for.
 
     Linux gives devices behind some controllers segments of its own, above the 16 bits that hardware has.
     """

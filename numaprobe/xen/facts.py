@@ -43,7 +43,7 @@ class PhysInfo(
     ``threads_per_core`` and ``cores_per_socket`` are those of cpu 0 and count online siblings only. ``nr_cpus`` is how
     many are online, ``max_cpu_id`` the last that this Xen could ever number (on 4.1 its compiled limit).
     ``free_pages`` includes what is claimed; ``outstanding_pages`` (4.3 and later, else None) is what is promised to
-    domains and not yet taken. ``max_mfn`` came with 4.10.
+    domains and not yet taken. ``max_mfn`` was added in 4.10.
     """
 
     __slots__ = ()
@@ -92,7 +92,7 @@ class HeapFree(namedtuple("HeapFree", "free free_below_4g")):
 
 
 class PciDevice(namedtuple("PciDevice", "address node known")):
-    """``sysctl pcitopoinfo`` (4.6 and later) of one device, under the address that it was asked for.
+    """``sysctl pcitopoinfo`` (4.6 and later) of one device, under the address that was requested.
 
     ``node`` is None where Xen knows the device and not its node, and where ``known`` is False: no such device in Xen.
     """
@@ -139,14 +139,14 @@ class XenFacts(
         defaults=(None, None, None, None, None, None, None, None, ()),
     )
 ):
-    """Everything that was asked of the hypervisor.
+    """Everything that the hypervisor reported.
 
     ``cpus`` is indexed by Xen's cpu number, ``nodes``, ``heap`` and ``distances`` by Xen's node number; an absent
-    node is None. A distance is None where there is no way; rows are the node that reaches out. ``online_cpus`` is
-    None where no hypercall could tell, ``cpuinfo``, ``cpupools`` and others where Xen lacks or withholds them.
+    node is None. A distance is None where there is no path; rows are the accessing node. ``online_cpus`` is None where
+    no hypercall could report it, ``cpuinfo``, ``cpupools`` and others where Xen does not have or withholds them.
     ``cpuinfo`` is never shorter than ``cpus`` and may be longer: before 4.12 only it has the last cpus if offline.
     ``present_pages`` is the true memory of each node, found as in :mod:`numaprobe.xen.srat`, or None.
-    ``notes`` are pairs of the hypercall or file, and what was odd about it.
+    ``notes`` are pairs of the hypercall or file, and what was wrong with it.
     """
 
     __slots__ = ()

@@ -1,8 +1,8 @@
 """The sysctl hypercalls, one method each: encode, call, decode in the layout of the negotiated version.
 
-Lists are asked for with room to spare: since 4.6 Xen cuts one that does not fit without saying so, and the machine
-may grow between a count and the list. Arrays are given to Xen filled with its own sentinel, all ones, so that an
-entry that it did not write reads as absent.
+Lists are requested with room to spare: since 4.6 Xen truncates one that does not fit without reporting it, and the
+machine may grow between a count and the list. Arrays are passed to Xen filled with its own sentinel, all ones, so that
+an entry that it did not write reads as absent.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Sysctl:
             capacity = count + 4
         memsize, memfree = (unpack(f"<{capacity}Q", out)[:count] for out in outs[:2])
         distances = _square(outs[2], count)
-        # Before 4.6 an absent node has sizes 0, as has a node without memory; only the distances tell them apart.
+        # Before 4.6 an absent node has sizes 0, as has a node without memory; only the distances distinguish them.
         nodes = [
             _node(size, free, absent=size == 0 and all(way is None for way in distances[node]))
             for node, (size, free) in enumerate(zip(memsize, memfree, strict=True))
@@ -133,7 +133,7 @@ class Sysctl:
         return HeapFree(self.availheap(node), self.availheap(node, 32))
 
     def pci_nodes(self, devices: Sequence[tuple[int, int, int]]) -> list[int]:
-        """``sysctl pcitopoinfo`` of (segment, bus, devfn): node, or one of the sentinels, in the order asked."""
+        """``sysctl pcitopoinfo`` of (segment, bus, devfn): node, or one of the sentinels, in the order requested."""
         nodes: list[int] = []
         while len(nodes) < len(devices):
             rest = devices[len(nodes) :]

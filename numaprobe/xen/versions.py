@@ -2,7 +2,7 @@
 
 Xen takes one version of sysctl and one of domctl and refuses every other with EACCES, on 4.6 and later before it
 looks at privileges (``do_sysctl`` in Xen's xen/common/sysctl.c). So the release's own version is tried first, then
-all others. A security policy (XSM with FLASK) refuses with EACCES too, which cannot be told apart by one answer.
+all others. A security policy (XSM with FLASK) refuses with EACCES too, so one answer cannot distinguish the two.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def negotiate_domctl(calls: Hypercalls, version: XenVersion) -> tuple[int, tuple
 
 
 def _candidates(expected: tuple[int, ...], oldest: int, newest: int) -> Iterator[int]:
-    """The release's own, then the known ones from the newest, then those that are still to come."""
+    """The release's own, then the known ones from the newest, then those of future releases."""
     yield from expected
     for other in (*range(newest, oldest - 1, -1), *range(newest + 1, newest + 1 + abi.SEARCH_BEYOND)):
         if other not in expected:

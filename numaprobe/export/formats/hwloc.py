@@ -1,8 +1,8 @@
 """A host as hwloc's XML, version 2.0: every hwloc 2 reads it (``HWLOC_XMLFILE``, ``lstopo -i``).
 
-hwloc knows no cpu that is offline but by number (``complete_cpuset``), and takes a size that is not told for 0. A
-NUMANode has the cpus of what it hangs on (``hwloc__attach_memory_object``), a cell without cpus those of the machine.
-Cells whose cpus overlap by an error of the firmware's share one place.
+hwloc knows offline cpus only by number (``complete_cpuset``), and takes a missing size as 0. A NUMANode has the cpus of
+the object it is attached to (``hwloc__attach_memory_object``), a cell without cpus those of the machine. Cells whose
+cpus overlap because of a firmware error share one place.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _Writer:
         return f"{'  ' * indent}<object {' '.join(pairs)}"
 
     def object(self, thing: Thing, above: int, depth: int) -> Iterator[str]:
-        """An object, the memory beside it and what is in it; ``above`` are the cells of what it is in."""
+        """An object, its attached memory and its children; ``above`` are the cells of its parents."""
         nodes = above | _cells_in(thing)
         sets: dict[str, object] = {"cpuset": _set(thing.cpus), "complete_cpuset": _set(thing.all_cpus)}
         if thing.kind == "Machine":
@@ -190,7 +190,7 @@ def _tens(words: list[str]) -> Iterator[list[str]]:
 
 
 def _chunk(name: str, words: list[str]) -> str:
-    """Ten at most, with a space behind each and their length told, as hwloc writes and reads them."""
+    """Ten at most, with a space after each and their length, as hwloc writes and reads them."""
     text = "".join(f"{word} " for word in words)
     return f'    <{name} length="{len(text)}">{text}</{name}>'
 

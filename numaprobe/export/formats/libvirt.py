@@ -1,6 +1,6 @@
 """A host as libvirt's capabilities (https://libvirt.org/formatcaps.html), what ``virsh capabilities`` prints.
 
-libvirt's schemas are of two kinds: that of 9.0 knows no ``cluster_id``, that of 11.3 wants it beside every
+libvirt's schemas are of two kinds: that of 9.0 has no ``cluster_id``, that of 11.3 requires it with every
 ``socket_id``.
 """
 

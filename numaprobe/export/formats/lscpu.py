@@ -1,8 +1,8 @@
 """A host as the columns of ``lscpu -p``: online cpus, and numbers instead of ids.
 
 They are CPU, CORE, SOCKET and NODE and, where caches are known, an empty column and one for each kind of cache. lscpu
-counts cores and sockets in the order in which their first cpu comes, and so the caches that have no id; nodes keep
-their ids. What it does not know it leaves empty.
+numbers cores and sockets in the order of their first cpu, and so the caches that have no id; nodes keep their ids.
+Unknown values are empty.
 """
 
 from __future__ import annotations

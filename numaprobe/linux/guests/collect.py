@@ -1,9 +1,9 @@
 """Guests on Linux: the processes that run them, and what each holds on every node.
 
-Processes end while they are looked at. One that has ended, or another one under the same number, by the end of the
-look is left out: every process is read between two looks at when it began.
+Processes may end while they are read. The start time of every process is read before and after its files: one that has
+ended, or whose number belongs to another process by then, is left out.
 
-Everything is read through the ``Reader`` port and not through psutil, so that a recording can be asked the same.
+Everything is read through the ``Reader`` port, not through psutil, so that a recording can answer the same queries.
 """
 
 from __future__ import annotations

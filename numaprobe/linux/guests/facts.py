@@ -92,7 +92,7 @@ class GuestFacts(
         defaults=(None, None, None, False, None, None, None, None, None, 0, None, None),
     )
 ):
-    """A process that runs a guest, or any other process or control group that was asked for.
+    """A process that runs a guest, or any other process or control group that was requested.
 
     ``id`` is the process id or the group's path. ``line`` is None for one that runs no guest. ``state`` is the
     kernel's letter for the process. ``rested`` says that no vcpu thread has woken up between two looks at it. ``cpus``

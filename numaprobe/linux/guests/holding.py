@@ -169,7 +169,7 @@ class Holdings:
         names: dict[str, int] = {}
         for _, mapping in mappings:
             names[mapping.file] = names.get(mapping.file, 0) + 1
-        # Only an object that is mapped twice has to be told from others of its name.
+        # Only an object that is mapped twice has to be distinguished from others with its name.
         known = {}
         for pid in sorted({pid for pid, mapping in mappings if names[mapping.file] > 1}):
             content = self._files.one(pid, "maps")

@@ -1,6 +1,6 @@
 """Every domain of a hypervisor: ``sysctl getdomaininfolist``, and domctl and memory_op for each.
 
-Domains are created and destroyed meanwhile; one that Xen no longer knows by the end is left out.
+Domains are created and destroyed during that; one that Xen no longer knows by the end is left out.
 """
 
 from __future__ import annotations

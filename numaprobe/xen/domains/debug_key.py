@@ -1,9 +1,9 @@
 """Debug key ``u``: Xen prints where every page of every domain is, on its console.
 
-It is the one way that every Xen since 3.3 has, and it was made for developers. Xen walks each domain's list of pages
-without a pause, holding the domain's lock and all other sysctl callers up: 10 to 100 ns a page, so seconds for each
-hundred GiB, and after five seconds a watchdog may take the host down. So it is never used unless it is asked for, and
-not on a host whose largest domain would take long.
+It is the only way that every Xen since 3.3 has, and it was made for developers. Xen walks each domain's list of pages
+without a pause, holding the domain's lock and delaying all other sysctl callers: 10 to 100 ns per page, so seconds per
+hundred GiB, and after five seconds a watchdog may take the host down. So it is only used on request, and not on a host
+whose largest domain would take long.
 
 The text is that of ``dump_numa`` in Xen's xen/arch/x86/numa.c, since 4.18 xen/common/numa.c.
 """
@@ -62,14 +62,14 @@ def press(sysctl: Sysctl) -> str:
         ((domain_abi.DEBUG_KEYS_HANDLE_AT, KEY),),
     )
     after, printed = _read(sysctl, before)
-    # Xen skips what the ring has lost, so that less comes than the index has moved on by.
+    # Xen skips what the ring has lost, so the text is then shorter than the advance of the index.
     if (after - len(printed)) & abi.ALL_ONES_32 != before:
         raise FactError(WHERE, reason="the console's ring is too small for the answer (conring_size= makes it larger)")
     return printed.decode("ascii", "replace")
 
 
 def _read(sysctl: Sysctl, start: int | None) -> tuple[int, bytes]:
-    """The index that the console has come to, and its text since ``start``, or all that there is."""
+    """The current index of the console, and its text since ``start``, or all of it."""
     room = _FIRST_READ
     while True:
         payload = domain_abi.READCONSOLE.pack(0, start is not None, start or 0, 0, room)
