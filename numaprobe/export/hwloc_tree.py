@@ -79,8 +79,8 @@ def bits(ids: Iterable[int]) -> int:
 def tree(host: Host, cpus: tuple[Cpu, ...]) -> Thing:
     """The machine with its cells, packages, dies, clusters, caches, cores and online ``cpus``.
 
-    Cells take precedence; a package, die, cache or core that crosses one, or another, is left out, because a tree cannot
-    show it.
+    Cells take precedence; a package, die, cache or core that crosses one, or another, is left out, because a tree
+    cannot show it.
     """
     root = Thing("Machine", None, bits(cpu.id for cpu in cpus), bits(cpu.id for cpu in host.cpus))
     members: dict[int, int] = {}
