@@ -2,11 +2,11 @@
 """Bytes in, bytes out: files under a root directory, scanners that turn kernel text into integers, and hypercalls.
 
 Nothing here knows what a file or a reply means. Every system call runs without the GIL, and an error number is
-returned beside the contents instead of being raised: a missing file is an ordinary answer for a reader of sysfs.
+returned as well as the contents instead of being raised: a missing file is an ordinary answer for a reader of sysfs.
 
 One module, because its parts share C state and C functions: the growing buffer that every read fills, the figures that
 files and hypercalls both give, the pages of the hypercall's device, the count of forks. Separate modules would have to
-export these to each other. Each part is a file of its own in ``fast``; its C is in headers beside it.
+export these to each other. Each part is a file of its own in ``fast``; its C is in headers next to it.
 """
 
 cimport cython
@@ -62,7 +62,7 @@ def fork_count():
 
 
 include "fast/reading.pxi"  # opening and draining one file; the buffer that all readers fill
-include "fast/files.pxi"  # Files and OpenFiles: many files below one root, with errno beside contents
+include "fast/files.pxi"  # Files and OpenFiles: many files below one root, with contents or errno
 include "fast/scan.pxi"  # kernel text to integers: lists, masks, numbers, fields, zones
 include "fast/zoneinfo.pxi"  # /proc/zoneinfo scanned in pieces
 include "fast/groups.pxi"  # packages, cores and what lies between, read and scanned together
@@ -71,6 +71,6 @@ include "fast/missed.pxi"  # Missed: why there are no figures, with a constant f
 include "fast/meminfo.pxi"  # the figures of one moment; meminfo, buddyinfo and vmstat scanned
 include "fast/meminfo_files.pxi"  # MeminfoFiles: every node's meminfo held open and read at once
 include "fast/hypercalls.pxi"  # Privcmd: the hypercalls of the two tables in hypercalls.h, and no other
-include "fast/numainfo.pxi"  # Numainfo: Xen's free memory, asked in C with the same words every time
+include "fast/numainfo.pxi"  # Numainfo: Xen's free memory, queried in C with the same arguments every time
 include "fast/changes.pxi"  # what changes something: memory policy, and a Xen domain's affinities
 include "fast/memory_policy.pxi"  # the calling thread's memory policy, read back

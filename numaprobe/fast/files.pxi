@@ -5,11 +5,11 @@ cdef class Files:
     """Files below one root directory, by relative path.
 
     With ``contained`` no path and no link leads out of the root: ``..`` and absolute links stop at it, as openat2(2)
-    with RESOLVE_IN_ROOT does; where the kernel lacks that call (before Linux 5.6, or behind an old seccomp filter)
-    reads give ENOSYS or EPERM, and the caller has to resolve the links itself. With ``regular``, which ``contained``
-    includes, only regular files are read.
+    with RESOLVE_IN_ROOT does. Where the kernel does not have that call (before Linux 5.6, or behind an old seccomp
+    filter) reads give ENOSYS or EPERM, and the caller has to resolve the links itself. With ``regular``, which
+    ``contained`` includes, only regular files are read.
 
-    May be shared by threads; ``close`` must not run beside a read. Raises ``OSError`` if the root cannot be opened.
+    May be shared by threads; ``close`` must not run during a read. Raises ``OSError`` if the root cannot be opened.
     """
 
     cdef int root
@@ -296,7 +296,7 @@ cdef class Files:
 cdef class OpenFiles:
     """Files held open, each read from its beginning at every ``read``; made by ``Files.keep``.
 
-    A file that could not be opened keeps giving its errno. Not to be closed beside a read.
+    A file that could not be opened keeps giving its errno. Must not be closed during a read.
     """
 
     cdef Py_ssize_t count

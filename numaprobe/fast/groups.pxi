@@ -1,11 +1,11 @@
-# ---- Groups of cpus: the files of each group's first cpu only, read and scanned in one go ----
+# ---- Groups of cpus: the files of each group's first cpu only, read and scanned in one call ----
 
 cdef extern from "<stdio.h>":
     int snprintf(char *into, size_t size, const char *format, ...) nogil
 
 
 cdef enum:
-    # A list of every id there can be, each by itself, is far longer; such a file is read in the ordinary way.
+    # A list of every possible id, each listed singly, is far longer; such a file is read in the ordinary way.
     GROUP_ROOM = 4096
     GROUP_PATH = 128
 

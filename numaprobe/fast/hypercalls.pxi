@@ -69,9 +69,9 @@ cdef struct Request:
 
 
 cdef class Privcmd:
-    """The running hypervisor, asked through the privcmd device; it makes read-only hypercalls and no other.
+    """The running hypervisor, queried through the privcmd device; makes only read-only hypercalls.
 
-    May be shared by threads, one of which asks at a time, and used in a forked child, which gets pages of its own.
+    May be shared by threads, of which one calls at a time, and used in a forked child, which gets pages of its own.
     ``paths`` are tried in order while there is no such device. Raises ``OSError`` with the device's path where it
     cannot be opened. ``debug_key`` allows Xen's debug key ``u`` and no other, and to read the console that it answers
     on; it changes nothing, and may hold a large host up for seconds.
@@ -175,7 +175,7 @@ cdef class Privcmd:
         return 0
 
     cdef int _check_debug(self, int command, bytes op, tuple buffers) except -1:
-        """Debug keys do whatever somebody once needed, rebooting the host included: only ``u`` goes through."""
+        """Debug keys do whatever somebody once needed, including rebooting the host: only ``u`` is passed on."""
         if not self.debug_key:
             raise ValueError("the debug key was not allowed")
         if command == NP_SYSCTL_DEBUG_KEYS and (

@@ -1,4 +1,4 @@
-# ---- Sampling Linux: the files of all nodes held open, read and scanned in one go ----
+# ---- Sampling Linux: the files of all nodes held open, read and scanned in one call ----
 
 cdef extern from "fast/moments.h":
     struct np_stamp:
@@ -305,7 +305,7 @@ cdef class MeminfoFiles:
                 if scan_buddy_line(at, stop, &node, &free_pages):
                     return REASON_NOT_LISTED
                 at = stop + 1
-                # Nodes come in order, with several zones each.
+                # Nodes are in order, with several zones each.
                 for i in range(self.count):
                     if self.ids[position] == node:
                         break
@@ -357,7 +357,7 @@ cdef class MeminfoFiles:
             with nogil:
                 reason = self._look(np_nanoseconds(CLOCK_MONOTONIC))
                 if not reason:
-                    # A file of procfs that is read in several pieces goes on where its last reader stopped, so that
+                    # A file of procfs that is read in several pieces continues where its last reader stopped, so that
                     # two readers of one descriptor would mix two moments in one line.
                     if self.in_pieces:
                         PyThread_acquire_lock(self.lock, WAIT_LOCK)

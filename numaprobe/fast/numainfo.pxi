@@ -1,4 +1,4 @@
-# ---- Sampling Xen: one numainfo, asked with the same words every time and compared with the first answer ----
+# ---- Sampling Xen: one numainfo, with the same arguments every time, compared with the first answer ----
 
 cdef extern from "fast/numainfo.h":
     uint64_t np_node_word(const char *rows, size_t node, size_t which) nogil
@@ -87,18 +87,18 @@ cdef class NodeRows:
         return None if self.take(PyBytes_AS_STRING(rows), made.values + 1, MEMINFO_FIGURES) else made
 
     def free(self, bytes rows not None):
-        """Free bytes by cell of rows that were asked for already; None if they are of another shape."""
+        """Free bytes by cell of rows that were read already; None if they are of another shape."""
         cdef MeminfoTable made = self.figures(rows)
         return None if made is None else self.by_cell(made.values + 1, MEMINFO_FIGURES)
 
 
 cdef class Numainfo:
-    """numainfo of the running hypervisor, of one shape, and physinfo beside it, which alone tells of cpus.
+    """numainfo of the running hypervisor, of one shape, as well as physinfo, which alone reports cpus.
 
-    ``numainfo`` and ``physinfo`` are the whole operations, the handle zero; there is room for as many rows as the
-    first asks for. Where the bits of ``mask`` are set physinfo has to answer as in ``wanted``; ``read`` asks for it
-    if it was not asked for in the last ``every`` nanoseconds, ``free`` never. May be shared by threads and used in a
-    forked child as the ``Privcmd`` may, whose calls take turns with these.
+    ``numainfo`` and ``physinfo`` are the whole operations, with the handle zero; there is room for as many rows as the
+    first requests. Where the bits of ``mask`` are set physinfo has to answer as in ``wanted``; ``read`` queries it if
+    it was not queried in the last ``every`` nanoseconds, ``free`` never does. May be shared by threads and used in a
+    forked child like the ``Privcmd``, whose calls take turns with these.
     """
 
     cdef Privcmd port
@@ -185,7 +185,7 @@ cdef class Numainfo:
         cdef int position = 1, error
         cdef int64_t since_1970 = 0
         self.port.hold(rounded(NP_SYSCTL_BYTES) + self.room)
-        # No object is made or let go while the port is held: that could run a finalizer which asks for it too.
+        # No object is created or released while the port is held: that could run a finalizer that needs it too.
         with nogil:
             found.monotonic = np_nanoseconds(CLOCK_MONOTONIC)
             error = self._look(found.monotonic, &since_1970)

@@ -23,14 +23,14 @@ cdef extern from "Python.h":
     bytes PyUnicode_EncodeFSDefault(object path)
 
 
-# One attribute of sysfs is at most a page, and a bitmap or list one comes in pieces of a page (kernfs_file_read_iter
+# One attribute of sysfs is at most a page, and a bitmap or list is read in pieces of a page (kernfs_file_read_iter
 # in Linux's fs/kernfs/file.c), so a read that is not a whole number of these is the last one.
 cdef enum:
     PAGE = 4096
     ROOM = 65536
 
-# zoneinfo of a machine with 64 nodes and 4096 cpus is near 40 MiB; nothing else comes close. The files of one call
-# together are held to the same.
+# zoneinfo of a machine with 64 nodes and 4096 cpus is near 40 MiB; nothing else is nearly as large. The
+# files of one call together have the same limit.
 cdef size_t MAX_FILE = 64 << 20
 
 cdef struct Buffer:
@@ -83,7 +83,7 @@ cdef int open_retrying(int directory, const char *path, int flags, uint64_t reso
 cdef int drain(int fd, bint positioned, bint to_end, Buffer *buffer, Piece *piece) noexcept nogil:
     """Read a descriptor into the buffer; 0 or an errno.
 
-    ``to_end`` asks until a read returns nothing, as files of procfs need, whose reads may be short anywhere.
+    ``to_end`` reads until a read returns nothing, as files of procfs need, whose reads may be short anywhere.
     """
     cdef ssize_t got
     cdef size_t room

@@ -207,7 +207,7 @@ def fields(bytes content not None, tuple names not None):
         colon = <const char *>memchr(text.at, c":", <size_t>(text.end - text.at)) if text.at < text.end else NULL
         if colon == NULL:
             continue
-        # Names are asked for in the file's own order, so the next one is nearly always the one expected.
+        # Names are requested in the file's own order, so the next one is nearly always the one expected.
         for tried in range(count):
             i = (expected + tried) % count
             name = names[i]
@@ -232,7 +232,7 @@ def fields(bytes content not None, tuple names not None):
 
 
 cdef inline bint word_is(Text *text, const char *word, size_t length) noexcept nogil:
-    """Whether the text goes on with this word and white space; it is then taken, with the white space behind it."""
+    """Whether the text continues with this word and white space; if so, both are consumed."""
     if <size_t>(text.end - text.at) <= length or memcmp(text.at, word, length) != 0:
         return False
     if not is_blank(text.at[length]):
