@@ -54,7 +54,7 @@ def table(rows: Sequence[Sequence[str]], left: Sequence[int] = (), gap: str = " 
 
 
 def columns(default: int = 100) -> int:
-    """Width to fit in: the terminal's, or a readable one where output goes elsewhere."""
+    """Width to fit in: the terminal's, or a readable one if the output is not a terminal."""
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns
     except (OSError, ValueError):

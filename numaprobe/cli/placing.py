@@ -79,9 +79,9 @@ def claims_of(options: argparse.Namespace, running: Sequence[Any], ledger: Ledge
 
 
 def guests(options: argparse.Namespace, host: Host, *, needed: bool) -> Sequence[Any]:
-    """The guests that already run: of a live host, or where a wish names one.
+    """The running guests: of a live host, or if an option names one.
 
-    Those that cannot be read are not counted then; a name that is not found is reported.
+    Guests that cannot be read are not counted; a name that is not found is reported.
     """
     from .. import NumaprobeError, domains
 

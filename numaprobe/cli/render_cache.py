@@ -1,4 +1,4 @@
-"""Renderings of the metrics, which clients that ask within a moment share."""
+"""Renderings of the metrics, shared by requests that arrive at nearly the same time."""
 
 from __future__ import annotations
 

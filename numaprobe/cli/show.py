@@ -35,7 +35,7 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
 
 
 def lines(host: Host, width: int) -> list[str]:
-    """The whole screen: a headline, the cells, the cpus, the distances, and what is odd."""
+    """The whole screen: a headline, the cells, the CPUs, the distances, and the notes."""
     parts = (
         cells(host, width),
         cpus(host),
@@ -68,7 +68,7 @@ def headline(host: Host) -> str:
 
 
 def cells(host: Host, width: int) -> list[str]:
-    """One row a cell; columns that say the same nothing for every cell are left out."""
+    """One row per cell; columns without a value for any cell are left out."""
     by_cell: dict[int, set[int]] = {}
     for cpu in host.cpus:
         if cpu.cell is not None and cpu.package is not None:
@@ -150,7 +150,7 @@ def caches(host: Host) -> list[str]:
 
 
 def memory_kinds(host: Host) -> list[str]:
-    """What firmware and drivers say of the memory itself, one line for all cells of which they say the same."""
+    """What firmware and drivers report about the memory itself, one line for all cells with the same report."""
     tiers = len({cell.tier for cell in host.cells}) > 1
     found: dict[str, list[int]] = {}
     for cell in host.cells:
@@ -184,7 +184,7 @@ def claims(host: Host) -> list[str]:
 
 
 def allowed(host: Host) -> list[str]:
-    """What the asking process may use, if that is less than the host."""
+    """What the calling process may use, if that is less than the host."""
     view = host.allowed
     if view is None:
         return []

@@ -1,7 +1,7 @@
-"""What the asking process may use: its affinity, cpuset and cpu quota. Another view than the host's.
+"""What the calling process may use: its affinity, cpuset and cpu quota, as opposed to what the host has.
 
-``/proc/self/status`` has the outcome of affinity and cpuset together (proc(5)); recordings seldom hold it, and then
-the cpuset is looked up where it is mounted. The quota is the tightest on the way from the process's group to the root:
+``/proc/self/status`` has the result of affinity and cpuset together (proc(5)). Recordings rarely contain it; then the
+cpuset is read where it is mounted. The quota is the tightest on the path from the process's group to the root:
 Documentation/admin-guide/cgroup-v2.rst (cpu.max, cpuset.*.effective), cgroup-v1/cpusets.rst and
 Documentation/scheduler/sched-bwc.rst.
 """

@@ -160,9 +160,9 @@ class DeviceFacts(
 
 
 class AllowedFacts(namedtuple("AllowedFacts", "cpus nodes quota where", defaults=(None, None, None, ()))):
-    """What the asking process may use: cpus and nodes, None where nothing limits or says; ``quota`` in cpus.
+    """What the calling process may use: cpus and nodes, None where nothing limits or reports them; ``quota`` in cpus.
 
-    ``where`` names the files that said so.
+    ``where`` names the files that these are from.
     """
 
     __slots__ = ()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def available_memory(info: MeminfoFacts, zones: list[ZoneFacts]) -> int | None:
-    """Memory that could be had without swapping: si_mem_available of Linux's mm/show_mem.c on one node's counters.
+    """Bytes available without swapping: si_mem_available of Linux's mm/show_mem.c, applied to one node's counters.
 
     Free pages, less what every zone keeps back, plus the file pages and reclaimable slab less the part that the
     system needs to keep working (half of each, at most the low watermarks). None if a counter is missing.

@@ -81,7 +81,7 @@ def _first(*values: Any) -> Any:
 
 
 def _vcpu_counts(guest: GuestFacts, vcpus: Sequence[Vcpu] | None) -> tuple[int | None, int | None]:
-    """Vcpus now, and how many there may be. The command line has the first only where none can be added later."""
+    """Present and maximum vcpus. The command line gives the first only if none can be added later."""
     line, record = guest.line, guest.record
     maximum = _first(record and record.vcpus_maximum, line and line.vcpus_maximum)
     if vcpus is not None:

@@ -74,7 +74,7 @@ def _memory(facts: XenFacts, node: int, memory: NodeMemory, *, only: bool) -> Me
 
 
 def available_memory(free: int, claimed_pages: int | None, *, only: bool) -> tuple[int | None, str | None]:
-    """Xen has nothing to reclaim, so all that is free can be had, less the claims.
+    """Xen has nothing to reclaim, so everything free is available, less the claims.
 
     Claims are known for the whole host only; with more than one cell and any claim the figure is unknown.
     """
@@ -120,7 +120,7 @@ def _cpus(facts: XenFacts, notes: list[Note]) -> tuple[Cpu, ...]:
 
 
 def _numbered(rows: dict[int, CpuTopology], cpuinfo: tuple[CpuInfo | None, ...] | None) -> bool:
-    """Whether cores and sockets have numbers: Xen on Arm, which also has no APIC ids, says 0 and 0 for every cpu."""
+    """Whether cores and sockets have numbers: Xen on Arm, which also has no APIC ids, reports 0 and 0 for every cpu."""
     checked = any(info is not None and info.apic_id is not None for info in cpuinfo or ())
     return checked or len(rows) < 2 or any((row.core, row.socket) != (0, 0) for row in rows.values())
 

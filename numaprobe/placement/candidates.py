@@ -228,7 +228,7 @@ def _barred(room: CellCapacity, request: Request) -> str | None:
 
 
 def shares(request: Request) -> list[tuple[int, int]]:
-    """Equal parts as (vcpus, bytes), the largest first: vcpus differ by one at most, memory goes with them."""
+    """Equal parts as (vcpus, bytes), the largest first: vcpus differ by one at most, memory is in proportion."""
     parts = request.parts or 1
     granule = request.granule
     grains = -(-request.memory // granule)
@@ -250,7 +250,7 @@ def shares(request: Request) -> list[tuple[int, int]]:
 def assign_shares(field: Candidates, chosen: Sequence[int]) -> list[int] | None:
     """For each part, largest first, the position that takes it; None where they cannot all be dealt out.
 
-    Parts shrink in both measures together, so a cell that can hold one can hold all that come after it.
+    Parts shrink in both measures together, so a cell that can hold one can hold all those after it.
     """
     first = field.first_part
     order = sorted(chosen, key=lambda i: (first[i], i))
@@ -270,7 +270,7 @@ def emulator_at(field: Candidates, order: Sequence[int]) -> int | None:
 
 
 def _allowed(stock: HostCapacity, request: Request, out: dict[int, str]) -> set[int] | None:
-    """The cells that wishes about other guests leave, None for all; ``out`` gets the others and why."""
+    """The cells allowed by ``away_from`` and ``together_with``, None for all; ``out`` gets the others and why."""
     if not request.away_from and not request.together_with:
         return None
     cells = set(stock.rooms)

@@ -33,9 +33,9 @@ def capacity_of(
     """What a host has left for guests.
 
     ``reserve`` bytes are kept back in each cell; None keeps a 64th of the cell's memory, at most 512 MiB. ``domains``
-    are those that run there, and ``plans`` those that some of them were started by: what a plan pins is held.
-    ``pool`` is the only cpupool whose CPUs are used, None for the lowest that there is. ``ignore_allowed`` disregards
-    what this process may use. Raises ``ValueError`` for a pool that is not there.
+    are the running guests, and ``plans`` those that some of them were started with: the CPUs that a plan pins are held.
+    ``pool`` is the only cpupool whose CPUs are used, None for the lowest. ``ignore_allowed`` disregards what this
+    process may use. Raises ``ValueError`` for a pool that does not exist.
     """
     table, complete = distances(host)
     stock = HostCapacity({cell.id: CellCapacity(cell.id) for cell in host.cells}, costs(host, table))
@@ -160,7 +160,7 @@ def _memory(stock: HostCapacity, host: Host, reserve: int | None) -> None:
             for pages in cell.huge_pages
         }
     if claimed and any(cell.memory.available is None for cell in host.cells):
-        # Xen does not say of which cell a claim will be served, so in the worst case it is this one, whichever.
+        # Xen does not report which cell will serve a claim, so in the worst case it is this one.
         stock.notes.append(f"{size_of(claimed)} claimed by other domains are kept back in every cell")
 
 

@@ -80,7 +80,7 @@ class Claim(
 
 
 def hold(stock: HostCapacity, claims: Sequence[Claim]) -> None:
-    """Take what was claimed away from what is left. A cell or CPU that is gone since has nothing to give."""
+    """Subtract the claims from what is left. Cells and CPUs that have been removed since are ignored."""
     for claim in claims:
         for cell, size in claim.memory.items():
             room = stock.rooms.get(cell)

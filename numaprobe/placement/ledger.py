@@ -132,7 +132,7 @@ class Ledger:
         return tuple(new)
 
     def release(self, number: int) -> None:
-        """Give a claim back. Raises ``ValueError`` if there is none of that number."""
+        """Release a claim. Raises ``ValueError`` if there is none with that number."""
         left = [claim for claim in self._claims if claim.id != number]
         if len(left) == len(self._claims):
             raise ValueError(f"there is no claim {number}")

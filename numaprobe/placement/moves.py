@@ -226,7 +226,7 @@ class _Search:
                     self.best = spent + size, after, explained(field, chosen, self.most_rejected)
 
     def _places(self, stock: HostCapacity, domain: Domain) -> Iterator[Plan]:
-        """Where a guest could go: every set of as many cells as it has, or fewer, that is not where it is."""
+        """Where a guest could move: every other set of as many cells as it has, or fewer."""
         field = Candidates(stock, self.wanted[domain.id])
         here = {cell for cell, size in domain.cells or () if size}
         for number in range(1, max(1, len(here)) + 1):

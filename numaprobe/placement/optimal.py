@@ -211,7 +211,7 @@ def _threads(field: Candidates) -> int:
 def _order(requests: Sequence[Request], sets: dict[int, tuple[int, ...] | None]) -> list[int]:
     """Guests on one cell first: those on several then take what is left on each.
 
-    Of those that belong together the one on most cells comes first, since the others may use no cell beyond its own.
+    Of those that belong together the one on most cells is first, since the others may use no cell beyond its own.
     """
     together = groups(requests)
     size = {guest: len(cells or ()) for guest, cells in sets.items()}

@@ -113,7 +113,7 @@ def _threads(
     if request.smt == "isolate":
         return tuple(whole[:vcpus])
     if request.smt == "require":
-        # sorted() is stable: cores that nobody else is on come first.
+        # sorted() is stable: cores without other guests are first.
         usable = sorted([core for core in cores if weigh(core)], key=lambda core: not core.whole)
         own = [cpu for core in usable for cpu in core.threads[: weigh(core)]]
         return tuple([(cpu,) for cpu in sorted(own[:vcpus])])

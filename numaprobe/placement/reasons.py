@@ -98,7 +98,7 @@ def _reserved(field: Candidates, chosen: Sequence[int]) -> str:
 
 
 def _nearest(field: Candidates, wanted: int) -> tuple[int, ...]:
-    """The set of so many cells that comes nearest, by both shortages relative to what is requested."""
+    """The set of that many cells with the smallest shortages of memory and CPUs, relative to what is requested."""
     n = len(field.ids)
 
     def short(i: int) -> tuple[float, int]:

@@ -66,7 +66,7 @@ def _exact(field: Candidates, k: int) -> list[tuple[int, ...]]:
             return
         left = k - depth
         for position in range(at, width - left + 1):
-            # What comes later only gets smaller sums, so the first failure ends the row.
+            # Later ones only get smaller sums, so the first failure ends the row.
             if got_memory + top_memory[position][left] < need or got_cpus + top_cpus[position][left] < vcpus:
                 return
             i = order[position]

@@ -1,8 +1,8 @@
-"""What a recording keeps of domains: what numaprobe understands of them and no more, under other names if wanted.
+"""What a recording keeps of domains: only what numaprobe understands of them, under other names on request.
 
-Command lines, names of files and of control groups reveal much about a host and whose guests it runs. So a recording
-has domains only on request, and of a process only what is needed: its command line is written anew from what was
-understood of it, a mapped file is memory or it is not, and of mounted file systems only the control groups' is kept.
+Command lines and the names of files and control groups reveal much about a host and whose guests it runs. So a
+recording has domains only on request, and only what is needed of a process: its command line is rewritten from what was
+understood of it, a mapped file is only marked as memory or not, and of the mounts only control groups' are kept.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Redactor:
         return (path, content) if path.startswith(HUGE_PAGES) else None
 
     def _record(self, content: bytes) -> tuple[str, bytes] | None:
-        """The record of a guest that libvirt has, written anew."""
+        """The record that libvirt has of a guest, rewritten."""
         try:
             taken = libvirt.parse(content)
         except ValueError:

@@ -98,7 +98,7 @@ def _manifest(
     return {
         "schema": MANIFEST_SCHEMA,
         "tool": f"numaprobe {VERSION}",
-        # A tree recorded earlier is of another day, and of a machine that this process cannot ask.
+        # A tree recorded earlier is of another time, and of a machine that this process cannot query.
         "time": int(time()) if live else None,
         "kernel": kernel,
         "machine": architecture,

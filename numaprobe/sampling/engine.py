@@ -49,11 +49,11 @@ def _nothing_cheaper(ask: Callable[[], Sample | Missed]) -> Free | Missed:
 
 
 class Engine:
-    """Takes samples from a snapshot, and another snapshot when the host is no longer as it was.
+    """Takes samples from a snapshot, and makes a new snapshot when the host changes.
 
-    A source provides ``_opened`` (a new snapshot), ``_failure`` (the error for a sample that was missed to the end),
-    ``_resized`` (figures whose totals are new) and ``detailed``. May be shared by threads; a forked child, which
-    inherits locks in whatever state they were, has its own.
+    A source provides ``_opened`` (a new snapshot), ``_failure`` (the error if every try missed), ``_resized`` (figures
+    with new totals) and ``detailed``. May be shared by threads; a forked child, which inherits locks in whatever state
+    they were, has its own.
     """
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class Engine:
             return self.snapshot
 
     def retried(self, snapshot: Any, found: Sample | Missed) -> Sample:
-        """A sample in place of what the snapshot gave: after a change, of what there is now."""
+        """A sample instead of what the snapshot gave: after a change, one of the present host."""
         for _ in range(TRIES):
             if type(found) is Sample:
                 return found
@@ -117,7 +117,7 @@ class Engine:
         return self.retried(snapshot, snapshot.ask()).free_by_cell()
 
     def retried_free(self, snapshot: Any, found: Free | Missed) -> Free:
-        """Free bytes by cell, from a whole sample where nothing cheaper gives them."""
+        """Free bytes by cell, from a whole sample if no cheaper source reports them."""
         for _ in range(TRIES):
             if isinstance(found, dict):
                 return found

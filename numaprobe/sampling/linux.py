@@ -1,7 +1,7 @@
-"""Sampling a Linux host: ``meminfo`` of every node held open, and all opened anew when nodes or cpus change.
+"""Sampling a Linux host: ``meminfo`` of every node is kept open, and all are reopened when nodes or cpus change.
 
-A file of a node that is removed gives ENODEV to whoever still holds it open, even if a node of the same number is made
-again (kernfs_get_active of Linux's fs/kernfs/dir.c), so a figure cannot be taken for another node's.
+An open file of a removed node gives ENODEV, even if a node with the same number is added again (kernfs_get_active of
+Linux's fs/kernfs/dir.c), so a figure cannot be taken for another node's.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class LinuxSampler(Engine):
     # --- opening ---
 
     def _opened(self, before: LinuxSnapshot | None) -> LinuxSnapshot:
-        """Everything opened anew. Raises as ``Sampler`` says."""
+        """Everything reopened. Raises what ``Sampler`` raises."""
         paths: tuple[str, ...] = ()
         failure: Missed | None = None
         for turn in range(TRIES):
@@ -157,7 +157,7 @@ class LinuxSampler(Engine):
             if not isinstance(base, Sample):
                 failure = base
                 continue
-            # Looked at again, because a node may have been added before its directory was watched.
+            # Listed again, because a node may have been added before its directory was watched.
             if _nodes(Source(self._reader)).ids != nodes.ids:
                 continue
             return self._snapshot(before, source, nodes, files, base, default_size, sizes, lenient=is_broken)

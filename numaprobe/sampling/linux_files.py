@@ -54,7 +54,7 @@ def deduced_page_size(reader: Reader, shape: Shape) -> int | None:
 
 
 class MeminfoOfReader:
-    """Does for any reader what ``_fast.MeminfoFiles`` does for files: reads them all anew, and compares the lists."""
+    """Does for any reader what ``_fast.MeminfoFiles`` does for files: rereads them all, and compares the lists."""
 
     def __init__(
         self,

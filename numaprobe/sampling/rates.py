@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .sample import Sample
 
-# vmstat_text of Linux's mm/vmstat.c: what begins with nr_ or workingset_nodes is a level that rises and falls, but for
+# vmstat_text of Linux's mm/vmstat.c: what begins with nr_ or workingset_nodes is a level that rises and falls, except
 # these, which count.
 COUNTING = frozenset(
     (
@@ -26,8 +26,8 @@ COUNTING = frozenset(
 )
 LEVELS = frozenset(("workingset_nodes",))
 
-# Counters have 64 bits. One that is smaller has passed their end if it then moved less than this; otherwise it began
-# anew: writing to vm.numa_stat clears them all, and a node that is made again starts at 0.
+# Counters have 64 bits. A smaller value means that the counter wrapped if the change modulo 2**64 is below this;
+# otherwise it restarted: writing to vm.numa_stat clears them all, and a node that is added again starts at 0.
 WORD = 1 << 64
 MAX_CHANGE = 1 << 48
 
@@ -35,9 +35,9 @@ MAX_CHANGE = 1 << 48
 class CellRates(namedtuple("CellRates", "id total free used counters vmstat")):
     """Change of one cell between two samples.
 
-    ``total``, ``free`` and ``used`` are differences in bytes. ``counters`` are ``Counters`` per second, None if not
-    in both samples; ``vmstat`` are pairs of name and change per second, for a level that falls below 0. A counter
-    that began anew in between is None.
+    ``total``, ``free`` and ``used`` are differences in bytes, None if either is unknown. ``counters`` are ``Counters``
+    per second, None if not in both samples. ``vmstat`` are pairs of name and change per second, negative for a level
+    that falls. A counter that restarted in between is None.
     """
 
     __slots__ = ()
@@ -50,9 +50,9 @@ class CellRates(namedtuple("CellRates", "id total free used counters vmstat")):
 
 
 class Rates(namedtuple("Rates", "seconds cells notes")):
-    """Change between two samples that lie ``seconds`` apart by the monotonic clock.
+    """Change between two samples that are ``seconds`` apart by the monotonic clock.
 
-    ``cells`` are those that were there all the while; the others, and counters that began anew, are in ``notes``.
+    ``cells`` are those present throughout; ``notes`` name the others, and counters that restarted.
     """
 
     __slots__ = ()
@@ -61,7 +61,7 @@ class Rates(namedtuple("Rates", "seconds cells notes")):
     notes: tuple[Note, ...]
 
     def cell(self, cell_id: int) -> CellRates:
-        """The cell with this id. Raises ``KeyError`` if it was not there all the while."""
+        """The cell with this id. Raises ``KeyError`` if it was not present throughout."""
         for cell in self.cells:
             if cell.id == cell_id:
                 return cell
@@ -69,7 +69,7 @@ class Rates(namedtuple("Rates", "seconds cells notes")):
 
 
 def between(earlier: Sample, later: Sample) -> Rates:
-    """``later - earlier``. ``ValueError`` for two sources, a wrong order, and recordings, which have no time."""
+    """``later - earlier``. Raises ``ValueError`` for two sources, a wrong order, and recordings, which have no time."""
     if earlier.source != later.source:
         raise ValueError(f"samples of two sources: {earlier.source} and {later.source}")
     if earlier.monotonic < 0 or later.monotonic < 0:

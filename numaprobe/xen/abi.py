@@ -129,7 +129,7 @@ RELEASES: dict[tuple[int, int], tuple[int, tuple[int, ...]]] = {
 OLDEST_RELEASE = (4, 1)
 OLDEST_SYSCTL, NEWEST_SYSCTL = 0x08, 0x16
 OLDEST_DOMCTL, NEWEST_DOMCTL = 0x07, 0x18
-# How far beyond the newest known version a search goes.
+# How far beyond the newest known version to search.
 SEARCH_BEYOND = 8
 
 # The first sysctl version with topology as rows (4.6; changed by Xen commits 05970d10bd and e196ac7ab3).

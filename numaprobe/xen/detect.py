@@ -24,7 +24,7 @@ _FILES = (
 
 
 def domain_kind(reader: Reader) -> Literal["control", "guest"] | None:
-    """``control`` in a domain that may ask the hypervisor, ``guest`` in any other, None where there is no Xen.
+    """``control`` in a domain that may query the hypervisor, ``guest`` in any other, None where there is no Xen.
 
     Sources: ``/sys/hypervisor/type`` and ``properties/features`` (Documentation/ABI/stable/sysfs-hypervisor-xen of
     Linux), ``start_flags/privileged`` (Linux 6.3 and later), ``/proc/xen/capabilities`` where xenfs is mounted. Any

@@ -44,7 +44,7 @@ def decode(reply: bytes, sysctl_version: int) -> PhysInfo:
 
 
 def capability_names(word: int, sysctl_version: int) -> tuple[str, ...]:
-    """The names of the bits that are set; 4.12 numbered them anew. A bit without a name is ``bit N``."""
+    """The names of the bits that are set; 4.12 renumbered them. A bit without a name is ``bit N``."""
     names = abi.PHYSCAPS if sysctl_version >= abi.CAPABILITIES_RENUMBERED else abi.PHYSCAPS_OLD
     return tuple(
         [names[bit] if bit < len(names) else f"bit {bit}" for bit in range(word.bit_length()) if word >> bit & 1]

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Sysctl:
     """The sysctl hypercall in one interface version, as found by :func:`numaprobe.xen.versions.negotiate`.
 
-    Every method raises ``SourceError`` or one of its kinds with Xen's errno, and ``FactError`` for a reply that
-    makes no sense.
+    Every method raises ``SourceError`` or one of its subclasses with Xen's errno, and ``FactError`` for a broken or
+    impossible reply.
     """
 
     __slots__ = ("calls", "version")

@@ -52,9 +52,9 @@ def collect(
 ) -> Found:
     """Every guest by process id, then the control groups that were named; and whether these are all.
 
-    With ``processes`` these and no others, guests or not; a process or group that is not there is left out.
-    ``each_vcpu`` reads the threads too. What cannot be read or makes no sense is None and noted. Raises
-    ``SourceError`` or ``SourceDenied`` if ``/proc`` cannot be listed.
+    With ``processes`` only these, whether or not they are guests; a process or group that does not exist is left out.
+    ``each_vcpu`` reads the threads too. What is unreadable or broken is None and noted. Raises ``SourceError`` or
+    ``SourceDenied`` if ``/proc`` cannot be listed.
     """
     look = _Look(reader)
     everything = processes is None and not groups

@@ -37,7 +37,7 @@ class Candidate(namedtuple("Candidate", "process stat line by_name")):
 
 
 class Detector:
-    """Tells processes that run guests from others; of most it reads the stat and nothing else."""
+    """Distinguishes processes that run guests from others; for most it only reads ``stat``."""
 
     def __init__(self, files: ProcessFiles) -> None:
         self._files = files

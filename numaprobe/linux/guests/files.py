@@ -47,7 +47,7 @@ class ProcessFiles:
         self.failures: list[Failure] = []
 
     def each(self, processes: Sequence[int], names: Sequence[str]) -> list[list[bytes | None]]:
-        """The same files of many processes, read in one go; None for one that is not there or cannot be read."""
+        """The same files of many processes, read in one call; None for one that is absent or unreadable."""
         contents = self.reader.read([f"{process}/{name}" for process in processes for name in names], "proc")
         known: list[bytes | None] = []
         for position, content in enumerate(contents):
@@ -77,11 +77,11 @@ class ProcessFiles:
             self.failures.append(Failure(process, name, f"cannot be read: {os.strerror(errno)}"))
 
     def broken(self, process: int, name: str, reason: str) -> None:
-        """Keep what was read and makes no sense."""
+        """Keep the failure of a file that was read and is broken."""
         self.failures.append(Failure(process, name, reason))
 
     def understood(self, process: int, name: str, content: bytes | None, parse: Callable[[str, bytes], T]) -> T | None:
-        """What a parser makes of a file; None, and on the account, if it makes no sense."""
+        """What a parser makes of a file; None, and the failure is kept, if the file is broken."""
         if content is None:
             return None
         try:

@@ -33,7 +33,7 @@ _WANTED = {(*_DOMAIN, name) for name in ("name", "uuid", "memory", "vcpu")}
 
 
 def collect(source: Source) -> dict[int, LibvirtRecord]:
-    """The records by process id; those that cannot be read or make no sense are noted and left out."""
+    """The records by process id; those that are unreadable or broken are noted and left out."""
     names = source.reader.listdir(DIRECTORY)
     if isinstance(names, int):
         if names not in (ENOENT, ENOTDIR):

@@ -52,7 +52,7 @@ class Maps(namedtuple("Maps", "private unplaced shared page_kb")):
 def parse(where: str, content: bytes, memory_places: tuple[str, ...] = ()) -> Maps:
     """What the file says. ``memory_places`` are paths below which files are shared memory: tmpfs, guests' own.
 
-    Raises ``FactError`` for what makes no sense.
+    Raises ``FactError`` for broken text.
     """
     plain, files = text.numa_maps(where, content)
     private = {node: size << 10 for node, size in plain}

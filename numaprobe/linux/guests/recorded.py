@@ -17,7 +17,7 @@ def written(found: Found) -> bytes:
 
 
 def parse(where: str, content: bytes) -> tuple[bool, list[tuple[str, str]]]:
-    """The same from a recording; ``FactError`` if it makes no sense."""
+    """The same from a recording; raises ``FactError`` if it is broken."""
     import json
 
     try:

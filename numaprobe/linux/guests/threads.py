@@ -119,7 +119,7 @@ class _Thread(namedtuple("_Thread", "process id stat vcpu")):
 def collect(files: ProcessFiles, processes: Sequence[int]) -> dict[int, tuple[ThreadFacts, ...] | None]:
     """The vcpu threads of processes, by vcpu; None for a process that names none, or whose threads cannot be read.
 
-    A thread that ends is left out. The same file of all of them is read in one go: a host may have thousands.
+    A thread that ends is left out. The same file of all of them is read in one call: a host may have thousands.
     """
     listed = []
     for process in processes:
