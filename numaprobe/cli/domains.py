@@ -43,7 +43,7 @@ class Observed(namedtuple("Observed", "host domains uses time")):
 def observe(root: str | None, recording: str | None, source: str, **asked: Any) -> Observed:
     """Who holds memory where; ``asked`` are further arguments of ``numaprobe.domains``.
 
-    Raises what that raises, and ``SourceUnavailable`` for a process or control group that is not there.
+    Raises what that raises, and ``SourceUnavailable`` for a process or control group that does not exist.
     """
     live = root is None and recording is None
     host = probe(root, recording=recording, source=source, available=False)

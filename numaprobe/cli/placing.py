@@ -100,7 +100,7 @@ def guests(options: argparse.Namespace, host: Host, *, needed: bool) -> Sequence
 def wanted(options: argparse.Namespace) -> tuple[Request, ...]:
     """The requests of the command line, or of the file that it names. Raises ``ValueError``.
 
-    For the guests of a file the options of the command line are what each has unless it says otherwise.
+    For the guests of a file, options of the command line apply to each guest that does not set them itself.
     """
     told = {name: value for name in Request._fields if (value := getattr(options, name, None)) not in (None, False, [])}
     if options.batch is None:

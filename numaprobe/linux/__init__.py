@@ -1,1 +1,1 @@
-"""Files of a Linux kernel into ``LinuxFacts``: what the kernel says, in its own words and units."""
+"""Files of a Linux kernel into ``LinuxFacts``: what the kernel reports, in its own words and units."""

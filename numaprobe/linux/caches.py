@@ -134,7 +134,7 @@ class _Walk:
         )
 
     def _members(self, where: str, cpu: int, content: bytes | None) -> tuple[int, ...] | None:
-        """Online cpus that share a cache; None where neither list nor mask is there."""
+        """Online cpus that share a cache; None if it has neither list nor mask."""
         parse = text.mask if self.members_name == MASK else text.ids
         path = f"{where}/{self.members_name}"
         # Some recordings have the list's file empty and the mask's whole.

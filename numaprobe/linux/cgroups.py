@@ -153,7 +153,7 @@ class Groups:
         return None
 
     def held(self, directory: str, *, huge: bool) -> Held | None:
-        """What a group and those below it are charged for; None where the kernel does not say.
+        """What a group and those below it are charged for; None where the kernel does not report it.
 
         ``memory.numa_stat`` (Linux 5.11 for v2), ``hugetlb.*.numa_stat`` (Linux 5.17). With ``huge`` the second has
         to be there: it is the only one that has them.

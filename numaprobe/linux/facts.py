@@ -1,4 +1,4 @@
-"""What Linux says, in its own words and units: node, not cell; kilobytes and pages, not bytes."""
+"""What Linux reports, in its own words and units: node, not cell; kilobytes and pages, not bytes."""
 
 from __future__ import annotations
 

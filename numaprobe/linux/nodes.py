@@ -1,4 +1,4 @@
-"""``/sys/devices/system/node``: which nodes there are and what each says.
+"""``/sys/devices/system/node``: the nodes, and what each reports.
 
 Sources: Documentation/ABI/stable/sysfs-devices-node and Documentation/admin-guide/mm/numaperf.rst of Linux.
 """

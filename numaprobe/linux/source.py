@@ -94,7 +94,7 @@ class Source:
         return names
 
     def unreadable(self, base: str, path: str, errno: int) -> None:
-        """Note a file or directory that is there and could not be read."""
+        """Note a file or directory that exists but could not be read."""
         where = f"{base}/{path}" if base else path
         self.failed[where] = errno
         self.note(where, f"cannot be read: {'holds only NUL bytes' if errno == ENODATA else os.strerror(errno)}")

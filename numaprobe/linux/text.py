@@ -88,7 +88,7 @@ def numbers(where: str, content: bytes) -> tuple[int, ...]:
 
 
 def fields(where: str, content: bytes, names: tuple[bytes, ...]) -> tuple[int | None, ...]:
-    """Values of ``Name: number`` lines by the position of the name; None for a name that is not there."""
+    """Values of ``Name: number`` lines by the position of the name; None for a missing name."""
     try:
         return _fast.fields(content, names)
     except ValueError as error:
@@ -96,7 +96,7 @@ def fields(where: str, content: bytes, names: tuple[bytes, ...]) -> tuple[int | 
 
 
 def words(where: str, content: bytes, names: tuple[bytes, ...]) -> tuple[int | None, ...]:
-    """Values of ``name number`` lines by the position of the name; None for a name that is not there."""
+    """Values of ``name number`` lines by the position of the name; None for a missing name."""
     try:
         return _fast.words(content, names)
     except ValueError as error:

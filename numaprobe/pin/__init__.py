@@ -184,7 +184,7 @@ def find(host: Host, which: int | str) -> Domain:
 
 
 def apply(steps: Sequence[Step]) -> None:
-    """Do what the steps of a command or process say.
+    """Carry out the steps of a command or process.
 
     Raises ``SourceError`` where the kernel refuses or leaves something out, ``ProcessLookupError`` for a thread that
     has ended.

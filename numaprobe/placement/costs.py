@@ -34,7 +34,7 @@ def distances(host: Host) -> tuple[dict[int, dict[int, int]], bool]:
 
 
 def costs(host: Host, table: dict[int, dict[int, int]]) -> dict[int, dict[int, int]]:
-    """Distances with what firmware (HMAT) says of memory that is slower or faster than a processor's own.
+    """Distances with what firmware (HMAT) reports about memory that is slower or faster than a processor's own.
 
     The nearest initiators of a cell's memory pay its latency relative to the lowest of a cell to itself, which is 10;
     others pay the difference in distance on top. Rounded, so that cells alike but for measurement remain alike.

@@ -88,7 +88,7 @@ def _guest_cell(one: dict[str, Any]) -> PlannedCell:
 def _agree(
     vcpus: tuple[PlannedVcpu, ...], cells: tuple[int, ...], cpus: tuple[int, ...], memory: dict[int, int]
 ) -> None:
-    """What no schema can say: the parts of a plan are of one guest."""
+    """What no schema can express: the parts of a plan belong to one guest."""
     if [one.vcpu for one in vcpus] != list(range(len(vcpus))):
         raise ValueError("the vcpus must be numbered from 0, each once and in order")
     everything = set(cpus)

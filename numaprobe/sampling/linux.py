@@ -93,7 +93,7 @@ class LinuxSnapshot(Snapshot):
 
 
 class OpeningSource(Source):
-    """A ``Source`` that keeps the errno of each file that is there and cannot be read."""
+    """A ``Source`` that keeps the errno of each file that exists but cannot be read."""
 
     def __init__(self, reader: Reader) -> None:
         super().__init__(reader)

@@ -17,7 +17,7 @@ _MAX_FRAMES = 1 << 40
 
 
 def decode(reply: bytes, sysctl_version: int) -> PhysInfo:
-    """The facts in a whole sysctl reply; ``FactError`` says what no machine could have."""
+    """The facts in a whole sysctl reply; raises ``FactError`` for figures that no machine could have."""
     at = abi.physinfo_layout(sysctl_version)
     words = at.layout.unpack_from(reply)
     threads, cores, nr_cpus, max_cpu_id, nr_nodes, max_node_id, khz = words[:7]

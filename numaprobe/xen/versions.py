@@ -31,7 +31,7 @@ _MAY_NOT = (
 
 
 def negotiate(calls: Hypercalls, version: XenVersion) -> tuple[Sysctl, PhysInfo, tuple[tuple[str, str], ...]]:
-    """The sysctl interface that the hypervisor takes, its first physinfo, and notes on what was odd.
+    """The sysctl interface that the hypervisor takes, its first physinfo, and notes.
 
     Raises ``SourceDenied`` without the privilege, or where a security policy must be what refuses a known release;
     ``SourceUnavailable`` from a Xen without sysctl; ``InterfaceMismatch`` from one that is too old, or that takes no

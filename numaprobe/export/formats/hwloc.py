@@ -30,7 +30,7 @@ CORE_TYPES = {"core": "IntelCore", "atom": "IntelAtom", "lowpower": "IntelLowPow
 
 
 def render(host: Host, *, arch: str | None = None) -> str:
-    """The topology. Raises ``ValueError`` for a host without a cpu to be seen, which hwloc refuses."""
+    """The topology. Raises ``ValueError`` for a host without visible cpus, which hwloc refuses."""
     cpus = online(host)
     if not cpus:
         raise ValueError("hwloc wants a cpu at least, and the host's cpus are unknown")

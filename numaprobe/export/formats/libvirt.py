@@ -32,7 +32,7 @@ ARCH = {"i386": "i686", "i486": "i686", "i586": "i686", "amd64": "x86_64"}
 
 
 def render(host: Host, *, version: int = 9, arch: str | None = None) -> str:
-    """The ``capabilities`` element with host cpu and topology; ``arch`` as ``uname -m`` says it.
+    """The ``capabilities`` element with host cpu and topology; ``arch`` as in ``uname -m``.
 
     Raises ``ValueError`` for a version other than 9 and 11.
     """

@@ -1,1 +1,1 @@
-"""Processes that run guests into ``GuestFacts``: what ``/proc`` and control groups say of each."""
+"""Processes that run guests into ``GuestFacts``: what ``/proc`` and control groups report about each."""

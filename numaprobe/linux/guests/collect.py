@@ -139,7 +139,7 @@ class _Look:
     def _process(
         self, pid: int, about: threads.Stat, candidate: Candidate | None, text: bytes | None, cgroup: bytes | None
     ) -> _Process | None:
-        """What a process holds; None if it is not there, or has no memory of its own, as while it ends."""
+        """What a process holds; None if it does not exist, or has no memory of its own, as while it ends."""
         status = self.files.understood(pid, "status", text, parse_status)
         if status is None and not self.files.has_failed(pid, "status"):
             return None
@@ -194,7 +194,7 @@ class _Look:
         return facts
 
     def _ended(self, found: Sequence[_Process]) -> set[int]:
-        """Processes that are not there any more, or gave up their memory while it was read.
+        """Processes that have ended, or released their memory while it was read.
 
         A process gives up its memory before it becomes a zombie, and has no resident pages in its stat from then on
         (do_task_stat in Linux's fs/proc/array.c).

@@ -1,4 +1,4 @@
-"""What the command line of a program that runs a guest says of the guest."""
+"""What the command line of a program that runs a guest specifies about the guest."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def parse(cmdline: bytes, program: str | None = None) -> CommandLine | None:
 
 
 def written(line: CommandLine) -> bytes:
-    """A command line that says the same to ``parse``, but for ``memory_paths``, and nothing else."""
+    """A command line that ``parse`` reads the same, except for ``memory_paths``, and that contains nothing else."""
     if line.program in ("qemu", "stratovirt"):
         words = ["qemu-system-guest" if line.program == "qemu" else line.program, *qemu.written(line)]
     else:

@@ -1,4 +1,4 @@
-"""What Linux says of a process that runs a guest, in its own words and units."""
+"""What Linux reports about a process that runs a guest, in its own words and units."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CommandLine(
         defaults=(None, None, None, None, None, False, None, None, ()),
     )
 ):
-    """A guest as its command line describes it; None where the command line does not say.
+    """A guest as its command line describes it; None where the command line does not specify it.
 
     ``program`` is the family: ``qemu``, ``cloud-hypervisor``, ``firecracker``, ``crosvm``, ``stratovirt``, or ``vmm``
     for a program that is none of these and has a KVM machine. ``memory`` is in bytes with every memory device, None
@@ -120,7 +120,7 @@ class GuestFacts(
 class Found(namedtuple("Found", "guests complete notes", defaults=(True, ()))):
     """All guests that could be seen; ``complete`` is False if there may be others, or figures are missing.
 
-    ``notes`` are pairs of a path and what was odd about it.
+    ``notes`` are pairs of a path and what was wrong with it.
     """
 
     __slots__ = ()

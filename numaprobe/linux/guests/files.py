@@ -100,7 +100,7 @@ class ProcessFiles:
         self.failures = [failure for failure in self.failures if failure.process not in ended]
 
     def forget_ended(self) -> None:
-        """Take every process off the account that is not there any more, or that is a zombie."""
+        """Drop the failures of every process that has ended or is a zombie."""
         failing = sorted({failure.process for failure in self.failures})
         contents = self.reader.read([f"{process}/stat" for process in failing], "proc")
         self.forget(

@@ -1,4 +1,4 @@
-"""QEMU's command line, qemu(1): what it says of the guest. StratoVirt takes the same words.
+"""QEMU's command line, qemu(1): what it specifies about the guest. StratoVirt takes the same options.
 
 A word that is not understood is passed over: the program took it, so it has a meaning that is not needed here.
 """

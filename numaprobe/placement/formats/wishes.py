@@ -1,4 +1,4 @@
-"""What a format cannot say: a plan with that in it is refused, so that no wish is lost on the way."""
+"""What a format cannot express: a plan that needs it is refused, so that nothing is dropped silently."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REMEDY = {
 
 
 def refuse(plan: Plan, name: str, cannot: Iterable[str]) -> None:
-    """Raise ``ValueError`` for the first thing of a plan that a format cannot say."""
+    """Raise ``ValueError`` for the first part of a plan that a format cannot express."""
     for wish in cannot:
         if WISHES[wish](plan):
             remedy = REMEDY.get(name, "use text, json, libvirt or another format that can")

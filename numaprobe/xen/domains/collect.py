@@ -37,7 +37,7 @@ class Domains:
 
     ``refused`` are operations that are not to be requested again, by hypercall and command, with Xen's errno. Xen
     prints a line on its console for each that its policy (FLASK) refuses, so that one hypervisor's are kept as long as
-    the process lives. ``notes`` are pairs of a hypercall and what was odd about it.
+    the process lives. ``notes`` are pairs of a hypercall and what was wrong with it.
     """
 
     def __init__(
