@@ -481,9 +481,9 @@ def test_this_live_host_has_its_own_name() -> None:
 def test_wrong_use_is_one_line_and_status_2(plant: Plant, tmp_path: Path) -> None:
     root, file = plant(two_cells()), tmp_path / "x"
     for words, text in {
-        ("lscpu", "--name", "n"): "export lscpu takes no --name",
-        ("hwloc", "--libvirt-version", "9"): "export hwloc takes no --libvirt-version",
-        ("nrt", "--arch", "x86_64"): "export nrt takes no --arch",
+        ("lscpu", "--name", "n"): "--name has no effect on lscpu",
+        ("hwloc", "--libvirt-version", "9"): "--libvirt-version has no effect on hwloc",
+        ("nrt", "--arch", "x86_64"): "--arch has no effect on nrt",
         ("libvirt", "--libvirt-version", "10"): "invalid choice: 10",
         ("yaml",): "invalid choice: 'yaml'",
         ("slurm", "--name", "a b"): "not 'a b'",
