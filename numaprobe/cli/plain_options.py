@@ -54,8 +54,10 @@ def plain_options(words: Sequence[str]) -> Any:
             if not (value.isascii() and value.isdigit() and len(value) < 10):
                 return None
             options.cell = int(value)
+        elif name == "source" and value not in SOURCES:
+            return None
         else:
             setattr(options, name, value)
-    if options.source not in SOURCES or (options.root is not None and options.recording is not None):
+    if options.root is not None and options.recording is not None:
         return None
     return options

@@ -5,7 +5,7 @@ cdef extern from *:
 
 
 cdef enum:
-    ZONEINFO_PIECE = 262144
+    ZONEINFO_PIECE = 65536
 
 
 cdef class ZoneScanner:

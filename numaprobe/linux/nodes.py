@@ -112,6 +112,8 @@ def huge_page_sizes(source: Source, directory: str) -> list[int]:
 
 def huge_pages(source: Source, directory: str, sizes: Sequence[int]) -> tuple[HugePageFacts, ...]:
     """Counts per size below one directory; a size of which it has no file is left out."""
+    if not sizes:
+        return ()
     totals = source.read([f"hugepages-{size}kB/{COUNTS[0]}" for size in sizes], directory)
     return huge_page_facts(directory, sizes, _with_parts(source, directory, sizes, totals), source)
 
@@ -154,7 +156,7 @@ def collect(source: Source, node_ids: tuple[int, ...]) -> tuple[NodeFacts, ...]:
     per_node = ["cpulist", "meminfo", "distance"]
     per_node += [f"hugepages/hugepages-{size}kB/{COUNTS[0]}" for size in sizes]
     width = len(per_node)
-    weights = interleave_weights(source)
+    weights = interleave_weights(source, node_ids)
     contents = source.read([f"node{node}/{name}" for node in node_ids for name in per_node], NODE)
     facts = []
     for i, node in enumerate(node_ids):
@@ -229,16 +231,15 @@ def _side_caches(source: Source, where: str) -> tuple[SideCacheFacts, ...]:
     return tuple(found)
 
 
-def interleave_weights(source: Source) -> dict[int, int]:
+def interleave_weights(source: Source, node_ids: tuple[int, ...]) -> dict[int, int]:
     """Weight by node for MPOL_WEIGHTED_INTERLEAVE; empty where the kernel has none.
 
     Linux 6.9, dce41f5ae253 ("mm/mempolicy: implement the sysfs-based weighted_interleave interface").
     """
-    names = [name for name in source.names(WEIGHTS, "node") or () if text.suffix_number(name, "node") is not None]
-    contents = source.read(names, WEIGHTS) if names else []
+    names = [f"node{node}" for node in node_ids]
     return {
-        int(name.removeprefix("node")): weight
-        for name, content in zip(names, contents, strict=True)
+        node: weight
+        for node, name, content in zip(node_ids, names, source.read(names, WEIGHTS), strict=True)
         if (weight := source.parsed(_weight, f"{WEIGHTS}/{name}", content)) is not None
     }
 

@@ -223,6 +223,8 @@ class Topology:
 
     def _ids_at_once(self, level: Level, members_name: str, has_id: bool) -> dict[int, int | None] | None:
         """The same from a reader that reads a level's files in one call; None where it finds anything unusual."""
+        if level is not CORE and (whole := self._one_group(level, members_name)) is not None:
+            return whole
         scan = getattr(self.source.reader, "cpu_groups", None)
         if scan is None or members_name in level.masks:
             return None
@@ -250,6 +252,16 @@ class Topology:
                 if content is not None and content.strip() != str(value).encode():
                     return None
         return ids
+
+    def _one_group(self, level: Level, members_name: str) -> dict[int, int | None] | None:
+        """Ids where the first cpu's files, which have been read, name every online cpu; None for more groups."""
+        content, first = self.first.get(members_name), self.first_cpu
+        if content is None or first is None or not hasattr(self.source.reader, "cpu_groups"):
+            return None
+        members = self._members(level, first, members_name, content)
+        if members is None or not self.is_online.issubset(members):
+            return None
+        return dict.fromkeys(self.online, self._id(level, first, self.first.get(level.id_name)))
 
     def _leaders(
         self, names: list[str], ids: dict[int, int | None], groups: dict[int, tuple[int, ...]]

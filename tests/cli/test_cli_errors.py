@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from commands import PYTHON, Plant, complaint, run, two_cells, unprivileged
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from trees import CPU, NODE, Content, machine, pack
 from trees import plant as plant_at
@@ -301,6 +301,7 @@ WORDS = ["show", "free", "--json", "--root", "a", "--root=b", "--recording", "--
          "linux", "nix", "--cell", "1", "--cell=2", "-1", "", "--jso", "--watch", "-h", "x"]  # fmt: skip
 
 
+@example("show", ["--source", "nix", "--source=xen"])
 @given(st.sampled_from(["show", "free"]), st.lists(st.sampled_from(WORDS), max_size=5))
 def test_plain_options_are_what_argparse_makes_of_them(command: str, words: list[str]) -> None:
     """Or are left to it: errors, abbreviations and the help are its own."""

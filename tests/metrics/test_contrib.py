@@ -288,7 +288,7 @@ def test_a_scrape_does_not_wait_for_what_is_read_in_the_background(
         return ()
 
     monkeypatch.setattr(numaprobe, "domains", slow)
-    with observed(plant(two_cells()), interval=0.01) as observer:
+    with observed(plant(two_cells()), interval=0.01, patience=0.2) as observer:
         observer.reading()
         assert begun.wait(20)
         start = time.monotonic()
