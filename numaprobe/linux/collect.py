@@ -89,7 +89,7 @@ def _collected(source: Source, *, available: bool, devices: bool, allowed: bool,
     if devices:
         from .devices import collect as collect_devices
 
-        found_devices = collect_devices(source)
+        found_devices = collect_devices(source, several=len(ids or ()) > 1)
     if allowed:
         from .allowed import collect as collect_allowed
 

@@ -1,9 +1,13 @@
-"""PCI devices and the node each is near: ``/sys/bus/pci/devices`` (Documentation/ABI/testing/sysfs-bus-pci)."""
+"""Devices and the node each is near: PCI, and the DAX and CXL devices that are on no PCI bus.
+
+Sources: ``/sys/bus/{pci,dax,cxl}/devices`` (Documentation/ABI/testing/sysfs-bus-{pci,dax,cxl} of Linux).
+"""
 
 from __future__ import annotations
 
 from ..errors import FactError
 from . import text
+from .device_names import names_of
 from .facts import DeviceFacts
 
 TYPE_CHECKING = False
@@ -12,13 +16,21 @@ if TYPE_CHECKING:
 
 DEVICES = "sys/bus/pci/devices"
 ATTRIBUTES = ("numa_node", "class", "vendor", "device")
+# Buses whose devices have a node of their own, and how their names begin.
+OTHERS = (("dax", "dax"), ("cxl", "mem"))
+BRIDGE = 0x0604
 
 
-def collect(source: Source) -> tuple[DeviceFacts, ...] | None:
-    """Every PCI device by address; None where the kernel has no PCI bus. Four files a device, in one batch."""
+def collect(source: Source, *, several: bool = False) -> tuple[DeviceFacts, ...] | None:
+    """Every device by address, PCI first; None where the kernel has none of the buses.
+
+    Four files a PCI device, in one batch; a directory for those that may have a name in a class. ``several`` says that
+    the host has several nodes: what else tells of a device without a node is then read too.
+    """
     addresses = source.names(DEVICES)
+    others = _others(source)
     if addresses is None:
-        return None
+        return others or None
     contents = source.read([f"{address}/{name}" for address in addresses for name in ATTRIBUTES], DEVICES)
     found = []
     for i, address in enumerate(addresses):
@@ -34,8 +46,47 @@ def collect(source: Source) -> tuple[DeviceFacts, ...] | None:
                 class_code=class_code,
                 vendor=vendor,
                 device=device,
+                names=names_of(source, f"{DEVICES}/{address}", class_code, vendor),
             )
         )
+    if several and any(device.node is None for device in found):
+        found = _otherwise(source, found)
+    named = {name for device in found for _, name in device.names}
+    return (*found, *(device for device in others if device.address not in named))
+
+
+def _otherwise(source: Source, devices: list[DeviceFacts]) -> list[DeviceFacts]:
+    """Local cpus and bridge of the devices whose node the kernel does not know."""
+    without = [device.address for device in devices if device.node is None]
+    contents = source.read([f"{address}/local_cpulist" for address in without], DEVICES)
+    local = {
+        address: source.parsed(text.ids, f"{DEVICES}/{address}/local_cpulist", content)
+        for address, content in zip(without, contents, strict=True)
+    }
+    bridge_of = {}
+    known = {device.address for device in devices}
+    for device in devices:
+        if device.class_code is not None and device.class_code >> 8 == BRIDGE:
+            for name in source.names(f"{DEVICES}/{device.address}") or ():
+                if name in known:
+                    bridge_of[name] = device.address
+    return [
+        device
+        if device.node is not None
+        else device._replace(local_cpus=local.get(device.address), bridge=bridge_of.get(device.address))
+        for device in devices
+    ]
+
+
+def _others(source: Source) -> tuple[DeviceFacts, ...]:
+    found = []
+    for bus, prefix in OTHERS:
+        directory = f"sys/bus/{bus}/devices"
+        names = source.names(directory, prefix) or []
+        contents = source.read([f"{name}/numa_node" for name in names], directory)
+        for name, content in zip(names, contents, strict=True):
+            node = source.parsed(text.identity, f"{directory}/{name}/numa_node", content)
+            found.append(DeviceFacts(address=name, node=node, names=((bus, name),)))
     return tuple(found)
 
 

@@ -147,9 +147,17 @@ class ZoneFacts(namedtuple("ZoneFacts", "node name low_pages high_pages managed_
 
 
 class DeviceFacts(
-    namedtuple("DeviceFacts", "address node class_code vendor device", defaults=(None, None, None, None))
+    namedtuple(
+        "DeviceFacts",
+        "address node class_code vendor device names local_cpus bridge",
+        defaults=(None, None, None, None, (), None, None),
+    )
 ):
-    """One PCI device; ``node`` is None for the kernel's -1, codes are None where the file is missing."""
+    """One device of the PCI, DAX or CXL bus; ``node`` is None for the kernel's -1, codes are None without their file.
+
+    ``names`` are pairs of class and name. ``local_cpus`` and ``bridge``, the address of the PCI bridge above, are read
+    only for a device without a node on a host with several.
+    """
 
     __slots__ = ()
     address: str
@@ -157,6 +165,9 @@ class DeviceFacts(
     class_code: int | None
     vendor: int | None
     device: int | None
+    names: tuple[tuple[str, str], ...]
+    local_cpus: tuple[int, ...] | None
+    bridge: str | None
 
 
 class AllowedFacts(namedtuple("AllowedFacts", "cpus nodes quota where", defaults=(None, None, None, ()))):

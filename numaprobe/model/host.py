@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from ..named import namedtuple
 
+from .devices import find, names_document
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -124,8 +126,25 @@ class Cache(namedtuple("Cache", "level type size id cpus")):
     cpus: tuple[int, ...]
 
 
-class Device(namedtuple("Device", "address cell class_code vendor device", defaults=(None, None, None, None))):
-    """A PCI device: its address ``dddd:bb:dd.f``, the nearest cell and its PCI codes, None where not reported."""
+class Device(
+    namedtuple(
+        "Device",
+        "address cell class_code vendor device names cell_from cpu_cell cpu_cell_from",
+        defaults=(None, None, None, None, (), None, None, None),
+    )
+):
+    """A PCI device, or a DAX or CXL device that is on no PCI bus.
+
+    ``address`` is ``dddd:bb:dd.f``, or the name on the other bus (``dax0.0``, ``mem0``). ``cell`` is the one that it is
+    near to, None where that is unknown; ``cell_from`` says how it is known: ``numa_node``; where the kernel has -1
+    there ``local_cpulist`` or ``bridge ADDRESS``; on Xen ``sysctl pcitopoinfo``. PCI codes are None where there is no
+    file. ``names`` are pairs of class (``net``, ``infiniband``, ``nvme``, ``block``, ``drm``, ``accel``, ``dax``,
+    ``cxl``) and name.
+
+    ``cpu_cell`` is the nearest cell with cpus, for a device whose own cell is memory only or unknown;
+    ``cpu_cell_from`` says how it is known: ``own cell``, ``only cell with cpus``, ``access1 initiators`` (or
+    ``access0``) of the cell's memory, or ``distances``. None where nothing says and where two are equally near.
+    """
 
     __slots__ = ()
     address: str
@@ -133,6 +152,10 @@ class Device(namedtuple("Device", "address cell class_code vendor device", defau
     class_code: int | None
     vendor: int | None
     device: int | None
+    names: tuple[tuple[str, str], ...]
+    cell_from: str | None
+    cpu_cell: int | None
+    cpu_cell_from: str | None
 
 
 class Cell(
@@ -281,6 +304,13 @@ class Host(
         self.cell(end)
         return None if row is None else dict(row).get(end)
 
+    def device(self, name: str) -> Device:
+        """The device with this PCI address, in any usual form, or name: ``eth0``, ``3b:00.0``, ``00000000:3B:00.0``.
+
+        Raises ``KeyError`` if there is none, and for a host that was probed without ``devices=True``.
+        """
+        return find(self.devices, name)
+
     def last_level_cache(self, cpu_id: int) -> Cache | None:
         """The cache of the highest level that the CPU has; None where caches are unknown.
 
@@ -324,7 +354,9 @@ def host_document(host: Host) -> dict[str, Any]:
         "caches": None
         if host.caches is None
         else [{**cache._asdict(), "cpus": list(cache.cpus)} for cache in host.caches],
-        "devices": None if host.devices is None else [device._asdict() for device in host.devices],
+        "devices": None
+        if host.devices is None
+        else [{**device._asdict(), "names": names_document(device.names)} for device in host.devices],
         "allowed": None
         if host.allowed is None
         else {

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ..errors import FactError
 from ..linux.facts import MeminfoFacts
-from ..model.host import Access, Allowed, Cell, Cpu, Device, Host, HugePages, Memory, Note, SideCache
+from ..model.host import Access, Allowed, Cell, Cpu, Host, HugePages, Memory, Note, SideCache
 from ..wording import id_list
 from .available import available_memory
 from .caches import caches_of
+from .devices import devices_of
 from .possible import MAX_BYTES, MAX_WORD, kb, within
 
 TYPE_CHECKING = False
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
         AccessFacts,
         AllowedFacts,
         CpuFacts,
-        DeviceFacts,
         HugePageFacts,
         LinuxFacts,
         NodeFacts,
@@ -56,7 +56,7 @@ def from_linux(facts: LinuxFacts) -> Host:
         notes=tuple(notes),
         possible_cells=facts.nodes_possible,
         possible_cpus=facts.cpus.possible,
-        devices=None if facts.devices is None else tuple(map(_device, facts.devices)),
+        devices=None if facts.devices is None else devices_of(facts.devices, cells),
         allowed=None if facts.allowed is None else _allowed(facts.allowed, online, cells),
         caches=None if facts.caches is None else caches_of(facts.caches),
     )
@@ -78,16 +78,6 @@ def _check_sums(
     if whole is not None and len(totals) == len(cells) and abs(sum(totals) - (whole << 10)) > MAX_DRIFT:
         text = f"MemTotal is {whole} kB, that of the nodes together {sum(totals) >> 10} kB"
         notes.append(Note("proc/meminfo", text))
-
-
-def _device(facts: DeviceFacts) -> Device:
-    return Device(
-        address=facts.address,
-        cell=facts.node,
-        class_code=facts.class_code,
-        vendor=facts.vendor,
-        device=facts.device,
-    )
 
 
 def _online(facts: LinuxFacts, notes: list[Note]) -> frozenset[int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..model.host import Cell, Cpu, Device, Host, Hypervisor, Memory, Note
+from ..model.host import Cell, Cpu, Host, Hypervisor, Memory, Note
+from .devices import devices_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def from_xen(facts: XenFacts, devices: tuple[DeviceFacts, ...] | None = None) ->
         cells=cells,
         cpus=cpus,
         notes=tuple(notes),
-        devices=_devices(facts, devices),
+        devices=None if devices is None else devices_of(devices, cells, _device_nodes(facts)),
         machine=_machine(facts.version.capabilities),
     )
 
@@ -163,17 +164,5 @@ def _power_of_two(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
 
-def _devices(facts: XenFacts, devices: tuple[DeviceFacts, ...] | None) -> tuple[Device, ...] | None:
-    if devices is None:
-        return None
-    nodes = {device.address: device.node for device in facts.pci_devices or ()}
-    return tuple(
-        Device(
-            address=device.address,
-            cell=nodes.get(device.address),
-            class_code=device.class_code,
-            vendor=device.vendor,
-            device=device.device,
-        )
-        for device in devices
-    )
+def _device_nodes(facts: XenFacts) -> dict[str, int | None]:
+    return {device.address: device.node for device in facts.pci_devices or ()}

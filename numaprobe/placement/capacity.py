@@ -44,7 +44,9 @@ def capacity_of(
     stock.striped = host.source == "xen"
     stock.bind = len(host.cells) > 1 and not any(cell.stand_in for cell in host.cells)
     if host.devices is not None:
-        stock.devices = {device.address: device.cell for device in host.devices}
+        places = [(device, device.cpu_cell if device.cell is None else device.cell) for device in host.devices]
+        stock.devices = {name: place for device, place in places for _, name in device.names}
+        stock.devices.update((device.address, place) for device, place in places)
     if ignore_allowed:
         host = host._replace(allowed=None)
     if host.allowed is not None and host.allowed.quota is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import namedtuple
 
+from ..model.devices import pci_address
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -184,30 +186,6 @@ def _check(
             raise ValueError(f"memory of {memory} bytes is too little for {parts} cells")
     if policy not in POLICIES:
         raise ValueError(f"policy must be one of {', '.join(POLICIES)}, not {policy!r}")
-
-
-def pci_address(text: str) -> str | None:
-    """A PCI address as sysfs writes it, ``0000:3b:00.0``, from any usual form; None for another text.
-
-    The domain may be missing (lspci) or have eight digits (nvidia-smi), digits may be upper case, and the parts may be
-    joined as in libvirt's ``pci_0000_3b_00_0``.
-    """
-    if text.startswith("pci_"):
-        parts = text[4:].split("_")
-    else:
-        head, dot, function = text.rpartition(".")
-        parts = [*head.split(":"), function] if dot else []
-    if len(parts) == 3:
-        parts.insert(0, "0")
-    if len(parts) != 4:
-        return None
-    values = []
-    for part, most in zip(parts, (8, 2, 2, 1), strict=True):
-        if not 0 < len(part) <= most or not set(part.lower()) <= set("0123456789abcdef"):
-            return None
-        values.append(int(part, 16))
-    domain, bus, slot, function_number = values
-    return f"{domain:04x}:{bus:02x}:{slot:02x}.{function_number:x}" if slot < 32 and function_number < 8 else None
 
 
 def _whole(label: str, value: int, least: int, most: int) -> None:

@@ -40,7 +40,7 @@ class RecordingReader:
                 self.errors[path] = names
         else:
             self.directories.add(path)
-            self.directories.update(f"{path}/{name}" for name in names)
+            self.directories.update(f"{path}/{name}" for name in names if not _has_mac_address(name))
         return names
 
     def readlink(self, path: str) -> str | int:
@@ -58,3 +58,8 @@ class RecordingReader:
             while (path := path.rpartition("/")[0]) and path not in parents:
                 parents.add(path)
         return sorted(d for d in self.directories if d not in parents and d not in self.files and d not in self.links)
+
+
+def _has_mac_address(name: str) -> bool:
+    """Whether a network interface is named after its MAC address, as systemd's naming policies do (``enx...``)."""
+    return len(name) == 15 and name[2] == "x" and not set(name[3:]) - set("0123456789abcdef")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from numaprobe import Request
-from numaprobe.placement.request import pci_address
+from numaprobe.model.devices import pci_address
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,12 @@ def rich() -> Machine:
     tree["sys/bus/cxl/devices/region0/dax_region0/dax0.0/target_node"] = "2\n"
     tree["proc/driver/nvidia/gpus/0000:01:00.0/numa_status"] = "Node: -1\nStatus: offline\n"
     tree.update({f"sys/bus/pci/devices/0000:3b:00.0/{name}": f"{value}\n" for name, value in PCI.items()})
+    tree["sys/bus/pci/devices/0000:3b:00.0/net/eth0"] = None
+    bridge = {**PCI, "class": "0x060400"}
+    tree.update({f"sys/bus/pci/devices/0000:3a:00.0/{name}": f"{value}\n" for name, value in bridge.items()})
+    tree["sys/bus/pci/devices/0000:3a:00.0/0000:3c:00.0"] = None
+    unknown = {**PCI, "numa_node": "-1", "local_cpulist": "4-7"}
+    tree.update({f"sys/bus/pci/devices/0000:3c:00.0/{name}": f"{value}\n" for name, value in unknown.items()})
     tree["proc/zoneinfo"] = "".join(ZONE.format(node=cell) for cell in cells)
     tree["proc/meminfo"] = meminfo(None, 3 * MEMORY_KB, 3 * MEMORY_KB // 2, MemAvailable=MEMORY_KB)
     tree["proc/self/status"] = "Name:\tx\nCpus_allowed_list:\t0-6\nMems_allowed_list:\t0-1\n"
