@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from .doctor import diagnose
+    from .doctor.finding import Diagnosis, Finding
+    from .model.difference import Change, diff
     from .model.domains import Affinity, CellUse, Domain, Domains, GuestCell, Vcpu
     from .placement import Plan, PlannedCell, PlannedVcpu, Rejected, Repin, Request, place, place_all
     from .placement.batch import Batch
@@ -144,8 +147,11 @@ _LATE = {
     "Affinity": "model.domains",
     "Batch": "placement.batch",
     "CellUse": "model.domains",
+    "Change": "model.difference",
+    "Diagnosis": "doctor.finding",
     "Domain": "model.domains",
     "Domains": "model.domains",
+    "Finding": "doctor.finding",
     "GuestCell": "model.domains",
     "Plan": "placement",
     "PlannedCell": "placement",
@@ -156,6 +162,8 @@ _LATE = {
     "Sample": "sampling.sample",
     "Sampler": "sampling.sampler",
     "Vcpu": "model.domains",
+    "diagnose": "doctor",
+    "diff": "model.difference",
     "place": "placement",
     "place_all": "placement",
 }
@@ -184,13 +192,16 @@ __all__ = [
     "Cache",
     "Cell",
     "CellUse",
+    "Change",
     "Claim",
     "Cpu",
     "Device",
+    "Diagnosis",
     "DoesNotFit",
     "Domain",
     "Domains",
     "FactError",
+    "Finding",
     "GuestCell",
     "Host",
     "HugePages",
@@ -218,6 +229,8 @@ __all__ = [
     "Vcpu",
     "__version__",
     "account",
+    "diagnose",
+    "diff",
     "domains",
     "export",
     "make_room",

@@ -32,10 +32,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": {"model", "sampling"},
     "drawing": {"model"},
     "export": {"model", "metrics"},
-    "": {"model", "probing", "sampling", "recording", "normalise", "placement", "export", "pin"},
+    "doctor": {"model", "sources", "probing", *FACTS},
+    "": {"doctor", "model", "probing", "sampling", "recording", "normalise", "placement", "export", "pin"},
     "pin": {"", "model", "placement", "xen", "xen.domains"},
     "contrib": {"", "model", "metrics"},
-    "cli": {"", "model", "drawing", "metrics", "contrib", "pin", "placement", "sampling"},
+    "cli": {"", "doctor", "model", "drawing", "metrics", "contrib", "pin", "placement", "sampling"},
     "__main__": {"cli"},
 }
 

@@ -78,6 +78,10 @@ def _command(name: str) -> Callable[[Any, TextIO], None]:
         from .draw import run
     elif name == "serve":
         from .serve import run
+    elif name == "doctor":
+        from .doctor import run
+    elif name == "diff":
+        from .diff import run
     else:
         from .export import run
     return run

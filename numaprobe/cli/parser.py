@@ -142,6 +142,18 @@ def _export(parser: argparse.ArgumentParser) -> None:
     _host_options(parser)
 
 
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    _host_options(parser)
+    _json_option(parser)
+
+
+def _diff(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("a", metavar="A", help="a recording, or a directory with a recorded tree")
+    parser.add_argument("b", metavar="B", nargs="?", help="the other one (default: this host)")
+    parser.add_argument("--source", choices=("auto", "linux", "xen"), default="auto", help="of both, as for show")
+    _json_option(parser)
+
+
 def _host_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("which host")
     where = group.add_mutually_exclusive_group()
@@ -169,6 +181,8 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "domains": ("who holds memory where: guests, or the processes and control groups named", _domains),
     "place": ("where a domain should run, and why", _place),
     "pin": ("apply a plan: run a command under it, or move a process or a paused domain", _pin),
+    "doctor": ("configuration that costs performance, with evidence and remedy; changes nothing", _doctor),
+    "diff": ("what was added, removed and changed from one host to another", _diff),
     "record": ("write a recording of this host", _record),
     "draw": ("a picture: SVG, a web page, or bars of text", _draw),
     "serve": ("a metrics endpoint for Prometheus, or a file for node_exporter", _serve),

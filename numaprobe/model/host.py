@@ -8,7 +8,6 @@ use the field names, because fields may be added.
 from __future__ import annotations
 
 from ..named import namedtuple
-
 from .devices import find, names_document
 
 TYPE_CHECKING = False

@@ -9,6 +9,8 @@ import os
 
 from ..atomic_file import replace
 from ..linux import collect as linux
+from ..linux import policy
+from ..linux.source import Source
 from ..sampling.linux import LinuxSampler
 from ..sources.architecture import machine
 from ..sources.archive import MANIFEST, MANIFEST_SCHEMA
@@ -50,6 +52,7 @@ def record(
         # Linux's view is kept under Xen too: it is another host, which a replay can select.
         asks_xen = choose_source(recorder, source, live=live) == "xen"
         facts = linux.collect(recorder, available=True, devices=True, allowed=allowed, caches=True)
+        policy.collect(Source(recorder))
         LinuxSampler(recorder, None, live=False, timed=False).take_all()
         if asks_xen:
             from ..sampling.xen import XenSampler

@@ -79,7 +79,8 @@ def chiplets() -> trees.Machine:
     """Two packages of two cells; in each cell two groups of cores with an L3 of their own, as on EPYC with NPS2."""
     cores = [(core, core + 16) for core in range(16)]
     cells = {cell: [cpu for core in cores[4 * cell : 4 * cell + 4] for cpu in core] for cell in range(4)}
-    tree = trees.machine({cell: sorted(cpus) for cell, cpus in cells.items()})
+    distances = {cell: [10 if cell == o else 12 if cell // 2 == o // 2 else 32 for o in cells] for cell in cells}
+    tree = trees.machine({cell: sorted(cpus) for cell, cpus in cells.items()}, distances=distances)
     for core, threads in enumerate(cores):
         package = core // 8
         for cpu in threads:

@@ -1,0 +1,47 @@
+"""What a check gives and gets."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..linux.policy import PolicyFacts
+    from ..model.domains import Domain
+    from ..model.host import Host
+
+SEVERITIES = ("warning", "info")
+
+
+class Finding(namedtuple("Finding", "id severity what evidence cost remedy")):
+    """Something that hurts.
+
+    ``id`` names the check and stays the same between releases; ``severity`` is ``warning`` or ``info`` (worth knowing,
+    and possibly wanted). ``what`` is one sentence. ``evidence`` are pairs of a file, hypercall or domain and its value.
+    ``cost`` says what it costs, ``remedy`` what to do.
+    """
+
+    __slots__ = ()
+    id: str
+    severity: str
+    what: str
+    evidence: tuple[tuple[str, str], ...]
+    cost: str
+    remedy: str
+
+
+class Diagnosis(namedtuple("Diagnosis", "findings skipped")):
+    """Findings, warnings first, and what could not be examined: pairs of what and why."""
+
+    __slots__ = ()
+    findings: tuple[Finding, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+
+class Patient(namedtuple("Patient", "host domains policy")):
+    """What checks look at; ``domains`` is None where they could not be read, ``policy`` on Xen."""
+
+    __slots__ = ()
+    host: Host
+    domains: tuple[Domain, ...] | None
+    policy: PolicyFacts | None

@@ -1,0 +1,166 @@
+"""Checks of the machine and its firmware."""
+
+from __future__ import annotations
+
+from ..wording import cells, count, size
+from .finding import Finding
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .finding import Patient
+
+# Classes of PCI for which the cell matters: network, accelerators; RAID, SAS and NVMe; 3D controllers, which GPUs for
+# computing are. Chipsets' disk controllers and consoles' displays are slow enough for any cell.
+FAST = (0x02, 0x12)
+FAST_STORAGE = (0x0104, 0x0107, 0x0108, 0x0302)
+
+
+def memory_less_cell(patient: Patient) -> Iterator[Finding]:
+    """Cpus without memory of their own."""
+    for cell in patient.host.cells:
+        if cell.cpus and cell.memory.total == 0:
+            yield Finding(
+                "cell-without-memory",
+                "warning",
+                f"cell {cell.id} has {count(len(cell.cpus), 'cpu')} and no memory",
+                ((cell.memory.total_from or "memory", "0"),),
+                "every access of its cpus goes to another cell",
+                "populate its memory slots, or disable its cpus for guests",
+            )
+
+
+def uneven_memory(patient: Patient) -> Iterator[Finding]:
+    """Cells with cpus that have much less memory than others."""
+    sizes = {c.id: c.memory.total for c in patient.host.cells if c.cpus and c.memory.total}
+    if len(sizes) < 2:
+        return
+    largest = max(sizes.values())
+    small = {cell: amount for cell, amount in sizes.items() if amount * 4 < largest}
+    if small:
+        yield Finding(
+            "memory-uneven",
+            "info",
+            f"{cells(small)}: less than a quarter of the memory of the largest cell",
+            tuple((f"cell {cell}", size(amount)) for cell, amount in sizes.items()),
+            "their cpus cannot be used for large guests without remote memory",
+            "spread the memory modules evenly",
+        )
+
+
+def contested_cpus(patient: Patient) -> Iterator[Finding]:
+    """Cpus that firmware gives to several cells, or to none."""
+    several = len([cell for cell in patient.host.cells if cell.cpus]) > 1
+    without = [cpu.id for cpu in patient.host.cpus if cpu.online and cpu.cell is None]
+    if several and without:
+        yield Finding(
+            "cpus-without-cell",
+            "warning",
+            f"{count(len(without), 'online cpu')} in no cell, or in more than one",
+            tuple((note.where, note.text) for note in patient.host.notes if "claimed" in note.text)
+            or (("cpus", ",".join(map(str, without[:16]))),),
+            "nothing can be placed near to them",
+            "update the firmware; its ACPI SRAT contradicts itself",
+        )
+
+
+def distances(patient: Patient) -> Iterator[Finding]:
+    """A matrix that says nothing, or what cannot be."""
+    host = patient.host
+    ids = [cell.id for cell in host.cells]
+    if len(ids) < 2:
+        return
+    costs = {(a, b): host.distance(a, b) for a in ids for b in ids}
+    known = {pair: cost for pair, cost in costs.items() if cost is not None}
+    where = "distance" if host.source == "linux" else "sysctl numainfo"
+    if not known:
+        return
+    wrong = [(a, b) for (a, b), cost in known.items() if (cost != 10 if a == b else cost <= 10)]
+    if wrong:
+        yield Finding(
+            "distances-impossible",
+            "warning",
+            "the distances have remote memory as near as local memory",
+            tuple((f"{where} {a} to {b}", str(known[a, b])) for a, b in wrong[:8]),
+            "kernel and placement cannot tell near memory from far memory",
+            "update the firmware, or correct its ACPI SLIT",
+        )
+        return
+    packages: dict[int, set[int | None]] = {}
+    for cpu in host.cpus:
+        if cpu.online and cpu.cell is not None:
+            packages.setdefault(cpu.cell, set()).add(cpu.package)
+    of = {cell: next(iter(found)) for cell, found in packages.items() if len(found) == 1 and None not in found}
+    inside = [cost for (a, b), cost in known.items() if a != b and a in of and of.get(a) == of.get(b)]
+    across = [cost for (a, b), cost in known.items() if a in of and b in of and of[a] != of[b]]
+    if inside and across and min(across) <= max(inside):
+        yield Finding(
+            "distances-ignore-packages",
+            "warning",
+            "cells of one package are as far from each other as cells of different packages",
+            ((f"{where}, in a package", str(max(inside))), (f"{where}, between packages", str(min(across)))),
+            "a guest that needs two cells may be spread over two packages",
+            "update the firmware; with sub-NUMA clustering its ACPI SLIT should have the packages apart",
+        )
+
+
+def devices(patient: Patient) -> Iterator[Finding]:
+    """Fast devices whose cell nothing says."""
+    host = patient.host
+    if len([cell for cell in host.cells if cell.cpus]) < 2:
+        return
+    lost = [
+        device
+        for device in host.devices or ()
+        if device.cell is None
+        and device.class_code is not None
+        and (device.class_code >> 16 in FAST or device.class_code >> 8 in FAST_STORAGE)
+    ]
+    if lost:
+        yield Finding(
+            "device-without-cell",
+            "warning",
+            f"the cell of {count(len(lost), 'device')} is not known",
+            tuple(
+                (f"{device.address}/numa_node", " ".join(name for _, name in device.names) or "-1")
+                for device in lost[:16]
+            ),
+            "interrupts, buffers and guests of these devices are placed anywhere",
+            "update the firmware (ACPI _PXM of the root bridge)"
+            + (", or write the cell to numa_node" if host.source == "linux" else ""),
+        )
+
+
+def no_numa(patient: Patient) -> Iterator[Finding]:
+    """A kernel without NUMA on a machine of several packages."""
+    host = patient.host
+    packages = {cpu.package for cpu in host.cpus if cpu.online and cpu.package is not None}
+    if host.source == "linux" and len(packages) > 1 and len(host.cells) == 1 and host.cells[0].stand_in:
+        yield Finding(
+            "kernel-without-numa",
+            "warning",
+            f"{count(len(packages), 'package')}, and a kernel without NUMA",
+            (("sys/devices/system/node", "not there"),),
+            "memory is placed without regard to the packages",
+            "boot a kernel with CONFIG_NUMA and without numa=off",
+        )
+
+
+def offline_memory(patient: Patient) -> Iterator[Finding]:
+    """Memory that is there and not used."""
+    policy = patient.policy
+    if policy is None or not policy.offline_blocks:
+        return
+    amount = None if policy.block_size is None else size(policy.block_size * len(policy.offline_blocks))
+    yield Finding(
+        "memory-offline",
+        "warning",
+        f"{count(len(policy.offline_blocks), 'memory block')} offline" + (f" ({amount})" if amount else ""),
+        tuple((f"sys/devices/system/memory/memory{n}/state", "offline") for n in policy.offline_blocks[:8]),
+        "the memory cannot be used",
+        "daxctl online-memory, or write online or online_movable to the state files",
+    )
+
+
+CHECKS = (no_numa, memory_less_cell, uneven_memory, contested_cpus, distances, devices, offline_memory)

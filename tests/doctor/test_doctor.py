@@ -1,0 +1,231 @@
+"""The doctor: each check finds its fault on a planted machine, and nothing on one without it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import trees
+from commands import Plant
+from hosts import GIB, domain, host
+from schemas import check as valid
+from trees import CPU, NODE, Machine, machine, meminfo
+
+import numaprobe
+from numaprobe import cli
+from numaprobe.doctor import CHECKS, document, examine
+from numaprobe.doctor.finding import Patient
+from numaprobe.linux.policy import PolicyFacts
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+TWO = machine({0: [0, 1], 1: [2, 3]})
+PCI = "sys/bus/pci/devices/0000:3b:00.0"
+
+# One tree for each check that a tree can show; the same machine without the change has no finding.
+FAULTS: dict[str, Mapping[str, trees.Content]] = {
+    "cell-without-memory": {f"{NODE}/node1/meminfo": meminfo(1, 0, 0)},
+    "memory-uneven": {f"{NODE}/node1/meminfo": meminfo(1, 1 << 19, 1 << 18)},
+    "cpus-without-cell": {f"{NODE}/node1/cpulist": "0-3\n"},
+    "distances-impossible": {f"{NODE}/node0/distance": "10 10\n"},
+    "device-without-cell": {f"{PCI}/numa_node": "-1\n", f"{PCI}/class": "0x020000\n", f"{PCI}/net/eth0": None},
+    "memory-offline": {
+        "sys/devices/system/memory/block_size_bytes": "80000000\n",
+        "sys/devices/system/memory/memory7/state": "offline\n",
+        "sys/devices/system/memory/memory8/state": "online\n",
+    },
+    "zone-reclaim": {"proc/sys/vm/zone_reclaim_mode": "1\n"},
+    "ksm-across-cells": {"sys/kernel/mm/ksm/run": "1\n", "sys/kernel/mm/ksm/merge_across_nodes": "1\n"},
+    "huge-pages-on-one-cell": {
+        f"{NODE}/node{cell}/hugepages/hugepages-2048kB/nr_hugepages": f"{8 * cell}\n" for cell in (0, 1)
+    },
+}
+
+
+def ids(diagnosis: numaprobe.Diagnosis) -> list[str]:
+    return [finding.id for finding in diagnosis.findings]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found_and_nothing_else(fault: str, plant: Plant) -> None:
+    assert ids(numaprobe.diagnose(plant({**TWO, **FAULTS[fault]}))) == [fault]
+
+
+def test_a_good_machine_has_no_finding(plant: Plant) -> None:
+    """With every file that the checks read, at the value that is right."""
+    good: Machine = TWO | {
+        "proc/sys/vm/zone_reclaim_mode": "0\n",
+        "proc/sys/kernel/numa_balancing": "1\n",
+        "sys/kernel/mm/ksm/run": "1\n",
+        "sys/kernel/mm/ksm/merge_across_nodes": "0\n",
+        "sys/devices/system/memory/block_size_bytes": "80000000\n",
+        "sys/devices/system/memory/memory8/state": "online\n",
+        f"{PCI}/numa_node": "1\n",
+        f"{PCI}/class": "0x020000\n",
+        **{f"{NODE}/node{cell}/hugepages/hugepages-2048kB/nr_hugepages": "8\n" for cell in (0, 1)},
+    }
+    assert numaprobe.diagnose(plant(good)) == ((), ())
+
+
+def test_a_machine_of_one_cell_has_nothing_that_needs_two(plant: Plant) -> None:
+    tree = machine({0: range(4)}) | FAULTS["zone-reclaim"] | FAULTS["ksm-across-cells"] | FAULTS["device-without-cell"]
+    assert ids(numaprobe.diagnose(plant(tree))) == []
+
+
+def test_sub_numa_cells_as_far_as_other_packages_are_found(plant: Plant) -> None:
+    """The firmware forgot that two cells are one package; with the right matrix there is nothing."""
+    cells = {cell: [2 * cell, 2 * cell + 1] for cell in range(4)}
+    flat = machine(cells)
+    for cpu in range(8):
+        flat[f"{CPU}/cpu{cpu}/topology/physical_package_id"] = f"{cpu // 4}\n"
+        flat[f"{CPU}/cpu{cpu}/topology/package_cpus_list"] = "0-3\n" if cpu < 4 else "4-7\n"
+    assert ids(numaprobe.diagnose(plant(flat))) == ["distances-ignore-packages"]
+    rows = ["10 12 21 21", "12 10 21 21", "21 21 10 12", "21 21 12 10"]
+    assert (
+        ids(numaprobe.diagnose(plant(flat | {f"{NODE}/node{i}/distance": f"{r}\n" for i, r in enumerate(rows)}))) == []
+    )
+
+
+def test_several_packages_on_a_kernel_without_nodes_are_found(plant: Plant) -> None:
+    tree = {path: content for path, content in TWO.items() if not path.startswith(NODE)}
+    tree["proc/meminfo"] = meminfo(None, 1 << 20, 1 << 19)
+    assert ids(numaprobe.diagnose(plant(tree))) == ["kernel-without-numa"]
+
+
+def test_huge_pages_on_memory_without_cpus_are_found(plant: Plant) -> None:
+    tree = machine({0: [0], 1: [1], 2: []})
+    for cell in range(3):
+        tree[f"{NODE}/node{cell}/hugepages/hugepages-2048kB/nr_hugepages"] = "4\n"
+    assert ids(numaprobe.diagnose(plant(tree))) == ["huge-pages-without-cpus"]
+
+
+def patient(*domains: numaprobe.Domain, free: tuple[int, int] = (4 * GIB, 4 * GIB), **known: object) -> Patient:
+    policy = known.pop("policy", PolicyFacts(numa_balancing=0))
+    made = host(dict(enumerate(free)), **known)  # type: ignore[arg-type]
+    return Patient(made, domains, policy)  # type: ignore[arg-type]
+
+
+def guest(first: int, second: int, **known: object) -> numaprobe.Domain:
+    """A guest with so many GiB on each of two cells."""
+    return domain(
+        "vm", 2, memory=(first + second) * GIB, cells=((0, first * GIB), (1, second * GIB)), how="exact", **known
+    )
+
+
+@pytest.mark.parametrize(
+    ("sick", "healthy", "finding"),
+    [
+        (patient(guest(1, 1)), patient(guest(2, 0)), "guest-across-cells"),
+        (patient(guest(1, 1)), patient(guest(3, 3), free=(GIB, GIB)), "guest-across-cells"),
+        (patient(guest(1, 1)), patient(guest(1, 1)._replace(how="unknown")), "guest-across-cells"),
+        (
+            patient(guest(0, 2, cpus=(0, 1, 2, 3))),
+            patient(guest(2, 0, cpus=(0, 1, 2, 3))),
+            "guest-remote-memory",
+        ),
+        (patient(guest(0, 2, on=(0,))), patient(guest(2, 0, on=(0,))), "guest-policy-not-met"),
+        (
+            patient(guest(2, 0, cpus=(0, 1)), policy=PolicyFacts(numa_balancing=1)),
+            patient(guest(2, 0, cpus=tuple(range(16))), policy=PolicyFacts(numa_balancing=1)),
+            "balancing-of-pinned-guests",
+        ),
+        (
+            patient(guest(2, 0, pinned=[(0, 1), (0, 1)]), isolated=(0, 1)),
+            patient(guest(2, 0, pinned=[(0,), (1,)]), isolated=(0, 1)),
+            "guest-floats-on-isolated-cpus",
+        ),
+        (
+            patient(
+                free=(0, 8 * GIB),
+            ),
+            patient(free=(2 * GIB, 8 * GIB)),
+            "cell-full",
+        ),
+    ],
+)
+def test_guests_and_full_cells(sick: Patient, healthy: Patient, finding: str) -> None:
+    """Each with a host that has the fault and one that has not."""
+    total = {0: 8 * GIB, 1: 8 * GIB}
+    sick, healthy = (
+        p._replace(
+            host=p.host._replace(
+                cells=tuple(c._replace(memory=c.memory._replace(total=total[c.id])) for c in p.host.cells)
+            )
+        )
+        for p in (sick, healthy)
+    )
+    assert [found.id for found in examine(sick)] == [finding]
+    assert [found.id for found in examine(healthy)] == []
+
+
+def test_guests_that_cannot_be_read_are_said_to_be_skipped() -> None:
+    """A recording of Xen without domains: the machine is examined all the same."""
+    found = numaprobe.diagnose(recording=FIXTURES / "xen-4.17-memory-less-node" / "host.tar.gz")
+    assert ids(found) == ["cell-without-memory"]
+    assert [what for what, _ in found.skipped] == ["guests"]
+
+
+# Real kernels under emulation and machines made by hand: what is found on each is true of it.
+ARGUED = {
+    "fake-contested": {"cpus-without-cell"},
+    "huge-pages-one-node": {"huge-pages-on-one-cell", "memory-uneven"},
+    "memory-less-node": {"cell-without-memory"},
+    # numa=fake claims every cpu for every node, and makes all distances 10.
+    "numa-fake": {"cpus-without-cell", "distances-impossible"},
+    **{f"xen-{release}-memory-less-node": {"cell-without-memory"} for release in ("4.14", "4.17", "4.20")},
+}
+
+
+@pytest.mark.parametrize("machine_name", sorted(path.parent.name for path in FIXTURES.glob("*/host.tar.gz")))
+def test_no_false_alarm_on_the_fixtures(machine_name: str) -> None:
+    found = numaprobe.diagnose(recording=FIXTURES / machine_name / "host.tar.gz")
+    assert set(ids(found)) == ARGUED.get(machine_name, set())
+
+
+def test_every_finding_has_evidence_cost_and_remedy(plant: Plant) -> None:
+    """And the document is what the schema says."""
+    everything = dict(TWO)
+    for fault in FAULTS.values():
+        everything.update(fault)
+    found = numaprobe.diagnose(plant(everything))
+    assert len(found.findings) > 5
+    for finding in found.findings:
+        assert all((finding.evidence, finding.cost, finding.remedy))
+        assert finding.severity in ("warning", "info")
+    assert [f.severity for f in found.findings] == sorted((f.severity for f in found.findings), reverse=True)
+    valid("doctor", document(found))
+
+
+def test_each_check_is_described() -> None:
+    """The page has every id, and no other."""
+    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
+    described = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
+    package = Path(numaprobe.__file__).parent / "doctor"
+    used = {
+        line.strip().strip('",')
+        for path in package.glob("*.py")
+        for before, line in zip(path.read_text().splitlines(), path.read_text().splitlines()[1:], strict=False)
+        if before.strip() == "yield Finding("
+    }
+    assert described == used
+    assert len(CHECKS) <= len(used)
+
+
+def test_a_recording_has_what_the_doctor_reads(plant: Plant, tmp_path: Path) -> None:
+    tree = {**TWO, **FAULTS["zone-reclaim"], **FAULTS["memory-offline"], **FAULTS["device-without-cell"]}
+    root = plant(tree)
+    numaprobe.record(tmp_path / "host.tar.gz", root=root)
+    assert numaprobe.diagnose(recording=tmp_path / "host.tar.gz") == numaprobe.diagnose(root)
+
+
+def test_the_command_prints_findings_or_that_there_are_none(plant: Plant, capsys: pytest.CaptureFixture[str]) -> None:
+    root = plant({**TWO, **FAULTS["zone-reclaim"]})
+    assert cli.main(["doctor", "--root", str(root)]) == 0
+    text = capsys.readouterr().out
+    assert "[zone-reclaim]" in text
+    assert "proc/sys/vm/zone_reclaim_mode: 1" in text
+    assert "remedy: write 0" in text
+    assert cli.main(["doctor", "--json", "--root", str(root)]) == 0
+    valid("doctor", json.load(io.StringIO(capsys.readouterr().out)))
