@@ -84,7 +84,7 @@ def distances(patient: Patient) -> Iterator[Finding]:
             "the distances have remote memory as near as local memory",
             tuple((f"{where} {a} to {b}", str(known[a, b])) for a, b in wrong[:8]),
             "kernel and placement cannot tell near memory from far memory",
-            "update the firmware, or correct its ACPI SLIT",
+            "update the firmware, or correct the distances it reports (ACPI SLIT; on POWER, the device tree)",
         )
         return
     packages: dict[int, set[int | None]] = {}
@@ -135,6 +135,9 @@ def devices(patient: Patient) -> Iterator[Finding]:
 def no_numa(patient: Patient) -> Iterator[Finding]:
     """A kernel without NUMA on a machine of several packages."""
     host = patient.host
+    # Without ACPI, Linux before 6.0 has the clusters of one chip as packages.
+    if (host.machine or "").startswith(("aarch64", "arm", "riscv")):
+        return
     packages = {cpu.package for cpu in host.cpus if cpu.online and cpu.package is not None}
     if host.source == "linux" and len(packages) > 1 and len(host.cells) == 1 and host.cells[0].stand_in:
         yield Finding(

@@ -60,7 +60,7 @@ def _otherwise(source: Source, devices: list[DeviceFacts]) -> list[DeviceFacts]:
     without = [device.address for device in devices if device.node is None]
     contents = source.read([f"{address}/local_cpulist" for address in without], DEVICES)
     local = {
-        address: source.parsed(text.ids, f"{DEVICES}/{address}/local_cpulist", content)
+        address: source.parsed(_local, f"{DEVICES}/{address}/local_cpulist", content)
         for address, content in zip(without, contents, strict=True)
     }
     bridge_of = {}
@@ -88,6 +88,14 @@ def _others(source: Source) -> tuple[DeviceFacts, ...]:
             node = source.parsed(text.identity, f"{directory}/{name}/numa_node", content)
             found.append(DeviceFacts(address=name, node=node, names=((bus, name),)))
     return tuple(found)
+
+
+def _local(where: str, content: bytes) -> tuple[int, ...]:
+    found = text.ids(where, content)
+    # Without a node the kernel has all online CPUs, or those of the bus.
+    if not found:
+        raise FactError(where, content, "no CPUs")
+    return found
 
 
 def _code(where: str, content: bytes) -> int:
