@@ -117,13 +117,14 @@ def devices(patient: Patient) -> Iterator[Finding]:
         and device.class_code is not None
         and (device.class_code >> 16 in FAST or device.class_code >> 8 in FAST_STORAGE)
     ]
+    where = "numa_node" if host.source == "linux" else "sysctl pcitopoinfo"
     if lost:
         yield Finding(
             "device-without-cell",
             "warning",
             f"the cell of {count(len(lost), 'device')} is not known",
             tuple(
-                (f"{device.address}/numa_node", " ".join(name for _, name in device.names) or "-1")
+                (" ".join((device.address, *(name for _, name in device.names))), f"no cell in {where}")
                 for device in lost[:16]
             ),
             "interrupts, buffers and guests of these devices are placed anywhere",
@@ -139,7 +140,10 @@ def no_numa(patient: Patient) -> Iterator[Finding]:
     if (host.machine or "").startswith(("aarch64", "arm", "riscv")):
         return
     packages = {cpu.package for cpu in host.cpus if cpu.online and cpu.package is not None}
-    if host.source == "linux" and len(packages) > 1 and len(host.cells) == 1 and host.cells[0].stand_in:
+    if host.source != "linux" or len(packages) < 2 or len(host.cells) != 1:
+        return
+    # A recording without memory may be without its nodes too.
+    if host.cells[0].stand_in and host.cells[0].memory.total is not None:
         yield Finding(
             "kernel-without-numa",
             "warning",

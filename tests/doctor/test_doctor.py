@@ -90,8 +90,27 @@ def test_sub_numa_cells_as_far_as_other_packages_are_found(plant: Plant) -> None
 
 def test_several_packages_on_a_kernel_without_nodes_are_found(plant: Plant) -> None:
     tree = {path: content for path, content in TWO.items() if not path.startswith(NODE)}
+    tree.pop("proc/meminfo", None)
+    assert ids(numaprobe.diagnose(plant(tree))) == [], "a recording without memory may be without its nodes too"
     tree["proc/meminfo"] = meminfo(None, 1 << 20, 1 << 19)
     assert ids(numaprobe.diagnose(plant(tree))) == ["kernel-without-numa"]
+
+
+@pytest.mark.parametrize("machine", ["aarch64", "armv7l", "riscv64"])
+def test_clusters_of_one_chip_are_not_taken_for_packages(machine: str) -> None:
+    """Without ACPI the kernels of these architectures report clusters as packages."""
+    found = host([GIB])
+    cpus = tuple(cpu._replace(package=cpu.id) for cpu in found.cpus)
+    cells = tuple(cell._replace(stand_in=True) for cell in found.cells)
+    clusters = found._replace(source="linux", cpus=cpus, cells=cells)
+    other = examine(Patient(clusters._replace(machine="x86_64"), None, None))
+    assert [finding.id for finding in other] == ["kernel-without-numa"]
+    assert examine(Patient(clusters._replace(machine=machine), None, None)) == ()
+
+
+def test_a_device_without_a_cell_is_shown_by_address_and_name(plant: Plant) -> None:
+    (finding,) = numaprobe.diagnose(plant({**TWO, **FAULTS["device-without-cell"]})).findings
+    assert finding.evidence == (("0000:3b:00.0 eth0", "no cell in numa_node"),)
 
 
 def test_huge_pages_on_memory_without_cpus_are_found(plant: Plant) -> None:
