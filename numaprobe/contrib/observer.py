@@ -136,6 +136,7 @@ class _ProcessState:
         self._started = False
         self._sampler: numaprobe.Sampler | None = None
         self._failures = 0
+        self._notes = 0
         self._counters_lost = 0
         self._have_counters = False
         self._changes = 0
@@ -163,6 +164,7 @@ class _ProcessState:
             rows = self._memory(sample)
             # The other figures are good; what could not be read is missing among them, and counted.
             self._failures += bool(sample.errors)
+            self._notes = len(sample.notes)
         # Of any kind: the agent's scrape has other figures to report.
         except Exception as failure:
             error = failure
@@ -239,6 +241,8 @@ class _ProcessState:
         if self._options.counters:
             errors["counters"] = self._counters_lost
         errors |= refresher.errors
+        notes = {"memory": self._notes, **refresher.notes}
+        rows["numaprobe_notes"] = [((part,), count) for part, count in notes.items()]
         rows["numaprobe_up"] = [((), 0 if error else 1)]
         rows["numaprobe_shape_changes_total"] = [((), self._changes)]
         rows["numaprobe_scrape_errors_total"] = [((part,), count) for part, count in errors.items()]

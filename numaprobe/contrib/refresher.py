@@ -70,6 +70,8 @@ class Refresher:
         self.options = options
         self.answers: dict[str, Answer] = {}
         self.errors = {"details": 0, "host": 0, **({"domains": 0} if options.domains else {})}
+        # What the last answers say that they could not read or make sense of, in lines.
+        self.notes: dict[str, int] = {}
         # Set once everything has been requested, with or without success.
         self.ready = threading.Event()
         self._wake = threading.Event()
@@ -124,6 +126,7 @@ class Refresher:
         options = self.options
         with numaprobe.Sampler(options.root, recording=options.recording, source=options.source) as sampler:
             sample = sampler.sample(huge_pages=True, available=True)
+        self.notes["details"] = len(sample.notes)
         rows = available_rows((cell.id, cell.available) for cell in sample.cells)
         rows |= huge_page_rows((cell.id, cell.huge_pages or ()) for cell in sample.cells)
         return rows, key_of(sample.shape)
@@ -140,6 +143,7 @@ class Refresher:
         if tuple([cell.id for cell in host.cells]) != key[0]:
             raise numaprobe.SourceError("cells", None, "nodes were added or removed while the host was read")
         self._host = host
+        self.notes["host"] = len(host.notes)
         rows = topology_rows(host, distances=options.distances, cpu_info=options.cpu_info) | claimed_rows(host)
         # Equal rows stay the same object, so that whatever was rendered from them can be kept.
         return (last.rows if last is not None and last.rows == rows else rows), key
@@ -149,6 +153,7 @@ class Refresher:
             raise numaprobe.SourceUnavailable("domains", None, "the host could not be read")
         options = self.options
         found = numaprobe.domains(self._host, root=options.root, recording=options.recording, each_vcpu=False)
+        self.notes["domains"] = len(found.notes)
         # A recording without processes does not mean that there are no guests.
         recorded = options.root is not None or options.recording is not None
         return ({} if recorded and not found else domain_rows(found, options.domains_limit)), ((), None)

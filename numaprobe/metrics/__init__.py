@@ -93,6 +93,13 @@ METRICS: tuple[Metric, ...] = (
     ),
     _counter("scrape_errors_total", "Failed readings, by what was read.", ("part",), "scrape.errors", ucum="{error}"),
     _gauge(
+        "notes",
+        "Lines about what could not be read or made no sense, by what was read; figures may be missing.",
+        ("part",),
+        "notes",
+        "{note}",
+    ),
+    _gauge(
         "refresh_age_seconds",
         "Age of the figures that are read in the background, by what was read.",
         ("part",),

@@ -29,8 +29,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
     # A value of one line that was cut in the middle of its digits.
     "probe": (r"^short of read",),
     "record": (r"^short of read",),
-    # Series are missing, and no counter says so.
-    "scrape": (r"numaprobe_(domain|cpus|distance|huge_pages|numa)_?",),
+    "scrape": (r"^short of pread",),
 }
 
 
