@@ -61,7 +61,7 @@ def contested_cpus(patient: Patient) -> Iterator[Finding]:
             tuple((note.where, note.text) for note in patient.host.notes if "claimed" in note.text)
             or (("cpus", ",".join(map(str, without[:16]))),),
             "nothing can be placed near to them",
-            "update the firmware; its ACPI SRAT contradicts itself",
+            "update the firmware (its ACPI SRAT contradicts itself), or boot without numa=fake",
         )
 
 
