@@ -37,12 +37,12 @@ def split(patient: Patient) -> Iterator[Finding]:
         ]
         if homes:
             yield Finding(
-                "guest-across-cells",
-                "warning",
-                f"{name(domain)} is spread over {cells(held)} and would fit in {cells(homes[:1])}",
-                tuple((f"{name(domain)}, cell {cell}", size(amount)) for cell, amount in held.items()),
-                "part of its memory is remote to each of its vcpus, and it cannot know",
-                "place it again (numaprobe place, numaprobe pin)",
+                id="guest-across-cells",
+                severity="warning",
+                what=f"{name(domain)} is spread over {cells(held)} and would fit in {cells(homes[:1])}",
+                evidence=tuple((f"{name(domain)}, cell {cell}", size(amount)) for cell, amount in held.items()),
+                cost="part of its memory is remote to each of its vcpus, and it cannot know",
+                remedy="place it again (numaprobe place, numaprobe pin)",
             )
 
 
@@ -55,12 +55,12 @@ def remote(patient: Patient) -> Iterator[Finding]:
         far = {cell: amount for cell, amount in domain.cells if cell not in run and amount > STRAY * domain.memory}
         if far and {cell.id for cell in patient.host.cells if cell.cpus} - run:
             yield Finding(
-                "guest-remote-memory",
-                "warning",
-                f"{name(domain)} runs on {cells(sorted(run))} only and has memory on {cells(far)}",
-                tuple((f"{name(domain)}, cell {cell}", size(amount)) for cell, amount in far.items()),
-                "that memory is remote to all of its vcpus",
-                "move the memory (numaprobe pin, migratepages), or the vcpus",
+                id="guest-remote-memory",
+                severity="warning",
+                what=f"{name(domain)} runs on {cells(sorted(run))} only and has memory on {cells(far)}",
+                evidence=tuple((f"{name(domain)}, cell {cell}", size(amount)) for cell, amount in far.items()),
+                cost="that memory is remote to all of its vcpus",
+                remedy="move the memory (numaprobe pin, migratepages), or the vcpus",
             )
 
 
@@ -73,12 +73,12 @@ def unmet_policy(patient: Patient) -> Iterator[Finding]:
         outside = {c: amount for c, amount in domain.cells if c not in wanted and amount > STRAY * domain.memory}
         if outside:
             yield Finding(
-                "guest-policy-not-met",
-                "warning",
-                f"{name(domain)} is to have its memory on {cells(wanted)} and has some on {cells(outside)}",
-                tuple((f"{name(domain)}, cell {cell}", size(amount)) for cell, amount in outside.items()),
-                "the binding was made after the memory was used, or did not fit",
-                "move the memory (migratepages), or start the guest anew",
+                id="guest-policy-not-met",
+                severity="warning",
+                what=f"{name(domain)} is to have its memory on {cells(wanted)} and has some on {cells(outside)}",
+                evidence=tuple((f"{name(domain)}, cell {cell}", size(amount)) for cell, amount in outside.items()),
+                cost="the binding was made after the memory was used, or did not fit",
+                remedy="move the memory (migratepages), or start the guest anew",
             )
 
 
@@ -95,12 +95,12 @@ def isolated(patient: Patient) -> Iterator[Finding]:
         ]
         if floating:
             yield Finding(
-                "guest-floats-on-isolated-cpus",
-                "warning",
-                f"vcpus of {name(domain)} may run on several cpus, isolated ones among them",
-                tuple((f"{name(domain)}, vcpu {vcpu.id}", id_list(vcpu.cpus)) for vcpu in floating[:8]),
-                "the kernel does not move tasks between isolated cpus: vcpus pile up on one",
-                "pin each vcpu to one cpu, or keep the guest off the isolated cpus",
+                id="guest-floats-on-isolated-cpus",
+                severity="warning",
+                what=f"vcpus of {name(domain)} may run on several cpus, isolated ones among them",
+                evidence=tuple((f"{name(domain)}, vcpu {vcpu.id}", id_list(vcpu.cpus)) for vcpu in floating[:8]),
+                cost="the kernel does not move tasks between isolated cpus: vcpus pile up on one",
+                remedy="pin each vcpu to one cpu, or keep the guest off the isolated cpus",
             )
 
 

@@ -22,12 +22,12 @@ def memory_less_cell(patient: Patient) -> Iterator[Finding]:
     for cell in patient.host.cells:
         if cell.cpus and cell.memory.total == 0:
             yield Finding(
-                "cell-without-memory",
-                "warning",
-                f"cell {cell.id} has {count(len(cell.cpus), 'cpu')} and no memory",
-                ((cell.memory.total_from or "memory", "0"),),
-                "every access of its cpus goes to another cell",
-                "populate its memory slots, or disable its cpus for guests",
+                id="cell-without-memory",
+                severity="warning",
+                what=f"cell {cell.id} has {count(len(cell.cpus), 'cpu')} and no memory",
+                evidence=((cell.memory.total_from or "memory", "0"),),
+                cost="every access of its cpus goes to another cell",
+                remedy="populate its memory slots, or disable its cpus for guests",
             )
 
 
@@ -40,12 +40,12 @@ def uneven_memory(patient: Patient) -> Iterator[Finding]:
     small = {cell: amount for cell, amount in sizes.items() if amount * 4 < largest}
     if small:
         yield Finding(
-            "memory-uneven",
-            "info",
-            f"{cells(small)}: less than a quarter of the memory of the largest cell",
-            tuple((f"cell {cell}", size(amount)) for cell, amount in sizes.items()),
-            "their cpus cannot be used for large guests without remote memory",
-            "spread the memory modules evenly",
+            id="memory-uneven",
+            severity="info",
+            what=f"{cells(small)}: less than a quarter of the memory of the largest cell",
+            evidence=tuple((f"cell {cell}", size(amount)) for cell, amount in sizes.items()),
+            cost="their cpus cannot be used for large guests without remote memory",
+            remedy="spread the memory modules evenly",
         )
 
 
@@ -55,13 +55,13 @@ def contested_cpus(patient: Patient) -> Iterator[Finding]:
     without = [cpu.id for cpu in patient.host.cpus if cpu.online and cpu.cell is None]
     if several and without:
         yield Finding(
-            "cpus-without-cell",
-            "warning",
-            f"{count(len(without), 'online cpu')} in no cell, or in more than one",
-            tuple((note.where, note.text) for note in patient.host.notes if "claimed" in note.text)
+            id="cpus-without-cell",
+            severity="warning",
+            what=f"{count(len(without), 'online cpu')} in no cell, or in more than one",
+            evidence=tuple((note.where, note.text) for note in patient.host.notes if "claimed" in note.text)
             or (("cpus", ",".join(map(str, without[:16]))),),
-            "nothing can be placed near to them",
-            "update the firmware (its ACPI SRAT contradicts itself), or boot without numa=fake",
+            cost="nothing can be placed near to them",
+            remedy="update the firmware (its ACPI SRAT contradicts itself), or boot without numa=fake",
         )
 
 
@@ -79,12 +79,12 @@ def distances(patient: Patient) -> Iterator[Finding]:
     wrong = [(a, b) for (a, b), cost in known.items() if (cost != 10 if a == b else cost <= 10)]
     if wrong:
         yield Finding(
-            "distances-impossible",
-            "warning",
-            "the distances have remote memory as near as local memory",
-            tuple((f"{where} {a} to {b}", str(known[a, b])) for a, b in wrong[:8]),
-            "kernel and placement cannot tell near memory from far memory",
-            "update the firmware, or correct the distances it reports (ACPI SLIT; on POWER, the device tree)",
+            id="distances-impossible",
+            severity="warning",
+            what="the distances have remote memory as near as local memory",
+            evidence=tuple((f"{where} {a} to {b}", str(known[a, b])) for a, b in wrong[:8]),
+            cost="kernel and placement cannot tell near memory from far memory",
+            remedy="update the firmware, or correct the distances it reports (ACPI SLIT; on POWER, the device tree)",
         )
         return
     packages: dict[int, set[int | None]] = {}
@@ -96,12 +96,12 @@ def distances(patient: Patient) -> Iterator[Finding]:
     across = [cost for (a, b), cost in known.items() if a in of and b in of and of[a] != of[b]]
     if inside and across and min(across) <= max(inside):
         yield Finding(
-            "distances-ignore-packages",
-            "warning",
-            "cells of one package are as far from each other as cells of different packages",
-            ((f"{where}, in a package", str(max(inside))), (f"{where}, between packages", str(min(across)))),
-            "a guest that needs two cells may be spread over two packages",
-            "update the firmware; with sub-NUMA clustering its ACPI SLIT should have the packages apart",
+            id="distances-ignore-packages",
+            severity="warning",
+            what="cells of one package are as far from each other as cells of different packages",
+            evidence=((f"{where}, in a package", str(max(inside))), (f"{where}, between packages", str(min(across)))),
+            cost="a guest that needs two cells may be spread over two packages",
+            remedy="update the firmware; with sub-NUMA clustering its ACPI SLIT should have the packages apart",
         )
 
 
@@ -120,15 +120,15 @@ def devices(patient: Patient) -> Iterator[Finding]:
     where = "numa_node" if host.source == "linux" else "sysctl pcitopoinfo"
     if lost:
         yield Finding(
-            "device-without-cell",
-            "warning",
-            f"the cell of {count(len(lost), 'device')} is not known",
-            tuple(
+            id="device-without-cell",
+            severity="warning",
+            what=f"the cell of {count(len(lost), 'device')} is not known",
+            evidence=tuple(
                 (" ".join((device.address, *(name for _, name in device.names))), f"no cell in {where}")
                 for device in lost[:16]
             ),
-            "interrupts, buffers and guests of these devices are placed anywhere",
-            "update the firmware (ACPI _PXM of the root bridge)"
+            cost="interrupts, buffers and guests of these devices are placed anywhere",
+            remedy="update the firmware (ACPI _PXM of the root bridge)"
             + (", or write the cell to numa_node" if host.source == "linux" else ""),
         )
 
@@ -145,12 +145,12 @@ def no_numa(patient: Patient) -> Iterator[Finding]:
     # A recording without memory may be without its nodes too.
     if host.cells[0].stand_in and host.cells[0].memory.total is not None:
         yield Finding(
-            "kernel-without-numa",
-            "warning",
-            f"{count(len(packages), 'package')}, and a kernel without NUMA",
-            (("sys/devices/system/node", "not there"),),
-            "memory is placed without regard to the packages",
-            "boot a kernel with CONFIG_NUMA and without numa=off",
+            id="kernel-without-numa",
+            severity="warning",
+            what=f"{count(len(packages), 'package')}, and a kernel without NUMA",
+            evidence=(("sys/devices/system/node", "not there"),),
+            cost="memory is placed without regard to the packages",
+            remedy="boot a kernel with CONFIG_NUMA and without numa=off",
         )
 
 
@@ -161,12 +161,12 @@ def offline_memory(patient: Patient) -> Iterator[Finding]:
         return
     amount = None if policy.block_size is None else size(policy.block_size * len(policy.offline_blocks))
     yield Finding(
-        "memory-offline",
-        "warning",
-        f"{count(len(policy.offline_blocks), 'memory block')} offline" + (f" ({amount})" if amount else ""),
-        tuple((f"sys/devices/system/memory/memory{n}/state", "offline") for n in policy.offline_blocks[:8]),
-        "the memory cannot be used",
-        "daxctl online-memory, or write online or online_movable to the state files",
+        id="memory-offline",
+        severity="warning",
+        what=f"{count(len(policy.offline_blocks), 'memory block')} offline" + (f" ({amount})" if amount else ""),
+        evidence=tuple((f"sys/devices/system/memory/memory{n}/state", "offline") for n in policy.offline_blocks[:8]),
+        cost="the memory cannot be used",
+        remedy="daxctl online-memory, or write online or online_movable to the state files",
     )
 
 

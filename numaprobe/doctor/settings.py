@@ -46,12 +46,15 @@ def balancing(patient: Patient) -> Iterator[Finding]:
     ]
     if bound:
         yield Finding(
-            "balancing-of-pinned-guests",
-            "warning",
-            "automatic NUMA balancing is on, and large guests are pinned to one cell already",
-            ((BALANCING, str(policy.numa_balancing)), *((name(domain), size(domain.memory or 0)) for domain in bound)),
-            "page faults and scans that cannot improve anything, felt as jitter in the guests",
-            "write 0 to /proc/sys/kernel/numa_balancing, or bind the guests' memory so that it is not scanned",
+            id="balancing-of-pinned-guests",
+            severity="warning",
+            what="automatic NUMA balancing is on, and large guests are pinned to one cell already",
+            evidence=(
+                (BALANCING, str(policy.numa_balancing)),
+                *((name(domain), size(domain.memory or 0)) for domain in bound),
+            ),
+            cost="page faults and scans that cannot improve anything, felt as jitter in the guests",
+            remedy="write 0 to /proc/sys/kernel/numa_balancing, or bind the guests' memory so that it is not scanned",
         )
 
 
@@ -60,12 +63,12 @@ def zone_reclaim(patient: Patient) -> Iterator[Finding]:
     policy = patient.policy
     if policy is not None and policy.zone_reclaim_mode and _several(patient):
         yield Finding(
-            "zone-reclaim",
-            "warning",
-            "memory of a cell is reclaimed before another cell's free memory is used",
-            ((RECLAIM, str(policy.zone_reclaim_mode)),),
-            "stalls and a smaller page cache while other cells have free memory",
-            "write 0 to /proc/sys/vm/zone_reclaim_mode",
+            id="zone-reclaim",
+            severity="warning",
+            what="memory of a cell is reclaimed before another cell's free memory is used",
+            evidence=((RECLAIM, str(policy.zone_reclaim_mode)),),
+            cost="stalls and a smaller page cache while other cells have free memory",
+            remedy="write 0 to /proc/sys/vm/zone_reclaim_mode",
         )
 
 
@@ -74,12 +77,12 @@ def same_page_merging(patient: Patient) -> Iterator[Finding]:
     policy = patient.policy
     if policy is not None and policy.ksm_run == 1 and policy.ksm_merge_across_nodes == 1 and _several(patient):
         yield Finding(
-            "ksm-across-cells",
-            "warning",
-            "kernel same-page merging joins pages of different cells",
-            ((f"{KSM}/run", "1"), (f"{KSM}/merge_across_nodes", "1")),
-            "guests pinned to a cell read memory of another",
-            "write 2 to run, 0 to merge_across_nodes and 1 to run, all in /sys/kernel/mm/ksm",
+            id="ksm-across-cells",
+            severity="warning",
+            what="kernel same-page merging joins pages of different cells",
+            evidence=((f"{KSM}/run", "1"), (f"{KSM}/merge_across_nodes", "1")),
+            cost="guests pinned to a cell read memory of another",
+            remedy="write 2 to run, 0 to merge_across_nodes and 1 to run, all in /sys/kernel/mm/ksm",
         )
 
 
@@ -97,21 +100,21 @@ def huge_pages(patient: Patient) -> Iterator[Finding]:
         evidence = tuple((f"cell {cell}, pages of {size(page)}", str(number)) for cell, number in found.items())
         if without_cpus.intersection(found):
             yield Finding(
-                "huge-pages-without-cpus",
-                "warning",
-                f"huge pages of {size(page)} are on {cells(sorted(without_cpus.intersection(found)))}, without cpus",
-                evidence,
-                "every guest in them has remote memory",
-                "write the counts to nodeN/hugepages of cells with cpus",
+                id="huge-pages-without-cpus",
+                severity="warning",
+                what=f"huge pages of {size(page)} are on {cells(sorted(without_cpus.intersection(found)))}, without cpus",
+                evidence=evidence,
+                cost="every guest in them has remote memory",
+                remedy="write the counts to nodeN/hugepages of cells with cpus",
             )
         elif len(with_cpus) > 1 and len(found) == 1:
             yield Finding(
-                "huge-pages-on-one-cell",
-                "info",
-                f"all huge pages of {size(page)} are on {cells(found)}",
-                evidence,
-                "guests on other cells get remote huge pages or none",
-                "write the counts to nodeN/hugepages of each cell, unless this is wanted",
+                id="huge-pages-on-one-cell",
+                severity="info",
+                what=f"all huge pages of {size(page)} are on {cells(found)}",
+                evidence=evidence,
+                cost="guests on other cells get remote huge pages or none",
+                remedy="write the counts to nodeN/hugepages of each cell, unless this is wanted",
             )
 
 
@@ -125,12 +128,12 @@ def full_cell(patient: Patient) -> Iterator[Finding]:
     full = [cell for cell, share in shares.items() if share < 0.02]
     if full and any(share > 0.25 for share in shares.values()):
         yield Finding(
-            "cell-full",
-            "warning",
-            f"{cells(full)}: nearly no memory available, while other cells have room",
-            tuple((f"cell {cell}, available", f"{share:.1%}") for cell, share in shares.items()),
-            "new memory of tasks there is remote, bound memory fails",
-            "move a guest (numaprobe place, numaprobe pin)",
+            id="cell-full",
+            severity="warning",
+            what=f"{cells(full)}: nearly no memory available, while other cells have room",
+            evidence=tuple((f"cell {cell}, available", f"{share:.1%}") for cell, share in shares.items()),
+            cost="new memory of tasks there is remote, bound memory fails",
+            remedy="move a guest (numaprobe place, numaprobe pin)",
         )
 
 

@@ -63,7 +63,9 @@ def _dictionaries(what: str, path: tuple[str, ...], old: dict[str, Any], new: di
         if name not in FLEETING and (name in old) + (name in new) == 2:
             yield from _values(what, (*path, name), old[name], new[name])
         elif name not in FLEETING:
-            yield Change(what, "changed", " ".join((*path, name)), old.get(name), new.get(name))
+            yield Change(
+                what=what, kind="changed", field=" ".join((*path, name)), before=old.get(name), after=new.get(name)
+            )
 
 
 def _values(what: str, path: tuple[str, ...], old: Any, new: Any) -> Iterator[Change]:
@@ -79,16 +81,16 @@ def _values(what: str, path: tuple[str, ...], old: Any, new: Any) -> Iterator[Ch
             f"{len(value)} {name}" if isinstance(value, list) and value and isinstance(value[0], dict) else value
             for value in (old, new)
         )
-        yield Change(what, "changed", " ".join(path), old, new)
+        yield Change(what=what, kind="changed", field=" ".join(path), before=old, after=new)
 
 
 def _members(what: str, name: str, old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Iterator[Change]:
     mine, theirs = ({_title(what, name, member): member for member in members} for members in (old, new))
     for title in {**mine, **theirs}:
         if title not in theirs:
-            yield Change(title, "removed", None, None, None)
+            yield Change(what=title, kind="removed", field=None, before=None, after=None)
         elif title not in mine:
-            yield Change(title, "added", None, None, None)
+            yield Change(what=title, kind="added", field=None, before=None, after=None)
         else:
             yield from _dictionaries(title, (), mine[title], theirs[title])
 
