@@ -99,10 +99,11 @@ def huge_pages(patient: Patient) -> Iterator[Finding]:
     for page, found in totals.items():
         evidence = tuple((f"cell {cell}, pages of {size(page)}", str(number)) for cell, number in found.items())
         if without_cpus.intersection(found):
+            where = cells(sorted(without_cpus.intersection(found)))
             yield Finding(
                 id="huge-pages-without-cpus",
                 severity="warning",
-                what=f"huge pages of {size(page)} are on {cells(sorted(without_cpus.intersection(found)))}, without cpus",
+                what=f"huge pages of {size(page)} are on {where}, without cpus",
                 evidence=evidence,
                 cost="every guest in them has remote memory",
                 remedy="write the counts to nodeN/hugepages of cells with cpus",
