@@ -145,8 +145,10 @@ class LinuxSampler(Engine):
             sizes = huge_page_sizes(source, HUGE_PAGES)
             if (denied or source.errors) and turn < TRIES_OF_UNREADABLE - 1:
                 continue
-            if denied:
+            if len(denied) == len(paths) and denied:
                 raise unreadable(*denied[0])
+            for path, error in denied:
+                source.unreadable("", path, error)
             # A directory is there before its files are (device_add of Linux's drivers/base/core.c).
             if any(files.errors) and may_settle:
                 continue

@@ -220,10 +220,28 @@ def test_counts_of_huge_pages_without_their_size_are_unknown() -> None:
     assert engine.retried(snapshot, snapshot.ask()).cells[0].huge_pages is None
 
 
-def test_a_file_that_may_not_be_read_is_an_error_with_its_name() -> None:
+def test_memory_of_a_node_that_may_not_be_read_is_unknown_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other nodes are sampled; the file is tried again later."""
+    monkeypatch.setattr("numaprobe.sampling.linux.REOPEN_IN", 20_000_000)
     path = f"{NODE}/node5/meminfo"
-    with pytest.raises(SourceDenied, match="node5/meminfo"):
-        LinuxSampler(Shelf(two_cells(), {path: 13}), None, live=False, timed=True)
+    shelf = Shelf(two_cells(), {path: 13})
+    engine = LinuxSampler(shelf, None, live=False, timed=True)
+    sample = engine.retried(engine.snapshot, engine.snapshot.ask())
+    assert (sample.cell(5).total, sample.cell(5).free, sample.cell(0).free) == (None, None, 1000 * KB)
+    assert sample.errors == ((path, 13),)
+    assert [note.where for note in sample.notes] == ["node5/meminfo"]
+    assert engine.exact_free() == {0: 1000 * KB, 5: None}
+    shelf.errors.clear()
+    time.sleep(0.03)
+    again = engine.retried(engine.snapshot, engine.snapshot.ask())
+    assert (again.cell(5).free, again.errors) == (500 * KB, ())
+
+
+def test_a_host_of_which_no_node_may_be_read_is_an_error_with_its_name() -> None:
+    """There is nothing left to sample."""
+    denied = {f"{NODE}/node{node}/meminfo": 13 for node in (0, 5)}
+    with pytest.raises(SourceDenied, match="node0/meminfo"):
+        LinuxSampler(Shelf(two_cells(), denied), None, live=False, timed=True)
 
 
 @pytest.mark.parametrize(
