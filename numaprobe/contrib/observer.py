@@ -241,8 +241,10 @@ class _ProcessState:
         if self._options.counters:
             errors["counters"] = self._counters_lost
         errors |= refresher.errors
-        notes = {"memory": self._notes, **refresher.notes}
-        rows["numaprobe_notes"] = [((part,), count) for part, count in notes.items()]
+        # Only of what was read: where everything failed there is nothing to have notes on.
+        notes = {**({} if error else {"memory": self._notes}), **refresher.notes}
+        if notes:
+            rows["numaprobe_notes"] = [((part,), count) for part, count in notes.items()]
         rows["numaprobe_up"] = [((), 0 if error else 1)]
         rows["numaprobe_shape_changes_total"] = [((), self._changes)]
         rows["numaprobe_scrape_errors_total"] = [((part,), count) for part, count in errors.items()]

@@ -490,3 +490,15 @@ def test_the_completeness_of_domains_is_a_metric_where_it_is_known() -> None:
 
     assert domain_rows(Found())["numaprobe_domains_complete"] == [((), 0)]
     assert "numaprobe_domains_complete" not in domain_rows([])
+
+
+def test_what_a_scrape_could_not_make_sense_of_is_counted_by_part(plant: Plant) -> None:
+    """A row of distances that is junk takes its series away, and that is seen."""
+    tree = two_cells()
+    with registered(plant(tree)) as registry:
+        assert figures(registry)["numaprobe_notes", "host"] == 0
+    tree[f"{NODE}/node1/distance"] = "junk\n"
+    with registered(plant(tree)) as registry:
+        found = figures(registry)
+    assert found["numaprobe_notes", "host"] == 1
+    assert found["numaprobe_notes", "memory"] == 0
