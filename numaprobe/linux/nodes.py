@@ -76,7 +76,9 @@ def node_meminfo(source: Source, node: int, content: bytes | None) -> MeminfoFac
     if content is None:
         return None
     if content.count(b"Node ") != content.count(b"Node %d " % node):
-        other = next(line for line in content.split(b"\n") if b"Node " in line and b"Node %d " % node not in line)
+        lines = (line for line in content.split(b"\n") if b"Node " in line and b"Node %d " % node not in line)
+        # A broken line may name two nodes, its own among them: then the whole file is quoted.
+        other = next(lines, content)
         source.misread(FactError(where, other, "is of another node"))
         return None
     return _lenient_meminfo(source, where, content)

@@ -143,6 +143,15 @@ def test_weights_of_interleaving_are_those_of_the_kernel() -> None:
     assert [cell.interleave_weight for cell in host(tree).cells] == [9, 2]
 
 
+def test_a_line_that_names_two_nodes_costs_the_file_and_not_the_host() -> None:
+    """Its own label is among them, so that no line is of another node alone."""
+    tree = machine({0: [0], 2: [1]})
+    tree[f"{NODE}/node2/meminfo"] = "Node 2 MemTotal: 4096 kB Node 0 MemFree: 1 kB\n"
+    found = host(tree)
+    assert found.cell(2).memory.total is None
+    assert "is of another node" in texts(found)
+
+
 def test_node_directories_win_over_a_contradicting_list() -> None:
     tree = machine({0: [0], 2: [1]})
     tree[f"{NODE}/online"] = "0-3\n"
