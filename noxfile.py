@@ -80,7 +80,7 @@ def faults(session: nox.Session) -> None:
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Mutates what is read, for a minute; ``-- --fuzz-seconds 3600`` for an hour."""
-    python(session, "pytest", "tests/fuzz", "--fuzz-seconds=10")
+    python(session, "pytest", "tests/fuzz", "--fuzz-seconds=5")
 
 
 @nox.session

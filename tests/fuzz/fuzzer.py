@@ -166,7 +166,9 @@ def spoiled_call(source: random.Random, line: bytes) -> bytes:
     try:
         call = json.loads(line)
     except ValueError:
-        call = {}
+        call = None
+    if not isinstance(call, dict):
+        return mutate.mutated(source, line)
     if source.randrange(4) == 0 or not call.get("reply"):
         return mutate.mutated(source, line)
     how = source.randrange(3)
