@@ -136,7 +136,7 @@ def devices(patient: Patient) -> Iterator[Finding]:
 def no_numa(patient: Patient) -> Iterator[Finding]:
     """A kernel without NUMA on a machine of several packages."""
     host = patient.host
-    # Without ACPI, Linux before 6.0 has the clusters of one chip as packages.
+    # Recorded Arm machines have the clusters of one chip as packages.
     if (host.machine or "").startswith(("aarch64", "arm", "riscv")):
         return
     packages = {cpu.package for cpu in host.cpus if cpu.online and cpu.package is not None}
