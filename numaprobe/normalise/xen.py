@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..model.host import Cell, Cpu, Host, Hypervisor, Memory, Note
 from .devices import devices_of
+from .possible import MAX_BYTES, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def from_xen(facts: XenFacts, devices: tuple[DeviceFacts, ...] | None = None) ->
         Cell(
             id=node,
             cpus=None if facts.online_cpus is None else tuple(members.get(node, ())),
-            memory=_memory(facts, node, memory, only=len(nodes) == 1),
+            memory=_memory(facts, node, memory, notes, only=len(nodes) == 1),
             distances=_distances(facts, node, [other for other, _ in nodes]),
         )
         for node, memory in nodes
@@ -58,18 +59,22 @@ def _machine(capabilities: str | None) -> str | None:
     return next((machine for word, machine in widest.items() if any(kind.endswith(f"-{word}") for kind in kinds)), None)
 
 
-def _memory(facts: XenFacts, node: int, memory: NodeMemory, *, only: bool) -> Memory:
+def _memory(facts: XenFacts, node: int, memory: NodeMemory, notes: list[Note], *, only: bool) -> Memory:
     present = None if facts.present_pages is None else facts.present_pages[node]
     heap = None if facts.heap is None else facts.heap[node]
-    available, how = available_memory(memory.memfree, facts.physinfo.outstanding_pages, only=only)
+    where = f"sysctl numainfo node {node}"
+    span = within(memory.memsize, MAX_BYTES, f"{where} memsize", notes)
+    free = within(memory.memfree, MAX_BYTES if span is None else span, f"{where} memfree", notes)
+    claimed = facts.physinfo.outstanding_pages
+    available, how = (None, None) if free is None else available_memory(free, claimed, only=only)
     return Memory(
         total=None if present is None else present * PAGE,
-        free=memory.memfree,
+        free=free,
         available=available,
-        span=memory.memsize,
+        span=span,
         free_below_4g=None if heap is None else heap.free_below_4g,
         total_from=None if present is None else "physinfo total_pages" if only else "ACPI SRAT and machine memory map",
-        free_from="numainfo memfree",
+        free_from=None if free is None else "numainfo memfree",
         available_from=how,
     )
 

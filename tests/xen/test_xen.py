@@ -10,6 +10,7 @@ import pytest
 from fake_xen import GIB, MIB, SRAT, VERSIONS, FakeCpu, FakeFiles, FakeNode, FakePool, FakeXen, two_node_pc
 
 from numaprobe.errors import SourceError
+from numaprobe.normalise.xen import from_xen
 from numaprobe.xen import abi
 from numaprobe.xen.collect import collect
 from numaprobe.xen.detect import domain_kind
@@ -302,3 +303,17 @@ def test_a_busy_hypervisor_is_asked_again_a_few_times() -> None:
 def test_files_alone_tell_what_kind_of_domain_this_is(files: dict[str, bytes | int], kind: str | None) -> None:
     """No device is opened to find out."""
     assert domain_kind(FakeFiles(files)) == kind
+
+
+def test_more_free_memory_than_a_node_spans_is_no_fact() -> None:
+    """A wrapped counter would be room to place guests in; the figure is unknown, and quoted."""
+    found = collect(two_node_pc(), FakeFiles(), [])
+    first, *others = found.nodes
+    assert first is not None
+    wrapped = found._replace(nodes=(first._replace(memfree=(1 << 64) - 4096), *others))
+    host, good = from_xen(wrapped), from_xen(found)
+    memory = host.cells[0].memory
+    assert (memory.free, memory.available, memory.free_from) == (None, None, None)
+    assert memory.span == good.cells[0].memory.span
+    assert host.cells[1:] == good.cells[1:]
+    assert [note.where for note in host.notes if note not in good.notes] == ["sysctl numainfo node 0 memfree"]
