@@ -51,3 +51,12 @@ if TYPE_CHECKING:
             of ``buffers`` is the offset of its 8-byte handle in ``op``, and what it holds before the call. Replies
             are as long as what was given, with the handles zero again. Raises ``OSError`` with Xen's errno.
             """
+
+    class BatchHypercalls(Hypercalls, Protocol):
+        """A port that makes many hypercalls of one kind at once; callers must work without it too."""
+
+        def call_each(self, number: int, command: int, ops: Sequence[bytes]) -> list[bytes | int]:
+            """Make the hypercall once for each operation; none of them takes a buffer.
+
+            The operations as Xen left them, or Xen's errno, by position.
+            """

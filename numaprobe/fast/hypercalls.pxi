@@ -113,13 +113,8 @@ cdef class Privcmd:
         offset of its handle in ``op``, and its contents. ``ValueError`` for what is not in the tables of
         ``hypercalls.h``, ``OSError`` with Xen's errno for one that Xen refused.
         """
-        cdef const np_operation *form = np_find_read(number, command)
+        cdef const np_operation *form = self._form(number, command)
         cdef Request request
-        if form == NULL and self.may_change:
-            form = np_find_change(number, command)
-        if form == NULL:
-            allowed = "allowed" if self.may_change else "one of the read-only ones"
-            raise ValueError(f"hypercall {number} command {command} is not {allowed}")
         self._check(form, op)
         if number == NP_SYSCTL and command in (NP_SYSCTL_READCONSOLE, NP_SYSCTL_DEBUG_KEYS):
             self._check_debug(command, op, buffers)
@@ -129,6 +124,49 @@ cdef class Privcmd:
         request.size = form.size
         self._add_parts(form, &request, buffers)
         return self._make(&request)
+
+    def call_each(self, int number, int command, ops not None):
+        """Make the same hypercall once for each of ``ops``, whole operations without buffers.
+
+        The operations as Xen left them, or Xen's errno, by position. ``ValueError`` as from :meth:`call`, before any
+        of them is made.
+        """
+        cdef const np_operation *form = self._form(number, command)
+        cdef Request request
+        cdef bytes op
+        cdef int result = 0, error = 0
+        cdef list answers = []
+        cdef tuple checked = tuple(ops)
+        if number == NP_SYSCTL and command in (NP_SYSCTL_READCONSOLE, NP_SYSCTL_DEBUG_KEYS):
+            raise ValueError("a debug key is not made in a batch")
+        for op in checked:
+            if op is None:
+                raise TypeError("an operation is bytes, not None")
+            self._check(form, op)
+        request.number = number
+        request.command = command
+        request.size = form.size
+        self._add_parts(form, &request, ())
+        self.hold(request.needed)
+        try:
+            for op in checked:
+                request.op = PyBytes_AS_STRING(op)
+                with nogil:
+                    error = self._try(&request, &result)
+                answers.append(error or PyBytes_FromStringAndSize(self.base, <Py_ssize_t>request.size))
+        finally:
+            pthread_mutex_unlock(self.lock)
+        return answers
+
+    cdef const np_operation *_form(self, int number, int command) except NULL:
+        """How the hypercall is made; ``ValueError`` for what is not in the tables."""
+        cdef const np_operation *form = np_find_read(number, command)
+        if form == NULL and self.may_change:
+            form = np_find_change(number, command)
+        if form == NULL:
+            allowed = "allowed" if self.may_change else "one of the read-only ones"
+            raise ValueError(f"hypercall {number} command {command} is not {allowed}")
+        return form
 
     cdef int _check(self, const np_operation *form, bytes op) except -1:
         """The operation is whole, is the one that it is called, and holds no address of its caller's."""

@@ -108,14 +108,15 @@ def _cpus(facts: XenFacts, notes: list[Note]) -> tuple[Cpu, ...]:
     numbered = _numbered(rows, facts.cpuinfo)
     if numbered and online is not None:
         siblings = _siblings(rows, online, facts.cpuinfo, notes)
-    for cpu in sorted(cpu for cpu, row in rows.items() if row.node is not None and not _is_node(facts, row.node)):
+    nodes = {node for node, memory in enumerate(facts.nodes) if memory is not None}
+    for cpu in sorted([cpu for cpu, row in rows.items() if row.node is not None and row.node not in nodes]):
         notes.append(Note("sysctl cputopoinfo", f"cpu {cpu} is on node {rows[cpu].node}, which numainfo does not have"))
     pool_of = {cpu: pool.id for pool in facts.cpupools or () for cpu in pool.cpus}
     return tuple(
         Cpu(
             id=cpu,
             online=None if online is None else cpu in online,
-            cell=_cell_of(facts, rows.get(cpu)),
+            cell=rows[cpu].node if cpu in rows and rows[cpu].node in nodes else None,
             package=rows[cpu].socket if numbered and cpu in rows else None,
             core=rows[cpu].core if numbered and cpu in rows else None,
             siblings=siblings.get(cpu),
@@ -129,14 +130,6 @@ def _numbered(rows: dict[int, CpuTopology], cpuinfo: tuple[CpuInfo | None, ...] 
     """Whether cores and sockets have numbers: Xen on Arm, which also has no APIC ids, reports 0 and 0 for every cpu."""
     checked = any(info is not None and info.apic_id is not None for info in cpuinfo or ())
     return checked or len(rows) < 2 or any((row.core, row.socket) != (0, 0) for row in rows.values())
-
-
-def _is_node(facts: XenFacts, node: int) -> bool:
-    return node < len(facts.nodes) and facts.nodes[node] is not None
-
-
-def _cell_of(facts: XenFacts, row: CpuTopology | None) -> int | None:
-    return row.node if row is not None and row.node is not None and _is_node(facts, row.node) else None
 
 
 def _siblings(

@@ -14,6 +14,8 @@ from .facts import CpuInfo, MapEntry, XenVersion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from ..ports import Hypercalls
 
 # How often get_cpuinfo is tried again while a cpu is being plugged.
@@ -42,6 +44,23 @@ def issue(
     if len(answer[1]) != len(op) or [*map(len, answer[2])] != [len(given) for _, given in buffers]:
         raise FactError(abi.call_name(number, command), reason="the reply is not as long as the request")
     return answer
+
+
+def issue_each(calls: Hypercalls, number: int, command: int, ops: Sequence[bytes]) -> list[bytes | SourceError]:
+    """Make one hypercall without buffers for each operation, at once where the port can: replies or errors."""
+    each: Callable[[int, int, Sequence[bytes]], list[bytes | int]] | None = getattr(calls, "call_each", None)
+    if each is not None:
+        name = abi.call_name(number, command)
+        return [
+            source_error(name, answer) if isinstance(answer, int) else answer for answer in each(number, command, ops)
+        ]
+    answers: list[bytes | SourceError] = []
+    for op in ops:
+        try:
+            answers.append(issue(calls, number, command, op)[1])
+        except SourceError as error:
+            answers.append(error)
+    return answers
 
 
 def version(calls: Hypercalls) -> XenVersion:
@@ -103,21 +122,21 @@ def cpuinfo(calls: Hypercalls, possible: int) -> tuple[CpuInfo | None, ...]:
     found: list[CpuInfo | None] = []
     header = abi.OPERATION_HEADER.pack(abi.PLATFORM_GET_CPUINFO, abi.PLATFORM_VERSION)
     rest = bytes(abi.PLATFORM_BYTES - len(header) - abi.WORD.size)
-    unpack, number, command = abi.PCPUINFO.unpack_from, abi.PLATFORM_OP, abi.PLATFORM_GET_CPUINFO
-    cpu = last = 0
-    while cpu <= last:
-        op = header + abi.WORD.pack(cpu) + rest
-        try:
-            reply = issue(calls, number, command, op)[1]
-        except SourceError as error:
-            reply = _while_busy(calls, op, error)
-        _, last, flags, apic_id, acpi_id = unpack(reply, abi.PCPUINFO_AT)
-        last = min(last, possible - 1)
-        cpu += 1
-        if flags & abi.PCPU_NOT_PRESENT:
-            found.append(None)
-        else:
-            found.append(CpuInfo(bool(flags & abi.PCPU_ONLINE), known(apic_id), known(acpi_id)))
+    unpack, pack = abi.PCPUINFO.unpack_from, abi.WORD.pack
+    last = 0
+    # The first answer says how many there are.
+    while len(found) <= last:
+        ops = [header + pack(cpu) + rest for cpu in range(len(found), last + 1)]
+        for op, answer in zip(ops, issue_each(calls, abi.PLATFORM_OP, abi.PLATFORM_GET_CPUINFO, ops), strict=True):
+            if len(found) > last:
+                break
+            reply = _while_busy(calls, op, answer) if isinstance(answer, SourceError) else answer
+            _, last, flags, apic_id, acpi_id = unpack(reply, abi.PCPUINFO_AT)
+            last = min(last, possible - 1)
+            if flags & abi.PCPU_NOT_PRESENT:
+                found.append(None)
+            else:
+                found.append(CpuInfo(bool(flags & abi.PCPU_ONLINE), known(apic_id), known(acpi_id)))
     return tuple(found)
 
 

@@ -6,7 +6,18 @@ from os import strerror
 
 from ..errors import FactError, SourceError, SourceUnavailable
 from . import abi, calls, srat, versions
-from .facts import CpuInfo, CpuPool, CpuTopology, MapEntry, NodeMemory, PciDevice, PhysInfo, XenFacts, XenVersion
+from .facts import (
+    CpuInfo,
+    CpuPool,
+    CpuTopology,
+    HeapFree,
+    MapEntry,
+    NodeMemory,
+    PciDevice,
+    PhysInfo,
+    XenFacts,
+    XenVersion,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +58,7 @@ def collect(port: Hypercalls, reader: Reader, pci_addresses: Sequence[str] = ())
     scheduler = ask.optional(sysctl.scheduler)
     memory_map = ask.optional(calls.memory_map, port)
     ask.counts(info, nodes)
+    total = ask.optional(sysctl.heap_free, (None,))
     return XenFacts(
         version=version,
         sysctl_version=sysctl.version,
@@ -56,10 +68,8 @@ def collect(port: Hypercalls, reader: Reader, pci_addresses: Sequence[str] = ())
         online_cpus=ask.online_cpus(info, cpus, cpuinfo, pools, free_cpus),
         nodes=nodes,
         distances=distances,
-        heap=ask.optional(
-            lambda: tuple([None if node is None else sysctl.heap_free(at) for at, node in enumerate(nodes)])
-        ),
-        heap_total=ask.optional(sysctl.heap_free, None),
+        heap=ask.optional(_heap, sysctl, nodes),
+        heap_total=None if total is None else total[0],
         present_pages=ask.present_pages(reader, info, cpus, cpuinfo, nodes, memory_map),
         memory_map=memory_map,
         pci_devices=ask.pci_devices(sysctl, pci_addresses),
@@ -68,6 +78,11 @@ def collect(port: Hypercalls, reader: Reader, pci_addresses: Sequence[str] = ())
         scheduler=None if scheduler is None else abi.SCHEDULERS.get(scheduler, f"scheduler {scheduler}"),
         notes=tuple(ask.notes),
     )
+
+
+def _heap(sysctl: Sysctl, nodes: Sequence[NodeMemory | None]) -> tuple[HeapFree | None, ...]:
+    free = iter(sysctl.heap_free([at for at, node in enumerate(nodes) if node is not None]))
+    return tuple([None if node is None else next(free) for node in nodes])
 
 
 def _shape(info: PhysInfo) -> tuple[int, ...]:

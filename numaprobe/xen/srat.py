@@ -11,6 +11,7 @@ that the hypervisor's other answers do not bear out: see :func:`present_pages`.
 from __future__ import annotations
 
 from collections import namedtuple
+from functools import lru_cache
 from struct import Struct
 
 from ..errors import FactError
@@ -56,8 +57,12 @@ class Srat(namedtuple("Srat", "domains ranges apic_nodes")):
     apic_nodes: dict[int, int]
 
 
+@lru_cache(maxsize=2)
 def parse(table: bytes) -> Srat:
-    """The table as firmware gives it; ``FactError`` where it is cut, spoiled, or not such a table."""
+    """The table as firmware gives it; ``FactError`` where it is cut, spoiled, or not such a table.
+
+    Firmware writes it before the boot, so that it is parsed once.
+    """
     where = PATH
     if len(table) < _HEADER_BYTES:
         raise FactError(where, reason=f"only {len(table)} bytes")

@@ -8,11 +8,12 @@ an entry that it did not write reads as absent.
 from __future__ import annotations
 
 from errno import ENOENT
+from functools import lru_cache
 from struct import unpack
 
 from ..errors import FactError, SourceError
 from . import abi, physinfo
-from .calls import issue, known
+from .calls import issue, issue_each
 from .facts import CpuPool, CpuTopology, HeapFree, NodeMemory, PhysInfo
 
 TYPE_CHECKING = False
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..ports import Hypercalls
+
+# "There is none", in words of which there may be thousands.
+_NONE = abi.ALL_ONES_32
 
 
 class Sysctl:
@@ -38,8 +42,7 @@ class Sysctl:
     def _ask(
         self, command: int, payload: bytes, buffers: tuple[tuple[int, bytes], ...] = ()
     ) -> tuple[bytes, tuple[bytes, ...]]:
-        op = (abi.OPERATION_HEADER.pack(command, self.version) + payload).ljust(abi.SYSCTL_BYTES, b"\0")
-        return issue(self.calls, abi.SYSCTL, command, op, buffers)[1:]
+        return issue(self.calls, abi.SYSCTL, command, _operation(command, self.version, payload), buffers)[1:]
 
     def physinfo(self) -> PhysInfo:
         """``sysctl physinfo``, refused with ``FactError`` where no machine could look like that."""
@@ -61,7 +64,7 @@ class Sysctl:
                 break
             capacity = _more(where, count, capacity, abi.MAX_CPUS)
         found = abi.CPUTOPO_ROW.iter_unpack(rows[: count * abi.CPUTOPO_ROW.size])
-        return tuple([CpuTopology(known(core), known(socket), known(node)) for core, socket, node in found])
+        return tuple([CpuTopology._make([None if word == _NONE else word for word in row]) for row in found])
 
     def _topology_arrays(self, expected: int) -> tuple[CpuTopology, ...]:
         capacity = expected + 1
@@ -74,7 +77,8 @@ class Sysctl:
                 break
             capacity = count + 1
         columns = [unpack(f"<{capacity}I", out)[:count] for out in outs]
-        return tuple([CpuTopology(*map(known, row)) for row in zip(*columns, strict=True)])
+        rows = zip(*columns, strict=True)
+        return tuple([CpuTopology._make([None if word == _NONE else word for word in row]) for row in rows])
 
     def numainfo(self, expected: int) -> tuple[tuple[NodeMemory | None, ...], tuple[tuple[int | None, ...], ...]]:
         """``sysctl numainfo``: memory of each node, and the distances between them, by node number."""
@@ -118,19 +122,20 @@ class Sysctl:
         ]
         return tuple(nodes), distances
 
-    def availheap(self, node: int | None, width: int = 0) -> int:
-        """``sysctl availheap``: free bytes of a node (None: of all) with addresses below 2**``width`` (0: any).
+    def heap_free(self, nodes: Sequence[int | None]) -> list[HeapFree]:
+        """``sysctl availheap``: free bytes of each node, or of all nodes for None, and those of them below 4 GiB.
 
         Xen answers 0 for a node that does not exist.
         """
-        payload = abi.AVAILHEAP.pack(0, width, -1 if node is None else node, 0)
-        reply, _ = self._ask(abi.SYSCTL_AVAILHEAP, payload)
-        free: int = abi.AVAILHEAP.unpack_from(reply, abi.AVAILHEAP_AT)[3]
-        return free
-
-    def heap_free(self, node: int | None) -> HeapFree:
-        """Free bytes of a node, or of all nodes for None, and those of them below 4 GiB."""
-        return HeapFree(self.availheap(node), self.availheap(node, 32))
+        # Any address, and those that fit in 32 bits.
+        payloads = [abi.AVAILHEAP.pack(0, width, -1 if at is None else at, 0) for at in nodes for width in (0, 32)]
+        ops = [_operation(abi.SYSCTL_AVAILHEAP, self.version, payload) for payload in payloads]
+        free: list[int] = []
+        for answer in issue_each(self.calls, abi.SYSCTL, abi.SYSCTL_AVAILHEAP, ops):
+            if isinstance(answer, SourceError):
+                raise answer
+            free.append(abi.AVAILHEAP.unpack_from(answer, abi.AVAILHEAP_AT)[3])
+        return [HeapFree(*pair) for pair in zip(free[::2], free[1::2], strict=True)]
 
     def pci_nodes(self, devices: Sequence[tuple[int, int, int]]) -> list[int]:
         """``sysctl pcitopoinfo`` of (segment, bus, devfn): node, or one of the sentinels, in the order requested."""
@@ -184,6 +189,12 @@ class Sysctl:
         return number
 
 
+@lru_cache(maxsize=1024)
+def _operation(command: int, version: int, payload: bytes) -> bytes:
+    """A whole operation; most of them are the same in every probe."""
+    return (abi.OPERATION_HEADER.pack(command, version) + payload).ljust(abi.SYSCTL_BYTES, b"\0")
+
+
 def bits(bitmap: bytes, width: int) -> tuple[int, ...]:
     """The numbers of the bits that are set below ``width``, lowest first."""
     return tuple([bit for bit in range(width) if bitmap[bit >> 3] >> (bit & 7) & 1])
@@ -212,5 +223,6 @@ def _node(memsize: int, memfree: int, *, absent: bool) -> NodeMemory | None:
 
 
 def _square(flat: bytes, count: int) -> tuple[tuple[int | None, ...], ...]:
-    ways = tuple(map(known, unpack(f"<{count * count}I", flat[: count * count * 4])))
+    words = unpack(f"<{count * count}I", flat[: count * count * 4])
+    ways = tuple([None if word == _NONE else word for word in words])
     return tuple([ways[row * count : (row + 1) * count] for row in range(count)])

@@ -38,6 +38,39 @@ for capacity in (4, 200, 1000, 4):
 """)
 
 
+def test_a_batch_answers_each_operation_by_position(run: Run) -> None:
+    """One that is refused is its errno, and the others are not kept from their answers."""
+    run("""
+ops = [pack("<IIIIi", 9, 0x15, 0, width, node).ljust(136, b"\\0") for node in (0, 9, 3) for width in (0, 32)]
+free = lambda reply: reply if isinstance(reply, int) else unpack_from("<II", reply, 24)
+answers = Privcmd().call_each(35, 9, ops)
+assert [free(answer) for answer in answers] == [(0, 0), (32, 0), errno.EINVAL, errno.EINVAL, (0, 3), (32, 3)]
+assert Privcmd().call_each(35, 9, []) == []
+""")
+
+
+@pytest.mark.parametrize(
+    ("number", "command", "op"),
+    [
+        (35, 7, "pack('<II', 7, 0x15).ljust(136, b'\\0')"),  # debug_keys
+        (35, 3, "pack('<II', 3, 0x15).ljust(64, b'\\0')"),
+        (35, 17, "pack('<IIQQ', 17, 0x15, 1, 4096).ljust(136, b'\\0')"),  # a pointer of the caller's own
+        (36, 68, "pack('<II', 68, 0x15).ljust(144, b'\\0')"),  # setnodeaffinity
+    ],
+)
+def test_a_batch_is_checked_like_single_calls_before_any_is_made(run: Run, number: int, command: int, op: str) -> None:
+    """A bad operation behind a good one reaches nobody, and no debug key comes in by this way."""
+    run(f"""
+good = pack("<II", 3, 0x15).ljust(136, b"\\0")
+raises(ValueError, Privcmd(debug_key=True).call_each, {number}, {command}, [good, {op}])
+raises(TypeError, Privcmd().call_each, 35, 3, [good, None])
+raises(TypeError, Privcmd().call_each, 35, 3, None)
+xen = Privcmd()
+xen.close()
+raises(ValueError, xen.call_each, 35, 3, [good])
+""")
+
+
 @pytest.mark.parametrize("faults", [1, 3])
 def test_a_transient_fault_is_tried_again_with_the_whole_request(
     run: Run, request: pytest.FixtureRequest, faults: int

@@ -182,6 +182,19 @@ static int physinfo(char *op)
     return 0;
 }
 
+/* Free bytes that tell which node and width were asked for; there is no node 9. */
+static int availheap(char *op)
+{
+    uint32_t width = word(op + 12), node = word(op + 16);
+    uint64_t available = (uint64_t)node << 32 | width;
+    if (node == 9) {
+        errno = EINVAL;
+        return -1;
+    }
+    memcpy(op + 24, &available, sizeof available);
+    return 0;
+}
+
 /* Leaves a mark in the operation, waits, and looks whether somebody else has been there. */
 static int changeset(char *op)
 {
@@ -226,6 +239,8 @@ static int answer(struct hypercall *call)
         return numainfo(op);
     if (call->op == 35 && word(op) == 3)
         return physinfo(op);
+    if (call->op == 35 && word(op) == 9)
+        return availheap(op);
     errno = ENOSYS;
     return -1;
 }

@@ -190,7 +190,7 @@ def test_an_absurd_count_is_refused(sysctl: int, count: int) -> None:
 def test_availheap_asks_a_width_and_a_node() -> None:
     """-1 is every node, and 32 bits are the first 4 GiB."""
     port = Canned({24: 4096, 28: 1})
-    assert Sysctl(port, 0x15).heap_free(None) == (4096 + (1 << 32), 4096 + (1 << 32))
+    assert Sysctl(port, 0x15).heap_free((None,)) == [(4096 + (1 << 32), 4096 + (1 << 32))]
     assert [op for _, _, op, _ in port.asked] == [
         pack("<IIIIi", 9, 0x15, 0, 0, -1).ljust(136, b"\0"),
         pack("<IIIIi", 9, 0x15, 0, 32, -1).ljust(136, b"\0"),
