@@ -55,7 +55,9 @@ def observe(root: str | None, recording: str | None, source: str, **asked: Any) 
             raise SourceUnavailable(f"process {process}", None, _because(found, f"proc/{process}/") or text)
     for group in asked.get("groups") or ():
         if group not in there:
-            raise SourceUnavailable(f"control group {group}", None, "no such group of version 2 with processes in it")
+            text = "no such group of version 2 with processes in it"
+            older = next((note.text for note in found.notes if note.where == f"control group {group}"), None)
+            raise SourceUnavailable(f"control group {group}", None, older or text)
     # Read again after the domains: they are then of nearly the same moment, whatever it took to find them.
     if live:
         host = probe(source=source, available=False)

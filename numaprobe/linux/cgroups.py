@@ -152,6 +152,17 @@ class Groups:
                 return f"{point}/{path}"
         return None
 
+    def of_version_1(self, name: str) -> str | None:
+        """The directory of a group with this path in a hierarchy of version 1, the memory controller's first."""
+        older = [mount for mount in mounts(self._source, ("cgroup",)) if mount.point]
+        older.sort(key=lambda mount: "memory" not in mount.options)
+        for mount in older:
+            directory = "/".join(part.strip("/") for part in (mount.point, name))
+            is_path = {"", ".", ".."}.isdisjoint(directory.split("/"))
+            if is_path and self._source.one(f"{directory}/cgroup.procs") is not None:
+                return directory
+        return None
+
     def held(self, directory: str, *, huge: bool) -> Held | None:
         """What a group and those below it are charged for; None where the kernel does not report it.
 

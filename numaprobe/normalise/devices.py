@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..model.host import Device
+from ..model.host import Device, Note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def devices_of(
-    facts: Iterable[DeviceFacts], cells: tuple[Cell, ...], nodes: Mapping[str, int | None] | None = None
+    facts: Iterable[DeviceFacts],
+    cells: tuple[Cell, ...],
+    notes: list[Note],
+    nodes: Mapping[str, int | None] | None = None,
 ) -> tuple[Device, ...]:
     """Devices with their cells. ``nodes`` are those that Xen gives, by address, instead of the control domain's."""
     rows = tuple(facts)
@@ -39,7 +42,20 @@ def devices_of(
                 cpu_cell_from=cpu_cell_from,
             )
         )
+    _note_missing(found, cells, "sys/bus/*/devices/*/numa_node" if nodes is None else "sysctl pcitopoinfo", notes)
     return tuple(found)
+
+
+def _note_missing(devices: list[Device], cells: tuple[Cell, ...], where: str, notes: list[Note]) -> None:
+    """Note the devices of a node that the host does not have, as after its memory was removed."""
+    ids = {cell.id for cell in cells}
+    missing: dict[int, list[str]] = {}
+    for device in devices:
+        if device.cell is not None and device.cell not in ids:
+            missing.setdefault(device.cell, []).append(device.address)
+    for node, (first, *others) in missing.items():
+        more = f" and {len(others)} more" if others else ""
+        notes.append(Note(where, f"node {node} of {first}{more} is not online"))
 
 
 def _cells(rows: tuple[DeviceFacts, ...], cells: tuple[Cell, ...]) -> dict[str, tuple[int, str]]:

@@ -47,6 +47,7 @@ def from_linux(facts: LinuxFacts) -> Host:
         notes.append(Note(NODE, "not there: one cell stands for the whole machine"))
         cells = (_whole_machine(facts, online, notes),)
         cell_of = dict.fromkeys(facts.cpus.present, 0)
+    devices = None if facts.devices is None else devices_of(facts.devices, cells, notes)
     # Snapshots without a cpu directory still list cpus in the nodes; nothing says whether they are online.
     return Host(
         source="linux",
@@ -56,7 +57,7 @@ def from_linux(facts: LinuxFacts) -> Host:
         notes=tuple(notes),
         possible_cells=facts.nodes_possible,
         possible_cpus=facts.cpus.possible,
-        devices=None if facts.devices is None else devices_of(facts.devices, cells),
+        devices=devices,
         allowed=None if facts.allowed is None else _allowed(facts.allowed, online, cells),
         caches=None if facts.caches is None else caches_of(facts.caches),
     )

@@ -41,13 +41,14 @@ def from_xen(facts: XenFacts, devices: tuple[DeviceFacts, ...] | None = None) ->
         commandline=facts.version.commandline,
         claimed=None if claimed is None else claimed * PAGE,
     )
+    placed = None if devices is None else devices_of(devices, cells, notes, _device_nodes(facts))
     return Host(
         source="xen",
         hypervisor=hypervisor,
         cells=cells,
         cpus=cpus,
         notes=tuple(notes),
-        devices=None if devices is None else devices_of(devices, cells, _device_nodes(facts)),
+        devices=placed,
         machine=_machine(facts.version.capabilities),
     )
 

@@ -93,9 +93,17 @@ def _priced(field: Candidates, amounts: list[tuple[int, int, int]]) -> Arrangeme
 
 
 def even(field: Candidates, chosen: Sequence[int]) -> Arrangement:
-    """As even as the cells allow: how Xen's allocator deals memory out over a domain's node affinity."""
+    """As even as the cells allow: how Xen's allocator deals memory out over a domain's node affinity.
+
+    The affinity follows the vcpus, so a cell without CPUs gives only what the others do not have.
+    """
     granule = field.request.granule
-    memory = _level(chosen, [size // granule for size in field.memory], field.need // granule)
+    gives, need = [size // granule for size in field.memory], field.need // granule
+    reached = [i for i in chosen if field.rooms[i].cpus]
+    inside = min(need, sum([gives[i] for i in reached]))
+    memory = _level(reached, gives, inside)
+    if len(reached) < len(chosen):
+        memory |= _level([i for i in chosen if i not in memory], gives, need - inside)
     vcpus = _level(chosen, _limits(field, chosen), field.request.vcpus)
     return _priced(field, [(i, vcpus[i], memory[i] * granule) for i in chosen])
 

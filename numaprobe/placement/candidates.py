@@ -220,11 +220,16 @@ def _shared_emulator(stock: HostCapacity, request: Request) -> frozenset[int]:
 def _barred(room: CellCapacity, request: Request) -> str | None:
     """Why a cell may not take part, or None."""
     named = room.kind is not None and room.kind in request.kinds
-    if not room.full_cpus and not request.memory_only and not named:
-        return f"has no usable CPUs{': ' + '; '.join(room.notes) if room.notes else ''}"
+    if not room.full_cpus and not request.memory_only and not named and not room.lends:
+        return without_cpus(room)
     if room.kind == "gpu" and room.group and not named:
         return "is memory of a GPU, which is used only if kinds names gpu"
     return None
+
+
+def without_cpus(room: CellCapacity) -> str:
+    """That a cell has no CPUs to give, and why."""
+    return f"has no usable CPUs{': ' + '; '.join(room.notes) if room.notes else ''}"
 
 
 def shares(request: Request) -> list[tuple[int, int]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ..wording import count
 from ..wording import size as size_of
-from .costs import bandwidth, costs, distances, groups
+from .costs import SLOWER, bandwidth, costs, distances, groups
 from .guests import cpus_by_guest, weigh
 from .rooms import CellCapacity, Core, HostCapacity
+from .shared_cpus import counted_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ def capacity_of(
         host = host._replace(allowed=None)
     if host.allowed is not None and host.allowed.quota is not None:
         stock.quota = host.allowed.quota
+    host, sharing, notes = counted_once(host)
+    stock.notes += notes
+    for cell_id in sharing:
+        stock.rooms[cell_id].lends = True
+        stock.rooms[cell_id].notes.append("its CPUs are counted in another cell")
     pool = _pool(host, pool)
     held = cpus_by_guest(host, domains) if domains else {}
     for plan in plans:
@@ -80,6 +86,7 @@ def _cpus(stock: HostCapacity, host: Host, pool: int | None, held: Mapping[int, 
     places: dict[int, tuple[object, ...]] = {}
     last_caches = _last_caches(host)
     left_out: dict[tuple[int, str], int] = {}
+    outside = f"outside pool {pool}"
     homeless = 0
     for cpu in host.cpus:
         cell = cpu.cell
@@ -92,7 +99,7 @@ def _cpus(stock: HostCapacity, host: Host, pool: int | None, held: Mapping[int, 
         elif cpu.isolated:
             why = "isolated"
         elif pool is not None and cpu.pool != pool:
-            why = f"outside pool {pool}"
+            why = outside
         elif allowed is not None and number not in allowed:
             why = "not allowed to this process"
         elif number in held:
@@ -117,6 +124,10 @@ def _cpus(stock: HostCapacity, host: Host, pool: int | None, held: Mapping[int, 
         )
     if homeless:
         stock.notes.append(f"{homeless} {'CPU is' if homeless == 1 else 'CPUs are'} in no one cell, and not used")
+    for cell in {cell for cell, why in left_out if why == outside}:
+        # Xen serves a guest from its own pool's cells first, and from any other when they are empty.
+        reasons = {why for of, why in left_out if of == cell}
+        rooms[cell].lends = rooms[cell].lends_last = not cores[cell] and reasons <= {outside, "offline"}
     for (cell, why), number in left_out.items():
         rooms[cell].notes.append(f"{count(number, 'CPU')} {'is' if number == 1 else 'are'} {why}")
 
@@ -144,6 +155,8 @@ def _memory(stock: HostCapacity, host: Host, reserve: int | None) -> None:
     for cell in host.cells:
         room = stock.rooms[cell.id]
         room.group, room.kind, room.bandwidth = ranks[cell.id], cell.kind, bandwidth(cell)
+        if room.lends_last:
+            room.group = max(room.group, SLOWER)
         if allowed is not None and cell.id not in allowed:
             room.notes.append("its memory is not allowed to this process")
             continue

@@ -7,6 +7,7 @@ from itertools import islice
 from ..errors import DoesNotFit
 from ..wording import cells, count, id_list, size
 from .access import expected_cost, for_cores
+from .candidates import without_cpus
 from .plan import Rejected
 from .ranking import BURDEN, CROWDS, DISPLACES, STRADDLES, ranker, smaller_sets
 
@@ -134,6 +135,8 @@ def rejected(field: Candidates, chosen: tuple[int, ...], most: int) -> tuple[Rej
 
 def _against(field: Candidates, other: tuple[int, ...], chosen: tuple[int, ...], cost: float) -> str:
     """What speaks against another set before policies and ids do; empty if nothing does."""
+    if len(other) == 1 and not field.rooms[other[0]].full_cpus:
+        return without_cpus(field.rooms[other[0]])
     short = shortage(field, other)
     if short is not None:
         return f"is missing {short}" if len(other) == 1 else f"are missing {short}"
@@ -248,6 +251,14 @@ def _cores(field: Candidates, chosen: tuple[int, ...]) -> list[str]:
 
 def _uneven(field: Candidates, parts: Sequence[Share]) -> list[str]:
     """That Xen takes as much of each cell as of the others until it is empty, the reserve included."""
+    reached = [part for part in parts if field.stock.rooms[part.cell].cpus]
+    if field.stock.striped and len(reached) < len(parts) and field.shares is None and field.request.huge_page is None:
+        kept = sum([field.stock.rooms[part.cell].reserve for part in reached])
+        where = cells(part.cell for part in reached)
+        return [
+            f"Xen empties {where} before it takes memory from other cells, which it chooses itself, so it may take"
+            f" up to {size(kept)} more of {where}, the reserve"
+        ]
     given = [part for part in parts if part.memory]
     if not field.stock.striped or field.shares is not None or len(given) < 2 or field.request.huge_page is not None:
         return []

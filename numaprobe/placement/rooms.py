@@ -34,7 +34,8 @@ class CellCapacity:
 
     ``cpus`` counts free threads, ``idle`` whole cores and ``clean`` the threads of those. ``load`` is the weight of
     floating vcpus, and ``kept`` how many CPUs must remain for those that were placed here. ``group`` orders kinds of
-    memory; ``notes`` says what was not counted.
+    memory; ``notes`` says what was not counted. ``lends``: guests on other cells' CPUs may have its memory although it
+    has no CPUs left, with ``lends_last`` only where those cells do not suffice.
     """
 
     __slots__ = (
@@ -50,6 +51,8 @@ class CellCapacity:
         "idle",
         "kept",
         "kind",
+        "lends",
+        "lends_last",
         "load",
         "memory",
         "notes",
@@ -68,6 +71,7 @@ class CellCapacity:
         self.kind: str | None = None
         self.group = self.bandwidth = 0
         self.aligned: tuple[int, int] | None = None
+        self.lends = self.lends_last = False
 
     def copy(self) -> CellCapacity:
         """The same room, to take from without changing this one."""

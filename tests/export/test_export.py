@@ -413,6 +413,20 @@ def test_slurm_says_no_more_than_the_cpus_if_their_cores_are_unknown() -> None:
     assert export.slurm(unknown()) == "NodeName=DEFAULT CPUs=2 Boards=1\n"
 
 
+def test_slurm_names_no_sockets_and_cores_whose_product_is_not_the_number_of_cpus() -> None:
+    """As where some threads of some cores are offline."""
+    host = two_nodes()
+    uneven = host._replace(
+        cpus=tuple(
+            cpu._replace(online=False, siblings=None)
+            if cpu.id == host.cpus[-1].id
+            else cpu._replace(siblings=tuple(other for other in cpu.siblings or () if other != host.cpus[-1].id))
+            for cpu in host.cpus
+        )
+    )
+    assert export.slurm(uneven, name="n1") == f"NodeName=n1 CPUs={len(host.cpus) - 1} Boards=1 RealMemory=6144\n"
+
+
 def test_slurm_takes_no_name_that_its_file_could_not_hold() -> None:
     with pytest.raises(ValueError, match="not 'a b'"):
         export.slurm(two_nodes(), name="a b")

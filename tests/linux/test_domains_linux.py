@@ -294,6 +294,26 @@ def test_a_group_that_is_not_there_is_left_out(name: str) -> None:
     assert found_on(machine(group()), processes=(), groups=(name,)) == ()
 
 
+def test_a_group_of_version_1_is_named_as_one() -> None:
+    """It exists, and is not one that could be counted."""
+    tree = machine(
+        {
+            "proc/self/mountinfo": "1 1 0:1 / /sys/fs/cgroup/cpu rw - cgroup none rw,cpu\n"
+            "2 1 0:2 / /sys/fs/cgroup/memory rw - cgroup none rw,memory\n",
+            "sys/fs/cgroup/cpu/vm1/cgroup.procs": "500\n",
+            "sys/fs/cgroup/memory/vm1/cgroup.procs": "500\n",
+        }
+    )
+    facts = collect(Shelf(tree), processes=(), groups=("/vm1", "/other"))
+    assert facts.guests == ()
+    assert facts.notes == (
+        (
+            "control group /vm1",
+            "is a group of version 1 (sys/fs/cgroup/memory/vm1), and only those of version 2 are supported",
+        ),
+    )
+
+
 def test_every_cells_columns_add_up_to_its_total() -> None:
     """Free huge pages belong to nobody; a page without a node may be on either cell."""
     tree = machine(process(500))

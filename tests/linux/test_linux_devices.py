@@ -28,6 +28,17 @@ def only(tree: Machine) -> Device:
     return devices[0]
 
 
+def test_a_node_that_is_not_online_is_noted_once_for_all_its_devices() -> None:
+    """Its memory may have been removed; the kernel still names it."""
+    tree = pci("0000:00:01.0", 5) | pci("0000:00:02.0", 5) | pci("0000:00:03.0", 0)
+    found = host(TWO | tree, devices=True)
+    assert [device.cell for device in found.devices or ()] == [5, 5, 0]
+    assert [device.cpu_cell for device in found.devices or ()][:2] == [None, None]
+    where = "sys/bus/*/devices/*/numa_node"
+    texts = [note.text for note in found.notes if note.where == where]
+    assert texts == ["node 5 of 0000:00:01.0 and 1 more is not online"]
+
+
 @pytest.mark.parametrize(
     ("class_code", "inside", "names"),
     [

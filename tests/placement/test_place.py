@@ -140,9 +140,11 @@ def test_unknown_online_is_not_online() -> None:
 
 
 def test_a_cpu_that_is_in_no_cell_is_not_used() -> None:
-    """As where firmware gives every cpu to every node."""
+    """As where no node's list of cpus could be read."""
     machine = host([16 * GIB])
-    lost = machine._replace(cpus=tuple(cpu._replace(cell=None) for cpu in machine.cpus))
+    lost = machine._replace(
+        cpus=tuple(cpu._replace(cell=None) for cpu in machine.cpus), cells=(machine.cells[0]._replace(cpus=None),)
+    )
     with pytest.raises(DoesNotFit, match="8 CPUs are in no one cell"):
         place(lost, vcpus=1, memory=GIB)
 
@@ -155,6 +157,41 @@ def test_cpus_of_other_pools_are_not_used() -> None:
     assert place(machine, vcpus=2, memory=GIB, pool=1).cpus == (4, 5, 6, 7)
     with pytest.raises(ValueError, match="no cpupool 7"):
         place(machine, vcpus=2, memory=GIB, pool=7)
+
+
+def test_cpus_that_every_cell_lists_reach_the_memory_of_them_all() -> None:
+    """As with ``numa=fake``, and where firmware gives every cpu to every node."""
+    machine = host([4 * GIB, 4 * GIB], distances={0: (10, 10), 1: (10, 10)})
+    every = tuple(cpu.id for cpu in machine.cpus)
+    fake = machine._replace(
+        cpus=tuple(cpu._replace(cell=None) for cpu in machine.cpus),
+        cells=tuple(cell._replace(cpus=every) for cell in machine.cells),
+    )
+    small = place(fake, vcpus=16, memory=GIB)
+    assert (small.cells, small.cpus, small.memory) == ((0,), every, {0: GIB})
+    assert "CPUs 0-15 are in cells 0-1 alike; they are counted in the first" in small.reasons
+    assert small.rejected[0].reason == "has no usable CPUs: its CPUs are counted in another cell"
+    large = place(fake, vcpus=2, memory=6 * GIB)
+    assert (large.cells, large.cpus, sum(large.memory.values())) == ((0, 1), every, 6 * GIB)
+    assert set(large.memory) == {0, 1}
+    with pytest.raises(DoesNotFit, match="missing 1 CPU"):
+        place(fake, vcpus=17, memory=GIB)
+
+
+def test_a_guest_of_a_pool_gets_memory_of_other_cells_when_its_own_are_empty() -> None:
+    """Xen's affinity only prefers nodes: it empties those of the pool, the reserve included."""
+    pools = {**dict.fromkeys(range(8), 0), **dict.fromkeys(range(8, 16), 1)}
+    machine = host([16 * GIB, 8 * GIB], source="xen", pools=pools)
+    plan = place(machine, vcpus=2, memory=12 * GIB, pool=1, reserve=GIB)
+    assert (plan.cells, plan.cpus, plan.memory) == ((0, 1), tuple(range(8, 16)), {0: 5 * GIB, 1: 7 * GIB})
+    assert plan.memory_only == (0,)
+    assert any("Xen empties cell 1 before it takes memory from other cells" in reason for reason in plan.reasons)
+    assert 'pool = "1"' in plan.render("xl", pool=1)
+    with pytest.raises(ValueError, match="unless guest cells or a pool"):
+        plan.render("xl")
+    assert place(machine, vcpus=2, memory=4 * GIB, pool=1).cells == (1,)
+    with pytest.raises(DoesNotFit, match="missing 1 CPU"):
+        place(machine, vcpus=9, memory=GIB, pool=1)
 
 
 def test_what_the_process_may_not_use_is_not_used() -> None:

@@ -1,9 +1,9 @@
 """A host as a node's line of slurm.conf, the one that ``slurmd -C`` prints there.
 
-Slurm's model is one number each of sockets, cores per socket and threads per core: a machine whose sockets or cores
-differ is rounded down, as slurmd does it, and ``CPUs`` alone is exact. Where it is unknown which cpus share a core,
-``CPUs`` is all that is said. slurmd takes hwloc's groups (cells smaller or larger than a package, books) for boards and
-divides its sockets by them; here there is one board.
+Slurm's model is one number each of sockets, cores per socket and threads per core. ``CPUs`` is all that is said where
+it is unknown which cpus share a core, and where sockets or cores differ so that the product is not the number of cpus:
+slurmd rounds down then, and slurmctld resets ``CPUs`` to the smaller product. slurmd takes hwloc's groups (cells
+smaller or larger than a package, books) for boards and divides its sockets by them; here there is one board.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def render(host: Host, *, name: str | None = None) -> str:
     if sum(len(members) for members in found) == len(cpus):
         # Where no cpu has a package slurmd counts one, and so does Slurm without the word.
         packages = len({(cpu.drawer, cpu.book, cpu.package) for cpu in cpus if cpu.package is not None}) or 1
-        words["SocketsPerBoard"] = packages
-        words["CoresPerSocket"] = max(1, len(found) // packages)
-        words["ThreadsPerCore"] = len(cpus) // len(found)
+        each, threads = max(1, len(found) // packages), len(cpus) // len(found)
+        if packages * each * threads == len(cpus):
+            words |= {"SocketsPerBoard": packages, "CoresPerSocket": each, "ThreadsPerCore": threads}
     sizes = [cell.memory.total for cell in host.cells]
     if sizes and None not in sizes:
         words["RealMemory"] = sum(size or 0 for size in sizes) >> 20

@@ -22,7 +22,8 @@ def render(plan: Plan, *, soft: bool = False, pool: int | None = None) -> str:
 
     ``soft`` writes ``cpus_soft``, the CPUs that vcpus prefer, and leaves them free to run elsewhere; ``pool`` is the
     number of the cpupool to start in.
-    Raises ``ValueError`` for memory of a cell without vcpus, which only ``vnuma`` could name.
+    Raises ``ValueError`` for memory of a cell without vcpus, which only ``vnuma`` could name; not with ``pool``, whose
+    guests Xen serves from other cells when the pool's own are empty.
     """
     asked = plan.request
     lines = [f'name = "{_quoted(asked.name)}"'] if asked.name else []
@@ -47,9 +48,11 @@ def render(plan: Plan, *, soft: bool = False, pool: int | None = None) -> str:
                 f' "vdistances={",".join(costs)}" ],'
             )
         lines.append("]")
-    elif plan.memory_only:
+    elif plan.memory_only and pool is None:
         where = cells(plan.memory_only)
-        raise ValueError(f"xl cannot take memory from {where}, where no vcpu runs, unless guest cells are asked for")
+        raise ValueError(
+            f"xl cannot take memory from {where}, where no vcpu runs, unless guest cells or a pool are requested"
+        )
     return "\n".join(lines) + "\n"
 
 
