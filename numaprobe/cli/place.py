@@ -79,17 +79,17 @@ def summary(batch: Batch) -> str:
     placed = len(batch.plans) - len(batch.missed)
     lines = [f"{placed} of {count(len(batch.plans), 'guest')} placed"]
     if batch.optimal:
-        lines.append("proven: no plan places more of them, or places as many nearer together")
+        lines.append("proven: no plan places more of them, or as many at a lower cost of an access")
     elif batch.bound is not None and batch.cost is not None and batch.least_cost is not None:
         if batch.bound > placed:
             lines.append(f"no plan places more than {batch.bound}")
         elif batch.missed:
             lines.append("proven: no plan places more of them")
         if batch.cost > batch.least_cost + 1e-6:
-            gap = batch.cost / (batch.least_cost or 1.0) - 1
+            gap = 1 - batch.least_cost / batch.cost
             lines.append(
-                f"the mean distances of these guests add up to {batch.cost:.5g}; no plan has less than "
-                f"{batch.least_cost:.5g} ({gap:.1%} less at most)"
+                f"an access costs these guests {batch.cost / placed:.4g} on average (10: local); no plan reaches less "
+                f"than {batch.least_cost / placed:.4g} ({gap:.1%} less at most)"
             )
     return "\n".join(lines) + "\n"
 

@@ -38,6 +38,12 @@ class Arrangement(namedtuple("Arrangement", "total amounts")):
         """The positions that take part, ascending."""
         return tuple(sorted([i for i, _, _ in self.amounts]))
 
+    @property
+    def mean(self) -> float:
+        """The mean cost of an access, every vcpu reaching every byte alike: 10 where all are local."""
+        vcpus = sum([number for _, number, _ in self.amounts])
+        return self.total / (vcpus * sum([size for _, _, size in self.amounts]))
+
 
 def arrangement(field: Candidates, chosen: Sequence[int]) -> Arrangement | None:
     """The way that a request is divided among these positions; None if they cannot hold it."""
@@ -60,7 +66,7 @@ def expected_cost(field: Candidates, chosen: Sequence[int]) -> float:
     """The mean cost of an access on a set that fits: 10 where all are local."""
     found = arrangement(field, chosen)
     assert found is not None, "the set was found to fit"
-    return found.total / (field.request.vcpus * sum([size for _, _, size in found.amounts]))
+    return found.mean
 
 
 def for_cores(field: Candidates, chosen: Sequence[int]) -> bool:
@@ -238,15 +244,21 @@ def _last(field: Candidates, able: list[int], need: int, own: Collection[int]) -
 
 def _divided(field: Candidates, pool: Sequence[int], members: frozenset[int]) -> Iterator[Arrangement]:
     """Vcpus on several cells: some of them full and one with the rest, memory where it costs them least."""
-    spreads = _every_spread(field, pool) if len(pool) <= MAX_DIVIDED else _grown_spreads(field, pool, members)
     seen = set()
-    for spread in spreads:
+    for spread in divisions(field, pool):
         key = tuple(sorted(spread.items()))
         if key in seen:
             continue
         seen.add(key)
         if (one := _around_spread(field, spread, members)) is not None:
             yield one
+
+
+def divisions(field: Candidates, pool: Sequence[int]) -> Iterator[dict[int, int]]:
+    """Ways to divide vcpus among cells of which some are full: all of them up to ``MAX_DIVIDED`` cells."""
+    if len(pool) <= MAX_DIVIDED:
+        return _every_spread(field, pool)
+    return _grown_spreads(field, pool, frozenset(pool))
 
 
 def _around_spread(field: Candidates, spread: dict[int, int], members: frozenset[int]) -> Arrangement | None:

@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .access import Arrangement
     from .candidates import Candidates
     from .request import Request
     from .rooms import Core, HostCapacity
@@ -31,10 +32,13 @@ class Share(namedtuple("Share", "cell vcpus memory cpus emulator", defaults=((),
     emulator: tuple[int, ...]
 
 
-def split(field: Candidates, chosen: Sequence[int]) -> list[Share]:
-    """Divide a request among positions that fit it; cells that get nothing are left out."""
+def split(field: Candidates, chosen: Sequence[int], found: Arrangement | None = None) -> list[Share]:
+    """Divide a request among positions that fit it; cells that get nothing are left out.
+
+    ``found`` is how, if that is known already.
+    """
     request = field.request
-    found = arrangement(field, chosen)
+    found = found or arrangement(field, chosen)
     assert found is not None, "the set was found to fit"
     # The requested memory may end within a granule: the last cell to get memory gets that much less.
     surplus = sum([size for _, _, size in found.amounts]) - request.memory

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import namedtuple
 
 from ..errors import DoesNotFit
+from .access import expected_cost
 from .candidates import Candidates
 from .limits import Limits, least_costs, most_guests
 from .outcome import Outcome, run
 from .plan import Plan
-from .ranking import mean_cost
 from .reasons import does_not_fit
+from .refining import refined
 from .relations import related
 from .search import best
 
@@ -25,13 +26,15 @@ if TYPE_CHECKING:
 WORK = 900
 MAX_ROUNDS = 200
 LEAST_ROUNDS = 4
+# Guests of a batch that are also given cells that they would not choose.
+MAX_REFINED = 8
 
 
 class Batch(namedtuple("Batch", "plans missed optimal bound cost least_cost", defaults=(None, None, None))):
     """Plans for several guests, in the order of the requests; None for one that was left out.
 
     ``missed`` are pairs (position, reasons) of those. ``optimal`` is whether this is proven to be the best outcome:
-    fewest left out, then least ``cost``, the sum over the placed guests of the mean distance between their cells.
+    fewest left out, then least ``cost``, the sum over the placed guests of the mean cost of an access (10: local).
     ``bound`` is the greatest number of guests that any plan can place, and ``least_cost`` the lowest cost of the placed
     guests; both are proven.
     """
@@ -65,7 +68,7 @@ def heuristic(stock: HostCapacity, requests: Sequence[Request]) -> tuple[Outcome
     ones, and then whatever is left over.
     """
     if not requests:
-        return Outcome([], {}, 0.0), Limits(0, [])
+        return Outcome([], {}, {}), Limits(0, [])
     fields = [Candidates(stock, asked) for asked in requests]
     alone = [_alone(field) for field in fields]
     limits = Limits(most_guests(stock, requests, [cost is not None for cost in alone]), least_costs(fields, alone))
@@ -88,7 +91,7 @@ def heuristic(stock: HostCapacity, requests: Sequence[Request]) -> tuple[Outcome
         else:
             assert last is not None
             assert best_found is not None
-            order = _next(best_found, last, alone, stock, smallest, by_size, number)
+            order = _next(best_found, last, alone, smallest, by_size, number)
             if tuple(order) in seen:
                 order = _mixed(order, number)
         seen.add(tuple(order))
@@ -98,6 +101,9 @@ def heuristic(stock: HostCapacity, requests: Sequence[Request]) -> tuple[Outcome
         if limits.reached(best_found):
             break
     assert best_found is not None
+    if len(requests) <= MAX_REFINED and not limits.reached(best_found):
+        tries = iter(range(WORK // len(requests)))
+        best_found = refined(stock, requests, fields, best_found, lambda: next(tries, None) is not None)
     return best_found, limits
 
 
@@ -111,7 +117,6 @@ def _next(
     best_found: Outcome,
     last: Outcome,
     alone: list[float | None],
-    stock: HostCapacity,
     smallest: list[int],
     by_size: list[int],
     number: int,
@@ -120,16 +125,16 @@ def _next(
     placed = len(best_found.sets) - best_found.left_out
     if number % 2 == 0 and placed < len(smallest):
         return _first(smallest, placed + 1, by_size)
-    return _urgent_first(last, alone, stock)
+    return _urgent_first(last, alone)
 
 
-def _urgent_first(last: Outcome, alone: list[float | None], stock: HostCapacity) -> list[int]:
-    """The previous order, with those moved up that were left out, and by half the way those with farther cells."""
+def _urgent_first(last: Outcome, alone: list[float | None]) -> list[int]:
+    """The previous order, with those moved up that were left out, and by half the way those with farther memory."""
     at: list[tuple[float, int]] = []
     for place, position in enumerate(last.order):
-        lowest, chosen = alone[position], last.sets[position]
-        worse = lowest is not None and (chosen is None or _cost(stock, chosen) > lowest + 1e-9)
-        at.append((place / 2 - 0.5 if worse and chosen is not None else -1.0 if worse else place, position))
+        lowest, cost = alone[position], last.costs.get(position)
+        worse = lowest is not None and (cost is None or cost > lowest + 1e-9)
+        at.append((place / 2 - 0.5 if worse and cost is not None else -1.0 if worse else place, position))
     return [position for _, position in sorted(at, key=lambda one: one[0])]
 
 
@@ -145,14 +150,10 @@ def _mixed(order: list[int], seed: int) -> list[int]:
     return order
 
 
-def _cost(stock: HostCapacity, cells: Sequence[int]) -> float:
-    return sum([stock.costs[a][b] for a in cells for b in cells]) / len(cells) ** 2
-
-
 def _alone(field: Candidates) -> float | None:
-    """What a guest's cells would cost if it were the only one; None if it fits nowhere even then."""
+    """What an access would cost a guest if it were the only one; None if it fits nowhere even then."""
     chosen = best(field)
-    return None if chosen is None else mean_cost(field, chosen)
+    return None if chosen is None else expected_cost(field, chosen)
 
 
 def _sizes(stock: HostCapacity, requests: Sequence[Request]) -> list[tuple[float, float, float]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from math import ceil
 
 from .rooms import CellCapacity, HostCapacity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from .request import Request
     from .rooms import Table
@@ -264,6 +265,17 @@ def assign_shares(field: Candidates, chosen: Sequence[int]) -> list[int] | None:
     if field.hosting is not field.cpus and emulator_at(field, order) is None:
         return None
     return order
+
+
+def fitting_sets(field: Candidates, least: int, most: int) -> Iterator[tuple[int, ...]]:
+    """Sets of so many cells that hold a request, as positions, the smallest first."""
+    if field.shares is not None:
+        least = most = len(field.shares)
+    most = min(most, field.request.max_cells or most)
+    for size in range(least, most + 1):
+        for chosen in combinations(range(len(field.ids)), size):
+            if field.fits(chosen):
+                yield chosen
 
 
 def emulator_at(field: Candidates, order: Sequence[int]) -> int | None:

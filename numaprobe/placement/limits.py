@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .access import MAX_DIVIDED
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,12 +87,27 @@ def _by_size(stock: HostCapacity, wanted: Sequence[Request]) -> list[int]:
 
 
 def least_costs(fields: Sequence[Candidates], alone: Sequence[float | None]) -> list[float | None]:
-    """For each guest the least mean distance that any set of cells could give it; None if it fits nowhere.
+    """For each guest the least mean cost of an access that any plan can give it; None if it fits nowhere.
 
-    On one cell that is what it costs alone. The search for one guest takes the set on which an access costs least,
-    which need not have the least mean distance, so for several cells it is the distance of a cell to itself.
+    That is what it costs alone where the search for one guest is exact and nothing is ranked before the cost: with
+    less left of the host, no arrangement becomes possible. Otherwise it is the lowest cost of a cell to itself.
     """
     out: list[float | None] = []
     for field, cost in zip(fields, alone, strict=True):
-        out.append(None if cost is None else min([cost, *[field.stock.costs[cell][cell] for cell in field.ids]]))
+        if cost is None or _exact(field):
+            out.append(cost)
+        else:
+            out.append(min([cost, *[field.stock.costs[cell][cell] for cell in field.ids]]))
     return out
+
+
+def _exact(field: Candidates) -> bool:
+    """Whether no other arrangement of a guest that is alone, on however many cells it needs, costs less."""
+    request = field.request
+    if field.stock.striped or field.shares is not None or request.near or request.fewest or request.max_cells:
+        return False
+    if len({room.group for room in field.rooms}) > 1:
+        return False
+    if any(a >= field.need and b >= request.vcpus for a, b in zip(field.memory, field.hosting, strict=True)):
+        return False
+    return len(field.ids) <= MAX_DIVIDED or all(number >= request.vcpus for number in field.hosting)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from .access import arrangement
 from .allocate import split, take
 from .candidates import Candidates
-from .ranking import mean_cost
 from .relations import groups, place_group
 from .search import best
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .request import Request
     from .rooms import HostCapacity
@@ -19,30 +19,41 @@ if TYPE_CHECKING:
 class Outcome:
     """One way to place a batch: ids of cells by position of the guest, None for one that is left out.
 
-    ``order`` has the positions in the order in which they were placed; ``cost`` is the sum of mean distances.
+    ``order`` has the positions in the order in which they were placed; ``costs`` are the mean costs of an access by
+    position of the guests that are placed, and ``cost`` is their sum.
     """
 
-    __slots__ = ("cost", "left_out", "order", "sets")
+    __slots__ = ("cost", "costs", "left_out", "order", "sets")
 
-    def __init__(self, order: list[int], sets: dict[int, tuple[int, ...] | None], cost: float) -> None:
+    def __init__(self, order: list[int], sets: dict[int, tuple[int, ...] | None], costs: dict[int, float]) -> None:
         self.order = order
         self.sets = sets
-        self.cost = cost
+        self.costs = costs
+        self.cost = sum(costs.values())
         self.left_out = sum([chosen is None for chosen in sets.values()])
 
     @property
     def rank(self) -> tuple[int, float]:
-        """Smaller is better: guests left out, then the sum of mean distances, as for every set of cells."""
+        """Smaller is better: guests left out, then the sum of the mean costs of an access."""
         return self.left_out, self.cost
 
 
-def run(stock: HostCapacity, requests: Sequence[Request], order: Sequence[int], policy: str | None) -> Outcome:
-    """Place one after another; ``policy`` replaces ``pack``, the default."""
+def run(
+    stock: HostCapacity,
+    requests: Sequence[Request],
+    order: Sequence[int],
+    policy: str | None,
+    given: Mapping[int, tuple[int, ...]] | None = None,
+) -> Outcome:
+    """Place one after another; ``policy`` replaces ``pack``, the default.
+
+    ``given`` are the ids of cells that some of them get, if they hold them.
+    """
     left = stock.copy()
     together = groups(requests)
     sets: dict[int, tuple[int, ...] | None] = {}
     done: list[int] = []
-    cost = 0.0
+    costs: dict[int, float] = {}
     asked_for = [
         asked._replace(policy=policy) if policy is not None and asked.policy == "pack" else asked for asked in requests
     ]
@@ -54,18 +65,28 @@ def run(stock: HostCapacity, requests: Sequence[Request], order: Sequence[int], 
             grouped = place_group(left, asked_for, members)
             if grouped is not None:
                 left, placed = grouped
-                for one, cells, distance in placed:
+                for one, cells, cost in placed:
                     sets[one] = cells
                     done.append(one)
-                    cost += distance
+                    costs[one] = cost
                 continue
         field = Candidates(left, asked_for[position])
-        chosen = best(field)
+        wanted = None if given is None else given.get(position)
+        chosen = best(field) if wanted is None else positions(field, wanted)
         done.append(position)
         if chosen is None:
             sets[position] = None
             continue
-        cost += mean_cost(field, chosen)
-        take(left, asked_for[position], split(field, chosen))
-        sets[position] = tuple([field.ids[i] for i in chosen])
-    return Outcome(done, sets, cost)
+        found = arrangement(field, chosen)
+        assert found is not None, "the set was found to fit"
+        costs[position] = found.mean
+        take(left, asked_for[position], split(field, chosen, found))
+        # As a plan is explained: cells of a given set that have nothing of it are not named.
+        sets[position] = tuple([field.ids[i] for i in (chosen if wanted is None else found.cells)])
+    return Outcome(done, sets, costs)
+
+
+def positions(field: Candidates, cells: Sequence[int]) -> tuple[int, ...] | None:
+    """The positions of these cells; None if they do not hold the request."""
+    chosen = tuple([i for i, cell in enumerate(field.ids) if cell in cells])
+    return chosen if len(chosen) == len(cells) and field.fits(chosen) else None

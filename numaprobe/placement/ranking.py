@@ -8,7 +8,7 @@ from .candidates import Candidates
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from .rooms import CellCapacity
 
@@ -17,14 +17,6 @@ EXACT = 16
 Rank = tuple[object, ...]
 # What the first places of a rank mean; the policy and the ids follow.
 STRADDLES, DISPLACES, CROWDS, BURDEN = range(4)
-
-
-def mean_cost(field: Candidates, chosen: Sequence[int]) -> float:
-    """Mean cost between the cells of a set, each with itself included: 10 for one cell."""
-    if len(chosen) == 1:
-        cell = field.ids[chosen[0]]
-        return float(field.stock.costs[cell][cell])
-    return sum([field.costs[i][j] for i in chosen for j in chosen]) / len(chosen) ** 2
 
 
 def ranker(field: Candidates) -> Callable[[tuple[int, ...]], Rank]:

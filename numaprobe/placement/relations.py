@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from copy import copy
 
+from .access import arrangement
 from .allocate import split, take
 from .candidates import Candidates
-from .ranking import mean_cost
 from .request import Request
 from .search import best
 
@@ -73,7 +73,7 @@ def place_group(
 ) -> tuple[HostCapacity, list[tuple[int, tuple[int, ...], float]]] | None:
     """Place guests that belong together on cells that hold all of them, the largest first.
 
-    Gives what is left then, and (position, cells, mean distance) for each; None where no cells hold them all.
+    Gives what is left then, and (position, cells, mean cost of an access) for each; None where no cells hold them all.
     """
     wanted = [requests[i] for i in members]
     names = {one.name for one in wanted}
@@ -88,8 +88,10 @@ def place_group(
             chosen = best(field)
             if chosen is None:
                 break
-            take(view, requests[position], split(field, chosen))
-            placed.append((position, tuple([field.ids[i] for i in chosen]), mean_cost(field, chosen)))
+            found = arrangement(field, chosen)
+            assert found is not None, "the set was found to fit"
+            take(view, requests[position], split(field, chosen, found))
+            placed.append((position, tuple([field.ids[i] for i in chosen]), found.mean))
         else:
             return trial, placed
     return None

@@ -191,7 +191,7 @@ def test_a_part_of_a_batch_comes_with_its_bound(run: Run, tmp_path: Path) -> Non
     status, out, err = run("--batch", file, "--partial")
     assert (status, err) == (0, "numaprobe: 1 guest left out: c\n")
     assert out.endswith(
-        "\n\n2 of 3 guests placed\nproven: no plan places more of them, or places as many nearer together\n"
+        "\n\n2 of 3 guests placed\nproven: no plan places more of them, or as many at a lower cost of an access\n"
     )
     status, out, err = run("--batch", file, "--partial", "--json")
     assert (status, err) == (0, "")
