@@ -15,9 +15,9 @@ nox.options.sessions = ["lint", "types", "tests"]
 PYTHON = sys.executable
 
 
-def python(session: nox.Session, *words: str, **more: object) -> None:
+def python(session: nox.Session, *words: str) -> None:
     """``python -m WORDS``, with what stood behind ``--`` at the end."""
-    session.run(PYTHON, "-m", *words, *session.posargs, external=True, **more)  # type: ignore[arg-type]
+    session.run(PYTHON, "-m", *words, *session.posargs, external=True)
 
 
 @nox.session
@@ -42,7 +42,7 @@ def format_(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Mypy --strict."""
+    """Mypy --strict, of the package and of what is run only now and then: a name that moved would be found too late."""
     python(session, "mypy")
 
 

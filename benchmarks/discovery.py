@@ -20,7 +20,8 @@ import numaprobe
 from numaprobe.linux import collect as linux
 from numaprobe.sources.opening import open_source
 
-from . import imports, report, trees
+from . import imports, memory, report, trees
+from .hwloc import HWLOC_MODES, hwloc_versions
 from .peers import Missing, Peer, build
 
 SHAPES = (trees.Shape(1, 2), trees.Shape(2, 64), trees.Shape(16, 1024), trees.Shape(64, 4096))
@@ -31,10 +32,14 @@ Rounds = Callable[[int], list[int]]
 
 
 class Contender(NamedTuple):
-    """Something to measure: given a number of rounds, it says the nanoseconds of each."""
+    """Something to measure: given a number of rounds, it says the nanoseconds of each.
+
+    ``without`` names the facts of the table's first row that it does not report.
+    """
 
     name: str
     rounds: Rounds
+    without: str = ""
 
 
 class Programs(NamedTuple):
@@ -68,6 +73,9 @@ class PathLog:
     def listdir(self, path: str, prefix: str = "") -> list[str] | int:
         return self._reader.listdir(path, prefix)
 
+    def readlink(self, path: str) -> str | int:
+        return self._reader.readlink(path)
+
 
 def timed(call: Callable[[], object]) -> Rounds:
     """A contender that runs in this process."""
@@ -91,7 +99,10 @@ def by_turns(contenders: list[Contender], turns: int, rounds: int) -> list[repor
     for _ in range(turns):
         for contender in contenders:
             taken[contender.name] += contender.rounds(rounds)
-    return [report.Result(name, min(values) / 1e3, median(values) / 1e3) for name, values in taken.items()]
+    without = {contender.name: contender.without for contender in contenders}
+    return [
+        report.Result(name, min(values) / 1e3, median(values) / 1e3, without[name]) for name, values in taken.items()
+    ]
 
 
 def compiled(directory: Path, notes: list[str]) -> Programs:
@@ -113,7 +124,7 @@ def floors(running: ExitStack, program: Path, root: Path | None, scratch: Path, 
     listing.write_text("".join(f"{line}\n" for line in lines))
     what = "what `probe()` reads" if available else "what `probe(available=False)` reads"
     return [
-        Contender(name, running.enter_context(Peer(program, root or "/", listing, start)).rounds)
+        Contender(name, running.enter_context(Peer(program, root or "/", listing, start)).rounds, "anything")
         for name, start in (
             (f"C floor: {what}, {len(lines)} files", "root"),
             ("C floor: the same from the directories' descriptors", "held"),
@@ -122,17 +133,14 @@ def floors(running: ExitStack, program: Path, root: Path | None, scratch: Path, 
 
 
 def hwlocs(running: ExitStack, program: Path, cells: int, cpus: int, **environment: str) -> list[Contender]:
-    """Three settings of hwloc. Raises ``RuntimeError`` if it sees another machine than numaprobe does."""
+    """Three settings of each hwloc. Raises ``RuntimeError`` if one sees another machine than numaprobe does."""
     found = []
-    for mode, name in (
-        ("filtered", "hwloc, nodes packages cores PUs"),
-        ("lean", "hwloc, the same without distances, memory attributes, cpu kinds"),
-        ("default", "hwloc, its defaults"),
-    ):
-        peer = running.enter_context(Peer(program, mode, **HWLOC, **environment))
-        if peer.greeting[:2] != [str(cells), str(cpus)]:
-            raise RuntimeError(f"hwloc sees {peer.greeting}, numaprobe {cells} cells and {cpus} cpus")
-        found.append(Contender(name, peer.rounds))
+    for hwloc in hwloc_versions(program):
+        for mode, what, without in HWLOC_MODES:
+            peer = running.enter_context(Peer(hwloc.program, *hwloc.words, mode, **HWLOC, **environment))
+            if peer.greeting[:2] != [str(cells), str(cpus)]:
+                raise RuntimeError(f"hwloc sees {peer.greeting}, numaprobe {cells} cells and {cpus} cpus")
+            found.append(Contender(f"hwloc {hwloc.version}, {what}", peer.rounds, without))
     return found
 
 
@@ -141,7 +149,7 @@ def live_host(
 ) -> list[report.Result]:
     host = numaprobe.probe(source="linux", available=False)
     contenders = [
-        Contender("`probe(available=False)`", timed(lambda: numaprobe.probe(available=False))),
+        Contender("`probe(available=False)`", timed(lambda: numaprobe.probe(available=False)), "available memory"),
         Contender("`probe()`", timed(numaprobe.probe)),
         Contender("`probe(devices=True, allowed=True)`", timed(lambda: numaprobe.probe(devices=True, allowed=True))),
     ]
@@ -152,15 +160,19 @@ def live_host(
         contenders += hwlocs(running, programs.hwloc, len(host.cells), sum(cpu.online is True for cpu in host.cpus))
     if programs.libnuma:
         contenders.append(
-            Contender("libnuma: cpus, memory, distances", running.enter_context(Peer(programs.libnuma)).rounds)
+            Contender(
+                "libnuma: cpus, memory, distances",
+                running.enter_context(Peer(programs.libnuma)).rounds,
+                "cores, packages, huge pages, available memory",
+            )
         )
     try:
-        import psutil  # type: ignore[import-untyped]
+        import psutil
     except ImportError:
         notes.append("Left out: psutil is not installed.")
     else:
         cores = timed(lambda: psutil.cpu_count(logical=False))
-        contenders.append(Contender("psutil: `cpu_count(logical=False)`", cores))
+        contenders.append(Contender("psutil: `cpu_count(logical=False)`", cores, "all but the number of cores"))
     return by_turns(contenders, turns, 20)
 
 
@@ -172,7 +184,9 @@ def tree(running: ExitStack, programs: Programs, scratch: Path, shape: trees.Sha
         if (len(host.cells), len(host.cpus)) != shape:
             raise RuntimeError(f"numaprobe sees {len(host.cells)} cells and {len(host.cpus)} cpus in a tree of {shape}")
         contenders = [
-            Contender("`probe(available=False)`", timed(lambda: numaprobe.probe(root, available=False))),
+            Contender(
+                "`probe(available=False)`", timed(lambda: numaprobe.probe(root, available=False)), "available memory"
+            ),
             Contender("`probe()`", timed(lambda: numaprobe.probe(root))),
         ]
         if programs.floor:
@@ -180,7 +194,8 @@ def tree(running: ExitStack, programs: Programs, scratch: Path, shape: trees.Sha
             contenders += floors(running, programs.floor, root, scratch, available=True)[:1]
         if programs.hwloc:
             environment = {"HWLOC_FSROOT": str(root), "HWLOC_THISSYSTEM": "0"}
-            contenders += hwlocs(running, programs.hwloc, shape.nodes, shape.cpus, **environment)[:2]
+            found = hwlocs(running, programs.hwloc, shape.nodes, shape.cpus, **environment)
+            contenders += [hwloc for hwloc in found if not hwloc.name.endswith("its defaults")]
         return by_turns(contenders, turns, max(1, 1024 // shape.cpus))
     finally:
         shutil.rmtree(root)
@@ -200,11 +215,14 @@ def main() -> None:
         with ExitStack() as running:
             results = live_host(running, programs, Path(built), arguments.turns * 2, notes)
         sections.append(report.section("This machine", results))
+        peaks = [memory.Peak("This machine", None, memory.peak_kb(None))]
         for shape in SHAPES:
             if shape.cpus <= arguments.largest:
                 with ExitStack() as running:
                     results = tree(running, programs, Path(scratch), shape, arguments.turns)
                 sections.append(report.section(f"A tree of {shape.nodes} nodes, {shape.cpus} cpus", results))
+                peaks.append(memory.of_tree(Path(scratch), shape))
+        sections.append(memory.section(peaks))
         costs = imports.measure(Path(built) / "venv", ("numaprobe", "psutil"), arguments.turns * 2)
     sections.append(report.import_section(costs))
     text = report.document(sections, notes)

@@ -35,7 +35,7 @@ class Peer:
     ``greeting`` is the first line it said, by which the caller can tell what it saw.
     """
 
-    def __init__(self, program: Path, *arguments: str | Path, **environment: str) -> None:
+    def __init__(self, program: Path, /, *arguments: str | Path, **environment: str) -> None:
         self._process = subprocess.Popen(
             [program, *arguments],
             stdin=subprocess.PIPE,

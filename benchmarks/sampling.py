@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -179,9 +180,9 @@ def processes(programs: Programs, sampler: Sampler, until: ExitStack) -> list[Co
     """What runs outside of this process; ``until`` ends what has to be running meanwhile."""
     found = [Contender("`sampler.sample()`", timed(sampler.sample))]
     for name, command in SERVERS.items():
-        programs.add(found, name, lambda command=command: timed(until.enter_context(endpoint(command))))
-    for command in PROCESSES:
-        programs.add(found, f"`{' '.join(command)}`", lambda command=command: timed(process(command)))
+        programs.add(found, name, partial(lambda words: timed(until.enter_context(endpoint(words))), command))
+    for words in PROCESSES:
+        programs.add(found, f"`{' '.join(words)}`", partial(lambda words: timed(process(words)), words))
     return found
 
 

@@ -44,7 +44,7 @@ from .peers import Peer
 from .static import build
 
 if TYPE_CHECKING:
-    from numaprobe.ports import Hypercalls
+    from numaprobe.ports import Hypercalls, Reader
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "xen.md"
@@ -74,13 +74,18 @@ class Asked:
 def asked() -> tuple[list[str], list[str]]:
     """The hypercalls of a sample and those of a probe."""
     with open_source(None, None) as reader, hypercalls(reader, live=True) as port:
-        probing = Asked(port)
-        facts = collect(probing, reader)
-        sampling = Asked(port)
-        view = sample_xen.XenSampler(sampling, reader, timed=True, facts=facts).view
-        sampling.lines.clear()
-        view.free()
-        return sampling.lines, probing.lines
+        return calls_of(port, reader)
+
+
+def calls_of(port: Hypercalls, reader: Reader) -> tuple[list[str], list[str]]:
+    """The same of any port."""
+    probing = Asked(port)
+    facts = collect(probing, reader)
+    sampling = Asked(port)
+    snapshot = sample_xen.XenSampler(sampling, reader, timed=True, facts=facts).snapshot
+    sampling.lines.clear()
+    snapshot.free()
+    return sampling.lines, probing.lines
 
 
 def batches(call: Callable[[], object], times: int) -> Rounds:

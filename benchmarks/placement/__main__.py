@@ -62,8 +62,8 @@ def main() -> None:
     print(
         "\n| beside | distance lower | equal | higher | more accepted | equal | fewer |\n|---|---|---|---|---|---|---|"
     )
-    for peer, row in verdicts.items():
-        print(f"| {peer} | " + " | ".join(map(str, row)) + " |")
+    for peer, verdict in verdicts.items():
+        print(f"| {peer} | " + " | ".join(map(str, verdict)) + " |")
     print()
     print("| batch on | guests | placed | optimum | distance | optimum | proven |\n|---|---|---|---|---|---|---|")
     for name, guests_, placed, best, mine, least, proven in against_the_optimum():
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def mean(row: list[Outcome], name: str) -> float:
-    return sum(getattr(one, name) for one in row) / len(row)
+    return float(sum(getattr(one, name) for one in row)) / len(row)
 
 
 def common(ours: list[Outcome], theirs: list[Outcome]) -> tuple[float, float]:

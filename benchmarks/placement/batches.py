@@ -22,7 +22,7 @@ def small_batches(count: int) -> Iterator[tuple[str, numaprobe.Host, list[Reques
         world = World(shape(nodes), memory=16 * GIB, cpus=16)
         world.free = [source.randrange(6, 16) * GIB for _ in range(nodes)]
         left = sum(world.free)
-        guests = []
+        guests: list[Request] = []
         while left > 0 and len(guests) < 4 * nodes:
             size = source.randrange(2, 12) * GIB // 2
             left -= size

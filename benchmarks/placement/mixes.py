@@ -63,9 +63,9 @@ def stream(mix: str, world: World, seed: int, count: int, pressure: float = 1.05
     kinds = MIXES[mix]
     sizes = []
     for _ in range(count):
-        vcpus, memory, _, cells = source.choices(kinds, weights=[kind[2] for kind in kinds])[0]
-        size = source.uniform(*memory)
-        sizes.append((max(cells, source.randint(*vcpus)), int(size * 4) * GIB // 4 // 2 * 2, cells))
+        few_many, least_most, _, cells = source.choices(kinds, weights=[kind[2] for kind in kinds])[0]
+        size = source.uniform(*least_most)
+        sizes.append((max(cells, source.randint(*few_many)), int(size * 4) * GIB // 4 // 2 * 2, cells))
     mean = sum(memory for _, memory, _ in sizes) / count
     life = pressure * world.memory * world.nodes / mean
     now = 0.0

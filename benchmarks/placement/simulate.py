@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Any
 
 import numaprobe
 
@@ -84,17 +85,17 @@ def _peer(name: str, world: World) -> Place:
 
 
 def _numaprobe(
-    host: numaprobe.Host, domains: Sequence[numaprobe.Domain], guest: Guest, options: dict[str, int]
+    host: numaprobe.Host, domains: Sequence[numaprobe.Domain], guest: Guest, options: dict[str, Any]
 ) -> tuple[tuple[int, ...] | None, dict[int, int] | None, bool]:
     """Guest cells where the guest wants them; otherwise, or failing that and unless it must be whole, as it comes."""
-    wishes: list[dict[str, int]] = [{"guest_cells": guest.cells}] if guest.cells > 1 else []
+    wishes: list[dict[str, Any]] = [{"guest_cells": guest.cells}] if guest.cells > 1 else []
     if guest.cells == 1 or "max_cells" not in options:
         wishes.append(options)
     for wish in wishes:
         try:
             plan = numaprobe.place(
                 host, vcpus=guest.vcpus, memory=guest.memory, domains=domains, reserve=0, most_rejected=0, **wish
-            )  # type: ignore[arg-type]
+            )
         except numaprobe.DoesNotFit:
             continue
         return plan.cells, plan.memory, "guest_cells" in wish
