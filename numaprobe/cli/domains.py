@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
 from time import time
 
 from .. import SourceUnavailable, account, domains, probe
 from ..errors import printable
 from ..model.documents import domains_document
 from ..model.documents import total as sum_of
+from ..named import namedtuple
 from ..wording import count
 from .layout import UNITS, UNKNOWN, columns, id_words, size, table
 from .sizes import parse

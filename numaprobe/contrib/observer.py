@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import namedtuple
 from time import monotonic, perf_counter
 
 import numaprobe
 
 from ..metrics.rows import DOMAINS_LIMIT, counter_rows, huge_page_rows, memory_rows
+from ..named import namedtuple
 from .refresher import MAX_AGE_INTERVALS, MAX_CPU_SHARE, Options, Refresher, key_of
 
 TYPE_CHECKING = False

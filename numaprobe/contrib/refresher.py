@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections import namedtuple
 from time import monotonic
 
 import numaprobe
 
 from ..metrics.rows import available_rows, claimed_rows, domain_rows, huge_page_rows, topology_rows
+from ..named import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 from ..errors import printable
+from ..named import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

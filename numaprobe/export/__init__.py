@@ -7,8 +7,9 @@ function of its name.
 
 from __future__ import annotations
 
-from collections import namedtuple
 from importlib import import_module
+
+from ..named import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,9 +5,8 @@ Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/cgroups.rst of Linux; cgro
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 from ..errors import FactError
+from ..named import namedtuple
 from . import nodes, text
 
 TYPE_CHECKING = False

@@ -6,8 +6,7 @@ Linux.
 
 from __future__ import annotations
 
-from collections import namedtuple
-
+from ..named import namedtuple
 from . import text
 
 TYPE_CHECKING = False

@@ -6,7 +6,7 @@ name of the same metric in OpenTelemetry, whose standard translation to Promethe
 
 from __future__ import annotations
 
-from collections import namedtuple
+from ..named import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

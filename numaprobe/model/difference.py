@@ -6,7 +6,7 @@ the asking process may use, always differ and are left out.
 
 from __future__ import annotations
 
-from collections import namedtuple
+from ..named import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .domains import Domains
 from .host import SCHEMA, as_list, memory_document
 
 TYPE_CHECKING = False
@@ -47,6 +46,8 @@ def domains_document(
     host: Host, domains: Iterable[Domain], uses: Iterable[CellUse], time: float | None
 ) -> dict[str, Any]:
     """The document of ``numaprobe domains --json`` (``schemas/domains.json``); ``time`` as in ``free_document``."""
+    from .domains import Domains
+
     known = domains if isinstance(domains, Domains) else Domains(domains)
     return {
         "schema": SCHEMA,

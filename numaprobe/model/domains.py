@@ -6,7 +6,7 @@ was requested has the same form. See ``docs/domains.md`` for the source of each 
 
 from __future__ import annotations
 
-from collections import namedtuple
+from ..named import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

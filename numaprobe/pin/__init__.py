@@ -8,9 +8,9 @@ takes later, under Xen only what is still to be populated.
 from __future__ import annotations
 
 import os
-from collections import namedtuple
 
 from ..errors import SourceDenied, SourceUnavailable
+from ..named import namedtuple
 from . import changes
 
 TYPE_CHECKING = False

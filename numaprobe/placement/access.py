@@ -5,10 +5,10 @@ Linux fills the cell that the vcpus are on and then the nearest; Xen deals memor
 
 from __future__ import annotations
 
-from collections import namedtuple
 from itertools import chain, combinations
 from math import comb
 
+from ..named import namedtuple
 from .candidates import Candidates, assign_shares
 from .ranking import ranker
 

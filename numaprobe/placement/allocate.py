@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
+from ..named import namedtuple
 from .access import arrangement, for_cores
 from .pinning import dedicate, spare
 

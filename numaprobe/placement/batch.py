@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 from ..errors import DoesNotFit
+from ..named import namedtuple
 from .access import expected_cost
 from .candidates import Candidates
 from .limits import Limits, least_costs, most_guests

@@ -6,9 +6,9 @@ cell is not moved. Fewest guests first, then fewest bytes; each move has room wh
 
 from __future__ import annotations
 
-from collections import namedtuple
 from itertools import combinations
 
+from ..named import namedtuple
 from .allocate import split, take
 from .candidates import Candidates
 from .capacity import capacity_of

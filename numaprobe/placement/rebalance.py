@@ -7,8 +7,7 @@ nothing. Moves are advised one after another, greatest surplus first, until none
 
 from __future__ import annotations
 
-from collections import namedtuple
-
+from ..named import namedtuple
 from .candidates import Candidates
 from .capacity import capacity_of
 from .moves import memory_back, moved_bytes, obstacle, request_of, settle

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 from ..model.devices import pci_address
+from ..named import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 from ..errors import FactError, SourceError, SourceUnavailable
+from ..named import namedtuple
 from ..normalise import domains as normalise
 from ..sources.opening import hypercalls, open_source
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import namedtuple
 from errno import ENOENT, ENOTDIR, ESTALE
 from functools import partial
 
@@ -18,6 +17,7 @@ from ..linux import text
 from ..linux.nodes import HUGE_PAGES, huge_page_sizes, node_ids
 from ..linux.source import CPU, NODE, Source
 from ..model.host import Note
+from ..named import namedtuple
 from .details import Details
 from .engine import TRIES, Engine, Snapshot, next_shape, unreadable
 from .linux_files import MeminfoOfReader, deduced_page_size, default_huge_page_size, is_whole_machine

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 from ..model.host import Note
+from ..named import namedtuple
 from .values import CellSample, Counters
 
 TYPE_CHECKING = False

@@ -8,8 +8,9 @@ All words are little endian, on every architecture that Xen runs on.
 
 from __future__ import annotations
 
-from collections import namedtuple
 from struct import Struct
+
+from ..named import namedtuple
 
 # Hypercalls. sysctl, domctl and platform_op take a pointer to their operation, which begins with the command;
 # xen_version and memory_op take the command as the first argument and a pointer, or NULL, as the second.

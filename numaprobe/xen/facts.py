@@ -6,7 +6,7 @@ calls cpus; node numbers are Xen's own, neither ACPI's proximity domains nor Lin
 
 from __future__ import annotations
 
-from collections import namedtuple
+from ..named import namedtuple
 
 
 class XenVersion(

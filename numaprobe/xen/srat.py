@@ -10,11 +10,11 @@ that the hypervisor's other answers do not bear out: see :func:`present_pages`.
 
 from __future__ import annotations
 
-from collections import namedtuple
 from functools import lru_cache
 from struct import Struct
 
 from ..errors import FactError
+from ..named import namedtuple
 from .abi import E820_RAM, PAGE
 
 TYPE_CHECKING = False

@@ -8,10 +8,10 @@ Everything is read through the ``Reader`` port, not through psutil, so that a re
 
 from __future__ import annotations
 
-from collections import namedtuple
 from errno import EACCES, ENOENT, ENOTDIR, EPERM
 
 from ...errors import SourceDenied, SourceError
+from ...named import namedtuple
 from ..cgroups import Groups
 from ..source import Source
 from . import libvirt, threads

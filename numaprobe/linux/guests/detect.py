@@ -7,9 +7,9 @@ whose threads may be unnamed, and only with several threads: a vcpu always has o
 
 from __future__ import annotations
 
-from collections import namedtuple
 from functools import lru_cache
 
+from ...named import namedtuple
 from . import command_line, threads
 from .facts import CommandLine
 from .files import numbers

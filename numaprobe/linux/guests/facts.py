@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
+from ...named import namedtuple
 
 
 class GuestNode(namedtuple("GuestNode", "id memory vcpus nodes", defaults=(None, None, None))):

@@ -7,10 +7,10 @@ is kept, unless the process turns out to have ended.
 from __future__ import annotations
 
 import os
-from collections import namedtuple
 from errno import ENOENT, ENOTDIR, ESRCH
 
 from ...errors import FactError
+from ...named import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ Neither is believed without the sizes in ``/proc/PID/status``: what these have a
 
 from __future__ import annotations
 
-from collections import namedtuple
 from functools import partial
 
+from ...named import namedtuple
 from ..cgroups import mounts, mounts_in
 from . import numa_maps
 from .guest_memfd import GuestMemory

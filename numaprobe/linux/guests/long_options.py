@@ -5,8 +5,7 @@ Firecracker's guest is described over a socket, so that only its name is in the 
 
 from __future__ import annotations
 
-from collections import namedtuple
-
+from ...named import namedtuple
 from .facts import CommandLine, GuestNode
 from .options import MIB, count, ids, pairs, size, total
 

@@ -7,10 +7,10 @@ short, and is one for all processes.
 
 from __future__ import annotations
 
-from collections import namedtuple
 from functools import lru_cache
 
 from ...errors import FactError
+from ...named import namedtuple
 from .. import text
 
 TYPE_CHECKING = False

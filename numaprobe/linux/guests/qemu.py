@@ -5,9 +5,9 @@ A word that is not understood is passed over: the program took it, so it has a m
 
 from __future__ import annotations
 
-from collections import namedtuple
 from math import prod
 
+from ...named import namedtuple
 from .facts import CommandLine, GuestNode
 from .options import MIB, count, ids, pairs, size, total
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 from ...errors import FactError
+from ...named import namedtuple
 from .. import text
 
 FIELDS = (b"RssAnon", b"RssShmem", b"HugetlbPages", b"PPid", b"VmLck", b"VmRSS")

@@ -7,9 +7,8 @@ StratoVirt likewise, Firecracker ``fc_vcpu 3``, cloud-hypervisor ``vcpu3``, cros
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 from ...errors import FactError
+from ...named import namedtuple
 from .. import text
 from .facts import ThreadFacts
 from .files import numbers

@@ -6,8 +6,9 @@ version and rows of 96 and 104 bytes. Offsets named ``..._AT`` count from the fi
 
 from __future__ import annotations
 
-from collections import namedtuple
 from struct import Struct
+
+from ...named import namedtuple
 
 # command, interface version, domain; the operation's own words begin at 16.
 HEADER = Struct("<IIH6x")

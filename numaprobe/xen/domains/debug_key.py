@@ -11,9 +11,9 @@ The text is that of ``dump_numa`` in Xen's xen/arch/x86/numa.c, since 4.18 xen/c
 from __future__ import annotations
 
 import re
-from collections import namedtuple
 
 from ...errors import FactError
+from ...named import namedtuple
 from .. import abi
 from ..calls import issue
 from . import abi as domain_abi

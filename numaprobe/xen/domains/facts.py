@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
+from ...named import namedtuple
 
 
 class VcpuFacts(namedtuple("VcpuFacts", "id online blocked running cpu hard soft")):
