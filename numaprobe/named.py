@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections import namedtuple
+    from collections import namedtuple  # noqa: TID251  # what the type checker knows
 else:
     import sys
     from _collections import _tuplegetter

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 
 def of_cpuinfo(text: str) -> str | None:
     """The architecture whose kernel writes a ``/proc/cpuinfo`` like this; None for what more than one writes.

@@ -8,7 +8,6 @@ use the field names, because fields may be added.
 from __future__ import annotations
 
 from ..named import namedtuple
-from .devices import find, names_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -308,6 +307,8 @@ class Host(
 
         Raises ``KeyError`` if there is none, and for a host that was probed without ``devices=True``.
         """
+        from .devices import find
+
         return find(self.devices, name)
 
     def last_level_cache(self, cpu_id: int) -> Cache | None:
@@ -339,6 +340,12 @@ def _position(values: tuple[Cell, ...] | tuple[Cpu, ...], wanted: int, what: str
 SCHEMA = "numaprobe/1"
 
 
+def _devices(devices: tuple[Device, ...]) -> list[dict[str, Any]]:
+    from .devices import names_document
+
+    return [{**device._asdict(), "names": names_document(device.names)} for device in devices]
+
+
 def host_document(host: Host) -> dict[str, Any]:
     """The document of ``numaprobe show --json`` and ``numaprobe export json`` (``schemas/show.json``)."""
     return {
@@ -353,9 +360,7 @@ def host_document(host: Host) -> dict[str, Any]:
         "caches": None
         if host.caches is None
         else [{**cache._asdict(), "cpus": list(cache.cpus)} for cache in host.caches],
-        "devices": None
-        if host.devices is None
-        else [{**device._asdict(), "names": names_document(device.names)} for device in host.devices],
+        "devices": None if host.devices is None else _devices(host.devices),
         "allowed": None
         if host.allowed is None
         else {

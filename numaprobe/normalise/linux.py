@@ -7,8 +7,6 @@ from ..linux.facts import MeminfoFacts
 from ..model.host import Access, Allowed, Cell, Cpu, Host, HugePages, Memory, Note, SideCache
 from ..wording import id_list
 from .available import available_memory
-from .caches import caches_of
-from .devices import devices_of
 from .possible import MAX_BYTES, MAX_WORD, kb, within
 
 TYPE_CHECKING = False
@@ -47,7 +45,16 @@ def from_linux(facts: LinuxFacts) -> Host:
         notes.append(Note(NODE, "not there: one cell stands for the whole machine"))
         cells = (_whole_machine(facts, online, notes),)
         cell_of = dict.fromkeys(facts.cpus.present, 0)
-    devices = None if facts.devices is None else devices_of(facts.devices, cells, notes)
+    devices = caches = None
+    # Neither is read by default.
+    if facts.devices is not None:
+        from .devices import devices_of
+
+        devices = devices_of(facts.devices, cells, notes)
+    if facts.caches is not None:
+        from .caches import caches_of
+
+        caches = caches_of(facts.caches)
     # Snapshots without a cpu directory still list cpus in the nodes; nothing says whether they are online.
     return Host(
         source="linux",
@@ -59,7 +66,7 @@ def from_linux(facts: LinuxFacts) -> Host:
         possible_cpus=facts.cpus.possible,
         devices=devices,
         allowed=None if facts.allowed is None else _allowed(facts.allowed, online, cells),
-        caches=None if facts.caches is None else caches_of(facts.caches),
+        caches=caches,
     )
 
 

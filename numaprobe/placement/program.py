@@ -6,10 +6,10 @@ cell by cell is one of the solutions. Under Xen, and for equal shares, a way is 
 
 from __future__ import annotations
 
-from collections import namedtuple
 from itertools import islice
 from math import isfinite
 
+from ..named import namedtuple
 from .access import MAX_DIVIDED, divisions, even
 from .candidates import Candidates, assign_shares, fitting_sets
 from .relations import pairs

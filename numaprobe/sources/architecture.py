@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-from ..linux.cpuinfo import of_cpuinfo
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..ports import Reader
@@ -30,6 +28,8 @@ def machine(reader: Reader, *, live: bool) -> str | None:
             told = None
         if isinstance(told, str):
             return told
+    from ..linux.cpuinfo import of_cpuinfo
+
     head = getattr(reader, "head", None)
     if head is not None:
         # Most kernels say it of the first cpu already; of thousands there may be megabytes.

@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("module", ["discovery", "domains", "imports", "instructions", "lab_sampling", "sampling", "start", "xen"])
+@pytest.mark.parametrize(
+    "module", ["discovery", "domains", "imports", "instructions", "lab_sampling", "sampling", "start", "xen"]
+)
 def test_a_benchmark_can_be_imported(module: str) -> None:
     if not (ROOT / "benchmarks").is_dir():
         pytest.skip("the benchmarks are not beside the tests")
