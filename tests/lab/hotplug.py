@@ -24,6 +24,7 @@ from numaprobe.sampling.sample import Sample
 from numaprobe.sampling.values import Shape
 
 from .hotplug_changes import COUNTER, HUGE_PAGES, LOG, MIB, State, interrupted, say, write_pages
+from .watermarks import compared
 
 # MiB that each node can have, whatever comes and goes: as with huge pages, no two overlap.
 TOTALS = {0: (800, 1024), 1: (300, 640), 2: (0, 256)}
@@ -256,7 +257,8 @@ def main() -> int:
     states = [State(*line) for line in lines if isinstance(line, list)]
     (told,) = [line for line in lines if isinstance(line, dict)] or [{}]
     seconds = round(time.monotonic() - begin, 1)
-    json.dump({**judged(watch, states), "status": status, "seconds": seconds, **told}, sys.stdout, indent=1)
+    report = {**judged(watch, states), "status": status, "seconds": seconds, "watermarks": compared(), **told}
+    json.dump(report, sys.stdout, indent=1)
     return 0
 
 

@@ -21,6 +21,7 @@ from . import collect, packages
 from .guest import Boot, Result
 from .layout import Layout, Node
 from .machines import FOLDER, THREE_ASYMMETRIC, Machine
+from .watermarks import NEAR
 
 ROUNDS = int(os.environ.get("NUMAPROBE_LAB_HOTPLUG", "12"))
 
@@ -72,7 +73,8 @@ def result(request: pytest.FixtureRequest, boots: dict[str, Future[Result]]) -> 
     report: dict[str, Any] = boots[HOST.name].result().json("hotplug")
     terminal = request.config.pluginmanager.get_plugin("terminalreporter")
     if terminal is not None:
-        terminal.write_line("\n" + ", ".join(f"{name} {value}" for name, value in report.items()))
+        shown = {name: value for name, value in report.items() if name != "watermarks"}
+        terminal.write_line("\n" + ", ".join(f"{name} {value}" for name, value in shown.items()))
     return report
 
 
@@ -121,3 +123,13 @@ def test_every_change_of_shape_was_seen(result: dict[str, Any]) -> None:
     assert result["unseen"] == []
     assert result["changes"] > ROUNDS * 3 // 4
     assert result["slowest_ms"] < 1000
+
+
+def test_available_memory_follows_the_kernels_settings_at_once(result: dict[str, Any]) -> None:
+    """What a sampler keeps of the watermarks is dropped with the first sample after a setting has changed."""
+    assert [row["setting"] for row in result["watermarks"]] == ["min_free_kbytes", "watermark_scale_factor"]
+    for row in result["watermarks"]:
+        before, after, probed, again = (row[name] for name in ("before", "after", "probed", "again"))
+        assert sum(after.values()) < sum(before.values()) - 2 * NEAR, row
+        assert all(abs(after[cell] - probed[cell]) <= NEAR for cell in probed), row
+        assert all(abs(again[cell] - before[cell]) <= NEAR for cell in before), row
