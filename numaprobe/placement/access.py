@@ -30,7 +30,7 @@ class Arrangement(namedtuple("Arrangement", "total amounts")):
     """Vcpus and bytes per position as triples, and the sum of vcpus × bytes × cost over all pairs of cells."""
 
     __slots__ = ()
-    total: int
+    total: float
     amounts: list[tuple[int, int, int]]
 
     @property
@@ -101,7 +101,8 @@ def _priced(field: Candidates, amounts: list[tuple[int, int, int]]) -> Arrangeme
 def even(field: Candidates, chosen: Sequence[int]) -> Arrangement:
     """As even as the cells allow: how Xen's allocator deals memory out over a domain's node affinity.
 
-    The affinity follows the vcpus, so a cell without CPUs gives only what the others do not have.
+    The affinity follows the vcpus, so a cell without CPUs gives only what the others do not have. Vcpus that
+    float are on each cell as often as it has CPUs for them.
     """
     granule = field.request.granule
     gives, need = [size // granule for size in field.memory], field.need // granule
@@ -110,8 +111,33 @@ def even(field: Candidates, chosen: Sequence[int]) -> Arrangement:
     memory = _level(reached, gives, inside)
     if len(reached) < len(chosen):
         memory |= _level([i for i in chosen if i not in memory], gives, need - inside)
-    vcpus = _level(chosen, _limits(field, chosen), field.request.vcpus)
-    return _priced(field, [(i, vcpus[i], memory[i] * granule) for i in chosen])
+    vcpus, place = _dealt_vcpus(field, chosen, memory)
+    # Vcpus keep off cells that give nothing and that are not needed to run them.
+    amounts = [(i, vcpus[i], memory[i] * granule) for i in chosen if vcpus[i] or memory[i] or i == place]
+    if field.request.exclusive:
+        return _priced(field, amounts)
+    costs, number = field.costs, field.request.vcpus
+    threads = [(i, field.rooms[i].cpus) for i, _, _ in amounts]
+    total = sum([count * sum([size * costs[i][j] for j, _, size in amounts]) for i, count in threads])
+    # Rounded, so that sets which cost the same do: they may have different numbers of CPUs.
+    mean = round(total / (field.need * sum([count for _, count in threads])), 9)
+    return Arrangement(mean * number * field.need, amounts)
+
+
+def _dealt_vcpus(field: Candidates, chosen: Sequence[int], memory: dict[int, int]) -> tuple[dict[int, int], int | None]:
+    """Vcpus as evenly as the cells allow, and the cell with the emulator: one that is used anyway, if that works."""
+    number = field.request.vcpus
+    if field.hosting is field.cpus:
+        return _level(chosen, field.cpus, number), None
+    ways = []
+    for place in sorted([i for i in chosen if field.hosting[i]], key=lambda i: (field.cpus[i] - field.hosting[i], i)):
+        limits = _limits(field, chosen, place)
+        if sum([limits[i] for i in chosen]) >= number:
+            vcpus = _level(chosen, limits, number)
+            ways.append((vcpus, place))
+            if vcpus[place]:
+                return vcpus, place
+    return min(ways, key=lambda way: not memory[way[1]])
 
 
 def _level(chosen: Sequence[int], gives: list[int], need: int) -> dict[int, int]:

@@ -45,8 +45,8 @@ def split(field: Candidates, chosen: Sequence[int], found: Arrangement | None = 
     for i, _, size in reversed(found.amounts):
         sizes[i] = size - surplus if size else 0
         surplus = 0 if size else surplus
-    amounts = sorted([(i, vcpus, sizes[i]) for i, vcpus, _ in found.amounts if vcpus or sizes[i]])
     own = request.emulator_cpus
+    amounts = sorted([(i, vcpus, sizes[i]) for i, vcpus, _ in found.amounts if vcpus or sizes[i] or own])
     place = _emulator_place(field, amounts) if own else None
     by_core = bool(request.exclusive) and for_cores(field, chosen)
     pinned = frozenset(range(request.vcpus)) if request.dedicated else frozenset(request.pinned_vcpus)

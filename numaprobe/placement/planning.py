@@ -42,7 +42,7 @@ def explained(field: Candidates, chosen: tuple[int, ...], most_rejected: int, *,
         memory={part.cell: part.memory for part in parts if part.memory},
         memory_only=tuple([part.cell for part in parts if not _reached(stock, asked, part)]),
         guest_cells=_guest_cells(stock, parts) if asked.guest_cells else (),
-        distance=_distance(stock, parts),
+        distance=_distance(stock, asked, parts),
         reasons=reasons_for(field, chosen, parts, repin),
         rejected=rejected(field, chosen, most_rejected) if most_rejected else (),
         bind=stock.bind,
@@ -76,7 +76,8 @@ def _vcpus(stock: HostCapacity, asked: Request, parts: Sequence[Share], taken: s
     everywhere = tuple(sorted([cpu for cell in inside for cpu in free[cell]]))
     out: list[PlannedVcpu] = []
     for part in parts:
-        floating = free[part.cell] if asked.guest_cells else everywhere
+        # Under Xen memory follows the affinity of all vcpus; elsewhere each stays where the plan counts it.
+        floating = everywhere if stock.striped and not asked.guest_cells else free[part.cell]
         for place in range(part.vcpus):
             alone = part.cpus[place] if part.cpus else ()
             out.append(PlannedVcpu(vcpu=len(out), cpus=alone or floating, pinned=bool(alone)))
@@ -128,9 +129,12 @@ def _guest_cells(stock: HostCapacity, parts: Sequence[Share]) -> tuple[PlannedCe
     return tuple(out)
 
 
-def _distance(stock: HostCapacity, parts: Sequence[Share]) -> float | None:
+def _distance(stock: HostCapacity, asked: Request, parts: Sequence[Share]) -> float | None:
     """Expected cost of an access, every vcpu reaching every byte alike."""
     if not stock.known_distances:
         return None
-    pairs = [(a.vcpus * b.memory, stock.costs[a.cell][b.cell]) for a in parts for b in parts]
+    running = {part.cell: part.vcpus for part in parts}
+    if stock.striped and not asked.exclusive and not asked.parts:
+        running = {part.cell: stock.rooms[part.cell].cpus for part in parts}
+    pairs = [(running[a.cell] * b.memory, stock.costs[a.cell][b.cell]) for a in parts for b in parts]
     return sum([weight * cost for weight, cost in pairs]) / sum([weight for weight, _ in pairs])

@@ -180,13 +180,16 @@ def _even_set(field: Candidates, pool: Sequence[int], most: int) -> tuple[int, .
     own = min([costs[i][i] for i in pool])
     least = min([costs[i][j] for i in pool for j in pool if i != j])
     vcpus = field.request.vcpus
-    uneven = min([count for count in field.cpus if count], default=0)
+    fewest = min([field.cpus[i] for i in pool if field.cpus[i]], default=0)
+    threads = [field.rooms[i].cpus for i in pool]
     chosen: tuple[int, ...] | None = None
     lowest: float | None = None
     for k in range(2, most + 1):
-        # No set of so many cells has a lower cost as long as vcpus are dealt out evenly.
-        bound = (own + (k - 1) * least) / k
-        if lowest is not None and bound >= lowest and uneven * k >= vcpus:
+        # No set of so many cells has a lower cost: this part of the vcpus runs on one cell at most.
+        part = max(threads) / (max(threads) + (k - 1) * min(threads))
+        if field.request.exclusive:
+            part = 1 / k if fewest * k >= vcpus else 1.0
+        if lowest is not None and part * own + (1 - part) * least >= lowest:
             break
         every = comb(len(pool), k) <= MAX_SETS
         more = [] if chosen is None else [even(field, chosen)]

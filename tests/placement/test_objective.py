@@ -197,3 +197,22 @@ def test_shares_are_dealt_out_beyond_sixteen_cells_wherever_they_can_be(
     feasible = all(room >= share for room, share in zip(rooms, shares, strict=False))
     plan = attempt(machine, {"vcpus": vcpus, "memory": memory, "guest_cells": parts, "reserve": 0})
     assert (plan is not None) == feasible
+
+
+@pytest.mark.parametrize("source", ["linux", "xen"])
+@given(data=st.data())
+def test_the_cost_follows_from_where_the_plan_lets_vcpus_run_and_puts_memory(source: str, data: st.DataObject) -> None:
+    """Every vcpu is on each of its CPUs equally often, and reaches every byte alike."""
+    machine = data.draw(machines(source))
+    plan = attempt(machine, data.draw(guests))
+    if plan is None or plan.distance is None:
+        return
+    cell_of = {cpu.id: cpu.cell for cpu in machine.cpus}
+    total = 0.0
+    for vcpu in plan.vcpus:
+        for cpu in vcpu.cpus:
+            start = cell_of[cpu]
+            assert start is not None
+            accesses = sum(size * (machine.distance(start, cell) or 0) for cell, size in plan.memory.items())
+            total += accesses / len(vcpu.cpus)
+    assert plan.distance == pytest.approx(total / (len(plan.vcpus) * sum(plan.memory.values())))
