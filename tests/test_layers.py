@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": {"model", "sources", "probing", *FACTS},
     "": {"doctor", "model", "probing", "sampling", "recording", "normalise", "placement", "export", "pin"},
     "pin": {"", "model", "placement", "xen", "xen.domains"},
-    "contrib": {"", "model", "metrics"},
+    "contrib": {"", "model", "metrics", "placement"},
     "cli": {"", "doctor", "model", "drawing", "metrics", "contrib", "pin", "placement", "sampling"},
     "__main__": {"cli"},
 }

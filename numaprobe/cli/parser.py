@@ -142,6 +142,10 @@ def _export(parser: argparse.ArgumentParser) -> None:
     _host_options(parser)
 
 
+def _fleet(parser: argparse.ArgumentParser) -> None:
+    import_module(".fleet_options", __package__).fleet_options(parser)
+
+
 def _doctor(parser: argparse.ArgumentParser) -> None:
     _host_options(parser)
     _json_option(parser)
@@ -186,5 +190,6 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "record": ("write a recording of this host", _record),
     "draw": ("a picture: SVG, a web page, or bars of text", _draw),
     "serve": ("a metrics endpoint for Prometheus, or a file for node_exporter", _serve),
+    "fleet": ("many hosts: publish, place and claim over OpenStack Placement", _fleet),
     "export": ("the host in another program's format", _export),
 }

@@ -83,6 +83,22 @@ def pin_options(parser: argparse.ArgumentParser) -> None:
 
 
 def request_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what a guest is to have, and what is free for it on one host."""
+    guest_options(parser)
+    room = parser.add_argument_group("what is free")
+    room.add_argument(
+        "--reserve", metavar="SIZE", help="kept back in each cell (default: a 64th of its memory, at most 512M)"
+    )
+    room.add_argument("--pool", type=int, metavar="N", help="cpus of this cpupool only (default: the lowest)")
+    room.add_argument(
+        "--ignore-allowed",
+        action="store_true",
+        help="also what this process may not use: for a guest that libvirtd or xl starts",
+    )
+    room.add_argument("--no-domains", action="store_true", help="do not count the guests that already run")
+
+
+def guest_options(parser: argparse.ArgumentParser) -> None:
     """Declare what a guest is to have."""
     group = parser.add_argument_group("the guest")
     group.add_argument("--vcpus", type=int, metavar="N", help="how many vcpus")
@@ -133,17 +149,6 @@ def request_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--fewest", action="store_true", help="the fewest cells, even if an access then costs more")
     where.add_argument("--nearest", action="store_true", help="accepted; the cheapest access is the default")
     where.add_argument("--policy", choices=POLICIES, default="pack", help="which of cells that are alike")
-    room = parser.add_argument_group("what is free")
-    room.add_argument(
-        "--reserve", metavar="SIZE", help="kept back in each cell (default: a 64th of its memory, at most 512M)"
-    )
-    room.add_argument("--pool", type=int, metavar="N", help="cpus of this cpupool only (default: the lowest)")
-    room.add_argument(
-        "--ignore-allowed",
-        action="store_true",
-        help="also what this process may not use: for a guest that libvirtd or xl starts",
-    )
-    room.add_argument("--no-domains", action="store_true", help="do not count the guests that already run")
 
 
 def ids(text: str) -> tuple[int, ...]:

@@ -326,7 +326,7 @@ def test_a_plain_command_imports_no_argparse() -> None:
 
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_an_unknown_option_names_the_help_of_its_command(command: str) -> None:
-    words = {"record": ["x.tar"], "export": ["json"], "diff": ["x.tar"]}.get(command, [])
+    words = {"record": ["x.tar"], "export": ["json"], "diff": ["x.tar"], "fleet": ["show"]}.get(command, [])
     line = complaint(2, command, *words, "--no-such-option")
     assert line == f"numaprobe: unrecognized arguments: --no-such-option (try numaprobe {command} --help)\n"
 

@@ -1,0 +1,389 @@
+"""Brings the ledger to what a host is: only differences are written, each against the generation that was read."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from ...errors import printable
+from .errors import Conflict, FleetError, NotThere, Unheard
+from .guests import consumer_of, held_by_guests
+from .tree import MEMORY, OURS, PREFIX, SEEN, STALE, VCPU, Inventory, tree_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from .client import Client
+    from .guests import Holding
+    from .members import Member
+    from .tree import CellProvider, Tree
+
+TRIES = 8
+# Types of consumers: of a guest that was seen running, and of one that was promised room.
+GUEST, CLAIM = "NUMAPROBE_GUEST", "NUMAPROBE_CLAIM"
+PROJECT = "numaprobe"
+# What the ledger says of a consumer that is on no host's cells any more.
+MANAGED = (OURS, "CUSTOM_MEMORY_", "CUSTOM_CPU_RATIO_", "HW_NUMA_ROOT")
+
+
+class Report(namedtuple("Report", "name requests writes guests notes")):
+    """What publishing a host took and did: requests, those of them that wrote, guests held, and what to know."""
+
+    __slots__ = ()
+    name: str
+    requests: int
+    writes: int
+    guests: int
+    notes: tuple[str, ...]
+
+
+class _Cell:
+    """A cell as the ledger has it."""
+
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+        self.inventories: dict[str, dict[str, Any]] = {}
+        self.traits: frozenset[str] = frozenset()
+        # By consumer: its resources and generation.
+        self.held: dict[str, tuple[dict[str, int], int]] = {}
+
+
+def publish(
+    client: Client,
+    member: Member,
+    *,
+    reserve: int | None = None,
+    cpu_ratio: float = 1.0,
+    cpu_class: str = VCPU,
+) -> Report:
+    """Bring the ledger to what this host is and what its guests hold; ends a stale mark.
+
+    ``reserve``, ``cpu_ratio`` and ``cpu_class`` are those of ``tree_of``. If somebody else writes at the same time, the
+    ledger is read again, a few times. Raises ``FleetError`` for providers under this host's name or uuid that numaprobe
+    did not make, which are left alone, and for a server that refuses.
+    """
+    tree = tree_of(member, reserve=reserve, cpu_ratio=cpu_ratio, cpu_class=cpu_class)
+    began = client.requests
+    elsewhere: set[str] = set()
+    writes = 0
+    for turn in range(TRIES):
+        attempt = _Attempt(client, member, tree, elsewhere)
+        try:
+            attempt.run()
+        except Conflict:
+            writes += attempt.writes
+            if turn == TRIES - 1:
+                raise
+            continue
+        break
+    return Report(
+        name=member.name,
+        requests=client.requests - began,
+        writes=writes + attempt.writes,
+        guests=attempt.guests,
+        notes=tuple(attempt.notes),
+    )
+
+
+class _Attempt:
+    """One reading of a host's part of the ledger, and the writes that follow from it."""
+
+    def __init__(self, client: Client, member: Member, tree: Tree, elsewhere: set[str]) -> None:
+        self.writes = self.guests = 0
+        self.notes = list(tree.notes)
+        self._client, self._member, self._tree, self._elsewhere = client, member, tree, elsewhere
+        self._cells: dict[str, _Cell] = {}
+
+    def run(self) -> None:
+        """Write what differs. Raises ``Conflict`` if something changed in the meantime."""
+        tree = self._tree
+        present = providers(self._client, tree.uuid)
+        gone = self._owned(present)
+        if tree.uuid not in present:
+            self._create(tree.uuid, tree.name, None)
+        self._mark(new=tree.uuid not in present)
+        for cell in tree.cells:
+            if cell.uuid in present:
+                self._cells[cell.uuid] = self._read(cell.uuid, present[cell.uuid]["generation"])
+            else:
+                self._create(cell.uuid, cell.name, tree.uuid)
+                self._cells[cell.uuid] = _Cell(0)
+        self._hold()
+        for uuid in gone:
+            self._remove(uuid, present[uuid])
+
+    def _owned(self, present: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Check whose the providers are; return ours for cells that the host does not have any more."""
+        tree = self._tree
+        wanted = {tree.uuid: tree.name, **{cell.uuid: cell.name for cell in tree.cells}}
+        gone = []
+        for uuid, found in present.items():
+            name = str(found.get("name"))
+            if uuid in wanted:
+                parent = None if uuid == tree.uuid else tree.uuid
+                if name != wanted[uuid] or found.get("parent_provider_uuid") != parent:
+                    raise FleetError(
+                        f"{self._member.name}: provider {uuid} is called '{printable(name)}' or is not where it "
+                        "belongs; another program made or moved it, and nothing was written"
+                    )
+            elif name.startswith(f"{tree.name}:cell") and found.get("parent_provider_uuid") == tree.uuid:
+                gone.append(uuid)
+            else:
+                self.notes.append(f"provider '{printable(name)}' below this host is another program's, and left alone")
+        return gone
+
+    def _create(self, uuid: str, name: str, parent: str | None) -> None:
+        try:
+            self.writes += 1
+            self._client.create("/resource_providers", {"uuid": uuid, "name": name, "parent_provider_uuid": parent})
+        except Conflict as error:
+            if error.code == "placement.duplicate_name" and "name" in str(error):
+                found = self._client.read(f"/resource_providers?name={_quoted(name)}").body["resource_providers"]
+                if any(one["uuid"] != uuid for one in found):
+                    raise FleetError(
+                        f"{self._member.name}: the ledger has a provider '{name}' that another program made "
+                        f"({found[0]['uuid']}); it is left alone"
+                    ) from None
+            raise
+
+    def _mark(self, *, new: bool) -> None:
+        """The root is ours, seen now, and not stale."""
+        path = f"/resource_providers/{self._tree.uuid}/traits"
+        found: dict[str, Any] = (
+            {"traits": [], "resource_provider_generation": 0} if new else self._client.read(path).body
+        )
+        present = frozenset(found["traits"])
+        wanted = (present - {STALE} | {OURS}) ^ {SEEN}
+        self._put_traits(path, wanted, found["resource_provider_generation"], known=present)
+
+    def _put_traits(self, path: str, traits: Iterable[str], generation: int, known: frozenset[str]) -> int:
+        body: dict[str, Any] = {"traits": sorted(traits), "resource_provider_generation": generation}
+        self.writes += 1
+        try:
+            answer = self._client.put(path, body)
+        except Unheard:
+            # STALE first: what can be asked for as ours can be asked for as not stale.
+            for trait in [STALE, *sorted({*body["traits"]} - known)]:
+                if trait.startswith("CUSTOM_"):
+                    self.writes += 1
+                    self._client.put(f"/traits/{trait}", None)
+            answer = self._client.put(path, body)
+        generation = answer.body["resource_provider_generation"]
+        return int(generation)
+
+    def _read(self, uuid: str, generation: int) -> _Cell:
+        cell = _Cell(generation)
+        base = f"/resource_providers/{uuid}"
+        found = self._client.read(f"{base}/inventories").body
+        cell.inventories = found["inventories"]
+        cell.traits = frozenset(self._client.read(f"{base}/traits").body["traits"])
+        listed = self._client.read(f"{base}/allocations").body
+        # The last of the three: what changed in between makes each write a conflict.
+        if not generation == found["resource_provider_generation"] == listed["resource_provider_generation"]:
+            raise Conflict(f"provider {uuid} changed while it was read")
+        cell.held = {
+            consumer: (one["resources"], one["consumer_generation"]) for consumer, one in listed["allocations"].items()
+        }
+        return cell
+
+    def _hold(self) -> None:
+        """The cells' inventories, and the guests' allocations in them."""
+        tree, member = self._tree, self._member
+        numbers = {cell.uuid: cell.id for cell in tree.cells}
+        known: dict[str, dict[int, dict[str, int]]] = {}
+        for uuid, cell in self._cells.items():
+            for consumer, (resources, _) in cell.held.items():
+                known.setdefault(consumer, {})[numbers[uuid]] = resources
+        for domain in member.guests or ():
+            if domain.uuid and consumer_of(domain, tree.uuid, (domain.uuid,)) in known:
+                # It was held elsewhere when it was first seen here.
+                self._elsewhere.add(domain.uuid)
+        held = held_by_guests(member, tree, known=known, elsewhere=self._elsewhere)
+        running = {one.consumer: one for one in held.holdings}
+        self.notes += held.notes
+        others = {consumer: cells for consumer, cells in known.items() if consumer not in running}
+        ended = self._ended(others) if member.guests is not None else []
+        if ended:
+            for consumer in ended:
+                self._client.delete(f"/allocations/{consumer}")
+                self.writes += 1
+            raise _again()
+        # Inventories first: a guest needs the room that it has. What is below use is accepted by the server.
+        room: dict[int, dict[str, int]] = {}
+        for provider in tree.cells:
+            wanted = self._inventories(provider, held.kept.get(provider.id, 0), running)
+            self._write_cell(provider, wanted)
+            room[provider.id] = {name: one.capacity for name, one in wanted.items()}
+        for cells in others.values():
+            for number, resources in cells.items():
+                for name, amount in resources.items():
+                    room[number][name] = room[number].get(name, 0) - amount
+        for number, left in room.items():
+            for name, amount in left.items():
+                if amount < 0:
+                    self.notes.append(f"cell {number}: claims exceed its {name} by {-amount}")
+        self._allocate(held.holdings, known, room)
+        self.guests = len(running)
+
+    def _ended(self, others: Mapping[str, object]) -> list[str]:
+        """Consumers that were seen as guests here and do not run any more; only if all guests could be seen."""
+        guests = self._member.guests
+        if guests is None or not guests.complete:
+            if others:
+                self.notes.append("not all of its guests could be seen: none is taken for ended")
+            return []
+        return [one for one in others if self._client.read(f"/allocations/{one}").body.get("consumer_type") == GUEST]
+
+    def _inventories(self, provider: CellProvider, kept: int, running: Mapping[str, Holding]) -> dict[str, Inventory]:
+        """What a cell offers, less what is kept back for guests whose place is unknown, and huge pages in use."""
+        out = dict(provider.inventories)
+        memory = out.get(MEMORY)
+        if kept and memory is not None:
+            out[MEMORY] = memory._replace(reserved=min(memory.total, memory.reserved + kept))
+        for name, busy in provider.busy.items():
+            one = out[name]
+            theirs = sum(holding.amounts.get(provider.id, {}).get(name, 0) for holding in running.values())
+            out[name] = one._replace(reserved=min(one.total, -(-max(0, busy - theirs) // one.step) * one.step))
+        return out
+
+    def _write_cell(self, provider: CellProvider, wanted: dict[str, Inventory]) -> None:
+        cell = self._cells[provider.uuid]
+        base = f"/resource_providers/{provider.uuid}"
+        documents = {name: one.document() for name, one in wanted.items()}
+        used: dict[str, int] = {}
+        for resources, _ in cell.held.values():
+            for name, amount in resources.items():
+                used[name] = used.get(name, 0) + amount
+        for name in sorted(set(used) - set(wanted)):
+            # The server keeps a class that is in use; nothing more of it is given.
+            documents[name] = {**_known(cell.inventories[name]), "reserved": cell.inventories[name]["total"]}
+            self.notes.append(f"cell {provider.id}: has no {name} any more, of which {used[name]} are in use")
+        for name, amount in used.items():
+            if name in wanted and amount > wanted[name].capacity:
+                offered = wanted[name].capacity
+                self.notes.append(f"cell {provider.id}: {amount} of {name} are in use or claimed; it offers {offered}")
+        if documents != {name: _known(one) for name, one in cell.inventories.items()}:
+            body = {"resource_provider_generation": cell.generation, "inventories": documents}
+            cell.generation = self._put_inventories(f"{base}/inventories", body)
+        foreign = frozenset(trait for trait in cell.traits if not trait.startswith(MANAGED))
+        traits = provider.traits | foreign
+        if traits != cell.traits:
+            cell.generation = self._put_traits(f"{base}/traits", traits, cell.generation, cell.traits)
+
+    def _put_inventories(self, path: str, body: dict[str, Any]) -> int:
+        self.writes += 1
+        try:
+            answer = self._client.put(path, body)
+        except Unheard:
+            for name in body["inventories"]:
+                if name.startswith("CUSTOM_"):
+                    self.writes += 1
+                    self._client.put(f"/resource_classes/{name}", None)
+            answer = self._client.put(path, body)
+        return int(answer.body["resource_provider_generation"])
+
+    def _allocate(self, holdings: Iterable[Holding], known: Mapping[str, Any], room: dict[int, dict[str, int]]) -> None:
+        uuids = {cell.id: cell.uuid for cell in self._tree.cells}
+        generations = {
+            consumer: generation for cell in self._cells.values() for consumer, (_, generation) in cell.held.items()
+        }
+        bodies: dict[str, dict[str, Any]] = {}
+        over: dict[tuple[int, str], int] = {}
+        for one in sorted(holdings, key=lambda one: one.consumer):
+            wanted: dict[int, dict[str, int]] = {}
+            for number, resources in one.amounts.items():
+                for name, amount in resources.items():
+                    left = max(0, room[number].get(name, 0))
+                    given = min(amount, left)
+                    if given < amount:
+                        over[number, name] = over.get((number, name), 0) + amount - given
+                    if given:
+                        room[number][name] = left - given
+                        wanted.setdefault(number, {})[name] = given
+            before = known.get(one.consumer)
+            # A second generation is a publisher's: a claim is written once.
+            if wanted == (before or {}) and (before is None or generations[one.consumer] > 1):
+                continue
+            bodies[one.consumer] = {
+                "allocations": {uuids[number]: {"resources": resources} for number, resources in wanted.items()},
+                "consumer_generation": generations.get(one.consumer),
+                "project_id": PROJECT,
+                "user_id": PROJECT,
+                "consumer_type": GUEST,
+            }
+        for (number, name), amount in sorted(over.items()):
+            self.notes.append(f"cell {number}: its guests hold {amount} more of {name} than it offers; it is full")
+        if bodies:
+            self._post(bodies)
+
+    def _post(self, bodies: dict[str, dict[str, Any]]) -> None:
+        """All guests at once, twice: the second time marks those that are new as ours by their generation."""
+        fresh = any(body["consumer_generation"] is None for body in bodies.values())
+        try:
+            self.writes += 1
+            self._client.create("/allocations", bodies)
+        except Conflict as error:
+            self._find_elsewhere(bodies, error)
+            raise
+        if fresh:
+            again = {
+                consumer: {**body, "consumer_generation": 1}
+                for consumer, body in bodies.items()
+                if body["consumer_generation"] is None and body["allocations"]
+            }
+            self.writes += 1
+            self._client.create("/allocations", again)
+
+    def _find_elsewhere(self, bodies: Mapping[str, Mapping[str, Any]], error: Conflict) -> None:
+        """A guest that another host holds gets a consumer of its own here."""
+        before = len(self._elsewhere)
+        for consumer, body in bodies.items():
+            if (
+                body["consumer_generation"] is None
+                and self._client.read(f"/allocations/{consumer}").body["allocations"]
+            ):
+                self._elsewhere.add(consumer)
+        if error.code != "placement.concurrent_update" and len(self._elsewhere) == before:
+            raise FleetError(f"{self._member.name}: {error}") from None
+
+    def _remove(self, uuid: str, found: Mapping[str, Any]) -> None:
+        """A cell that the host does not have any more: deleted, or closed while something is held there."""
+        try:
+            self.writes += 1
+            self._client.delete(f"/resource_providers/{uuid}")
+        except NotThere:
+            return
+        except Conflict:
+            cell = self._read(uuid, found["generation"])
+            shut = {name: {**_known(one), "reserved": one["total"]} for name, one in cell.inventories.items()}
+            if shut != {name: _known(one) for name, one in cell.inventories.items()}:
+                body = {"resource_provider_generation": cell.generation, "inventories": shut}
+                self._put_inventories(f"/resource_providers/{uuid}/inventories", body)
+            self.notes.append(
+                f"{found['name'].removeprefix(PREFIX)} is gone and still held by {', '.join(sorted(cell.held))}; "
+                "it offers nothing"
+            )
+
+
+def providers(client: Client, root: str) -> dict[str, dict[str, Any]]:
+    """All providers of a tree by uuid; none if there is no such tree."""
+    found = client.read(f"/resource_providers?in_tree={root}").body["resource_providers"]
+    return {one["uuid"]: one for one in found}
+
+
+def _known(inventory: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: inventory[name] for name in Inventory(1, 0, 1.0, 1).document()}
+
+
+def _again() -> Conflict:
+    return Conflict("guests that ended were released; the rest is read again")
+
+
+def _quoted(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text, safe="")
+
+
+__all__ = ["CLAIM", "GUEST", "Report", "consumer_of", "providers", "publish"]
