@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 from numaprobe import DoesNotFit, place
 
+from ...named import namedtuple
 from .room import Known, cpus_left
 from .tree import MEMORY, MIB, PCPU, VCPU, huge_class
 

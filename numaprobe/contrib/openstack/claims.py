@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections import namedtuple
 
 from numaprobe import DoesNotFit
 
+from ...named import namedtuple
 from .choose import choose
 from .errors import Conflict, FleetError, NotThere
 from .hosts import published

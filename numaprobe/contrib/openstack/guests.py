@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections import namedtuple
 
+from ...named import namedtuple
 from ...placement.guests import label
 from ...wording import size as size_of
 from .tree import MEMORY, MIB, PCPU, VCPU, usable_cpu

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
+from ...named import namedtuple
 from .errors import Conflict, FleetError, Unheard
 from .publish import GUEST, providers
 from .tree import OURS, PREFIX, STALE, provider_name, root_uuid

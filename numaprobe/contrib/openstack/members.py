@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections import namedtuple
 
 import numaprobe
 
 from ...errors import NumaprobeError, printable
+from ...named import namedtuple
 from .documents import guests_of, host_of
 
 TYPE_CHECKING = False

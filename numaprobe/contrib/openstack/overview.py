@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 from ...model.host import SCHEMA
+from ...named import namedtuple
 from .hosts import published
 from .room import cpus_left, read_room
 from .tree import MEMORY, MIB, NUMA, PREFIX, huge_class

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 from ...errors import printable
+from ...named import namedtuple
 from .errors import Conflict, FleetError, NotThere, Unheard
 from .guests import consumer_of, held_by_guests
 from .tree import MEMORY, OURS, PREFIX, SEEN, STALE, VCPU, Inventory, tree_of
@@ -373,7 +372,7 @@ def providers(client: Client, root: str) -> dict[str, dict[str, Any]]:
 
 
 def _known(inventory: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: inventory[name] for name in Inventory(1, 0, 1.0, 1).document()}
+    return {name: inventory[name] for name in Inventory(total=1, reserved=0, ratio=1.0, step=1).document()}
 
 
 def _again() -> Conflict:

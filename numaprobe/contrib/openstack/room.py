@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
+from ...named import namedtuple
 from ...placement.guests import cpus_by_guest
 from .errors import Unheard
 from .tree import MEMORY, MIB, OURS, PCPU, RATIO, STALE, VCPU, cell_uuid, huge_class, root_uuid, usable_cpu

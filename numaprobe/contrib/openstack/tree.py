@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections import namedtuple
 
+from ...named import namedtuple
 from ...placement.capacity import default_reserve
 from ...wording import size as size_of
 
