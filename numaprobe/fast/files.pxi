@@ -232,7 +232,8 @@ cdef class Files:
                     close_fd(fd)
                     fd = -EINVAL
             kept.descriptors[i] = fd
-            kept.to_end[i] = of_procfs(raw)
+            # A setting is written whole into the first read (proc_sys_call_handler of Linux's fs/proc/proc_sysctl.c).
+            kept.to_end[i] = of_procfs(raw) and strncmp(raw, b"proc/sys/", 9) != 0
         return kept
 
     cdef list _names(self, paths):

@@ -29,9 +29,7 @@ NUMASTAT = (b"numa_hit", b"numa_miss", b"numa_foreign", b"interleave_hit", b"loc
 
 
 class Details:
-    """The further files of one shape, opened when first requested and then kept, except for those of procfs.
-
-    Two that read one descriptor of procfs at once would get in each other's way; those are opened every time.
+    """The further files of one shape, opened when first requested and then kept; one thread at a time reads them.
     ``is_machine`` says that the only cell has all of the machine's memory.
     """
 
@@ -56,6 +54,7 @@ class Details:
         self._is_machine = is_machine
         self._sizes = sizes
         self._kept: dict[str, OpenFiles] = {}
+        self._meminfo: OpenFiles | None = None
         self._watermarks = Watermarks(reader, files, may_keep=live)
         self._huge_paths: list[str] | None = None
         self._notes: list[Note] = []
@@ -130,8 +129,14 @@ class Details:
 
     def _of_machine(self, sample: Sample) -> tuple[Sample, list[int | None]]:
         """The kernel's own figure, with the others of the same moment."""
-        (content,) = self._reader.read((MEMINFO,))
+        if self._files is None or not self._live:
+            (content,) = self._reader.read((MEMINFO,))
+        else:
+            if self._meminfo is None:
+                self._meminfo = self._files.keep((MEMINFO,))
+            (content,) = self._meminfo.read()
         if isinstance(content, int):
+            self._meminfo = None
             self._add_error(MEMINFO, content)
             return sample, [None]
         try:
