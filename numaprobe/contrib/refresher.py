@@ -152,11 +152,12 @@ class Refresher:
         if self._host is None:
             raise numaprobe.SourceUnavailable("domains", None, "the host could not be read")
         options = self.options
-        found = numaprobe.domains(self._host, root=options.root, recording=options.recording, each_vcpu=False)
+        found = numaprobe.domains(self._host, root=options.root, recording=options.recording)
         self.notes["domains"] = len(found.notes)
         # A recording without processes does not mean that there are no guests.
         recorded = options.root is not None or options.recording is not None
-        return ({} if recorded and not found else domain_rows(found, options.domains_limit)), ((), None)
+        rows = {} if recorded and not found else domain_rows(found, options.domains_limit, host=self._host)
+        return rows, ((), None)
 
 
 def _run(reference: weakref.ref[Refresher], wake: threading.Event, stopped: threading.Event) -> None:

@@ -241,7 +241,26 @@ METRICS: tuple[Metric, ...] = (
         _DOMAIN,
         "domain.claimed_memory",
     ),
+    _gauge(
+        "domain_configured_memory_bytes",
+        "Memory that a domain is configured with and may hold, whether it has touched it or not.",
+        _DOMAIN,
+        "domain.configured_memory",
+    ),
     _gauge("domain_vcpus", "Online vcpus of a domain.", _DOMAIN, "domain.vcpus", "{cpu}"),
+    _gauge(
+        "domain_pinned_cpus",
+        "CPUs of the cell that a domain has for its vcpus alone.",
+        ("domain", "name", "node"),
+        "domain.pinned_cpus",
+        "{cpu}",
+    ),
+    _info(
+        "domain_info",
+        "A domain, its kind and its uuid, which stays the same when it is started again.",
+        ("domain", "name", "uuid", "kind"),
+        "domain_info",
+    ),
 )
 
 BY_NAME = {metric.name: metric for metric in METRICS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import printable
+from ..model.pinned import cores_of, held_cpus
 from ..version import VERSION
 
 TYPE_CHECKING = False
@@ -117,8 +118,11 @@ def counter_rows(cells: Iterable[tuple[int, Counters | None]]) -> Rows:
     )
 
 
-def domain_rows(domains: Sequence[Domain], limit: int = DOMAINS_LIMIT) -> Rows:
-    """Memory of at most ``limit`` domains, those with the lowest ids; the others are counted."""
+def domain_rows(domains: Sequence[Domain], limit: int = DOMAINS_LIMIT, *, host: Host | None = None) -> Rows:
+    """Memory of at most ``limit`` domains, those with the lowest ids; the others are counted.
+
+    With ``host`` also the CPUs that each has for itself, where its vcpus are known.
+    """
     kept = [((str(domain.id), _name(domain.name)), domain) for domain in domains[:limit]]
     # Of domains(); a plain list does not say.
     complete: bool | None = getattr(domains, "complete", None)
@@ -131,9 +135,29 @@ def domain_rows(domains: Sequence[Domain], limit: int = DOMAINS_LIMIT) -> Rows:
         ],
         "numaprobe_domain_unplaced_memory_bytes": _known((label, domain.unplaced) for label, domain in kept),
         "numaprobe_domain_claimed_memory_bytes": _known((label, domain.claimed) for label, domain in kept),
+        "numaprobe_domain_configured_memory_bytes": _known((label, domain.maximum) for label, domain in kept),
         "numaprobe_domain_vcpus": _known((label, domain.vcpus) for label, domain in kept),
+        "numaprobe_domain_pinned_cpus": [] if host is None else _pinned_rows(kept, host),
+        "numaprobe_domain_info": [((*label, _name(domain.uuid), domain.kind), 1) for label, domain in kept],
     }
     return _add({}, found)
+
+
+def _pinned_rows(kept: Sequence[tuple[tuple[str, str], Domain]], host: Host) -> list[Row]:
+    """CPUs of each cell that a domain has for itself; no row where its vcpus are unknown."""
+    core_of, several = cores_of(host)
+    cells = {cpu: cell.id for cell in host.cells for cpu in cell.cpus or ()}
+    rows: list[Row] = []
+    for label, domain in kept:
+        each = domain.each_vcpu
+        if each is None or any(vcpu.cpus is None for vcpu in each if vcpu.online is not False):
+            continue
+        counts = dict.fromkeys([cell.id for cell in host.cells if cell.cpus], 0)
+        for cpu in held_cpus(domain, core_of, several):
+            if cpu in cells:
+                counts[cells[cpu]] += 1
+        rows += [((*label, str(cell)), number) for cell, number in counts.items()]
+    return rows
 
 
 def host_rows(host: Host, *, distances: bool | None = None, cpu_info: bool = False) -> Rows:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ..named import namedtuple
 
+from ..model.pinned import cores_of, held_cpus
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,35 +31,9 @@ def label(domain: Domain) -> str:
     return domain.name or f"{domain.kind} {domain.id}"
 
 
-def held_cpus(domain: Domain, core_of: Mapping[int, tuple[int, ...] | None], several: Mapping[int, bool]) -> set[int]:
-    """CPUs that a guest has for its vcpus alone.
-
-    A vcpu holds one CPU that was chosen among several of its cell, or a core that differs from the cores of the guest's
-    other vcpus there. A set that is small because no more was available is no pin: the vcpus of a floating guest have
-    the same one.
-    """
-    each = [vcpu.cpus for vcpu in domain.each_vcpu or () if vcpu.cpus]
-    held: set[int] = set()
-    cores: list[tuple[int, ...]] = []
-    for cpus in each:
-        if len(cpus) == 1:
-            if several.get(cpus[0], True):
-                held.add(cpus[0])
-        elif set(cpus) <= set(core_of.get(cpus[0]) or ()):
-            cores.append(cpus)
-    if len(cores) > 1 and len({cpu for cpus in cores for cpu in cpus}) == sum(map(len, cores)):
-        held.update(cpu for cpus in cores for cpu in cpus)
-    return held
-
-
 def cpus_by_guest(host: Host, domains: Sequence[Domain]) -> dict[int, str]:
     """Who holds each CPU that a running guest has for itself."""
-    core_of = {cpu.id: cpu.siblings for cpu in host.cpus}
-    inside: dict[int | None, int] = {}
-    for cpu in host.cpus:
-        if cpu.online is True:
-            inside[cpu.cell] = inside.get(cpu.cell, 0) + 1
-    several = {cpu.id: inside.get(cpu.cell, 0) > 1 for cpu in host.cpus}
+    core_of, several = cores_of(host)
     out: dict[int, str] = {}
     for domain in domains:
         for number in sorted(held_cpus(domain, core_of, several)):

@@ -6,12 +6,12 @@ import json
 import re
 
 import pytest
-from hosts import GIB, MIB, cell, host
+from hosts import GIB, MIB, cell, host, made
 from hypothesis import given
 from hypothesis import strategies as st
 from metrics_data import DATA, ROOT, domain, expressions_of_dashboard
 
-from numaprobe import HugePages, Hypervisor, export
+from numaprobe import Domain, HugePages, Hypervisor, Vcpu, export
 from numaprobe.metrics import BY_NAME, METRICS
 from numaprobe.metrics.rows import counter_rows, domain_rows, host_rows, huge_page_rows, memory_rows
 from numaprobe.model.domains import Domains
@@ -190,7 +190,7 @@ def test_domains_are_placed_where_that_is_known() -> None:
     rows = domain_rows(
         [
             domain(3, "web", cells=((0, 100), (1, 0)), unplaced=7, vcpus=2, memory=107),
-            domain(4, None, cells=None, unplaced=50, memory=50, claimed=9),
+            domain(4, None, cells=None, unplaced=50, memory=50, claimed=9, maximum=64, uuid="1-2"),
         ]
     )
     assert rows == {
@@ -199,8 +199,28 @@ def test_domains_are_placed_where_that_is_known() -> None:
         "numaprobe_domain_memory_bytes": [(("3", "web", "0"), 100), (("3", "web", "1"), 0)],
         "numaprobe_domain_unplaced_memory_bytes": [(("3", "web"), 7), (("4", ""), 50)],
         "numaprobe_domain_claimed_memory_bytes": [(("4", ""), 9)],
+        "numaprobe_domain_configured_memory_bytes": [(("4", ""), 64)],
         "numaprobe_domain_vcpus": [(("3", "web"), 2)],
+        "numaprobe_domain_info": [(("3", "web", "", "hvm"), 1), (("4", "", "1-2", "hvm"), 1)],
     }
+
+
+def test_pinned_cpus_are_counted_by_cell_where_the_vcpus_are_known() -> None:
+    """A vcpu with one CPU has it for itself; one that floats has none; an unknown affinity leaves no row."""
+    machine = host([GIB, GIB], cpus=4)
+
+    def guest(number: int, *cpus: tuple[int, ...] | None) -> Domain:
+        return domain(number, each_vcpu=tuple(made(Vcpu, id=i, online=True, cpus=some) for i, some in enumerate(cpus)))
+
+    pinned = guest(1, (0,), (1,), (5,))
+    floating = guest(2, (0, 1, 2, 3), (0, 1, 2, 3))
+    rows = domain_rows([pinned, floating, guest(3, (0,), None), domain(4)], host=machine)
+    assert rows["numaprobe_domain_pinned_cpus"] == [
+        (("1", "", "0"), 2),
+        (("1", "", "1"), 1),
+        (("2", "", "0"), 0),
+        (("2", "", "1"), 0),
+    ]
 
 
 def test_domains_beyond_the_limit_are_counted() -> None:

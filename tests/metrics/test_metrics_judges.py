@@ -17,12 +17,14 @@ from typing import Any
 
 import pytest
 from endpoints import free_port, running, serving
+from hosts import GIB, made
+from hosts import host as a_host
 from metrics_data import DATA, ROOT, domain, expressions_of_dashboard
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric as Family
 
 import numaprobe
-from numaprobe import Domains, export
+from numaprobe import Domains, Vcpu, export
 from numaprobe.contrib.prometheus import NumaCollector
 from numaprobe.metrics import BY_NAME, METRICS
 from numaprobe.metrics.prometheus import Collected, families
@@ -112,7 +114,9 @@ def test_promtool_finds_nothing_to_complain_of_on_any_recorded_machine() -> None
     """All machines in one exposition, told apart by a label."""
     program("promtool", "prometheus")
     together: dict[str, Any] = {}
-    rows = domain_rows(Domains([domain(1, 'a "name"', cells=((0, 1),), unplaced=0, claimed=2, vcpus=3)]))
+    vcpu = made(Vcpu, id=0, online=True, cpus=(0,))
+    known = {"cells": ((0, 1),), "unplaced": 0, "claimed": 2, "maximum": 3, "vcpus": 1, "each_vcpu": (vcpu,)}
+    rows = domain_rows(Domains([domain(1, 'a "name"', **known)]), host=a_host([GIB]))
     guests = families(rows | {"numaprobe_textfile_errors_total": [((), 1)]})
     for machine, found in [*((machine, collected(machine)) for machine in MACHINES), ("guests", guests)]:
         for family in found:
