@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ..named import namedtuple
-
 from ..model.pinned import cores_of, held_cpus
+from ..named import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
