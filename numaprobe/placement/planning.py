@@ -42,7 +42,7 @@ def explained(field: Candidates, chosen: tuple[int, ...], most_rejected: int, *,
         memory={part.cell: part.memory for part in parts if part.memory},
         memory_only=tuple([part.cell for part in parts if not _reached(stock, asked, part)]),
         guest_cells=_guest_cells(stock, parts) if asked.guest_cells else (),
-        distance=_distance(stock, asked, parts),
+        distance=_distance(stock, parts, vcpus),
         reasons=reasons_for(field, chosen, parts, repin),
         rejected=rejected(field, chosen, most_rejected) if most_rejected else (),
         bind=stock.bind,
@@ -74,14 +74,24 @@ def _vcpus(stock: HostCapacity, asked: Request, parts: Sequence[Share], taken: s
     free = {part.cell: tuple([cpu for cpu in cpus_of(stock, part.cell) if cpu not in taken]) for part in parts}
     inside = [part.cell for part in parts if _reached(stock, asked, part)]
     everywhere = tuple(sorted([cpu for cell in inside for cpu in free[cell]]))
+    # Under Xen memory follows the affinity of all vcpus; elsewhere each stays where the plan counts it.
+    together = (
+        stock.striped or any(_core_left(stock, part, free[part.cell]) for part in parts)
+    ) and not asked.guest_cells
     out: list[PlannedVcpu] = []
     for part in parts:
-        # Under Xen memory follows the affinity of all vcpus; elsewhere each stays where the plan counts it.
-        floating = everywhere if stock.striped and not asked.guest_cells else free[part.cell]
+        floating = everywhere if together else free[part.cell]
         for place in range(part.vcpus):
             alone = part.cpus[place] if part.cpus else ()
             out.append(PlannedVcpu(vcpu=len(out), cpus=alone or floating, pinned=bool(alone)))
     return tuple(out)
+
+
+def _core_left(stock: HostCapacity, part: Share, free: tuple[int, ...]) -> bool:
+    """Whether vcpus would float on one core alone, because it is all that is left: that would look like a pin."""
+    floating = part.vcpus - sum([1 for cpus in part.cpus if cpus])
+    room = stock.rooms[part.cell]
+    return bool(floating) and len(free) < room.full_cpus and any(set(free) <= set(core.threads) for core in room.cores)
 
 
 def _reached(stock: HostCapacity, asked: Request, part: Share) -> bool:
@@ -129,12 +139,25 @@ def _guest_cells(stock: HostCapacity, parts: Sequence[Share]) -> tuple[PlannedCe
     return tuple(out)
 
 
-def _distance(stock: HostCapacity, asked: Request, parts: Sequence[Share]) -> float | None:
+def _running(stock: HostCapacity, parts: Sequence[Share], vcpus: Sequence[PlannedVcpu]) -> dict[int, float]:
+    """How many vcpus are on each cell on average, each as often on every CPU that it may run on."""
+    out = {part.cell: 0.0 for part in parts}
+    cell_of = {cpu: cell for cell in out for core in stock.rooms[cell].cores for cpu in core.threads}
+    counts: dict[tuple[int, ...], int] = {}
+    for one in vcpus:
+        counts[one.cpus] = counts.get(one.cpus, 0) + 1
+    for cpus, count in counts.items():
+        for cpu in cpus:
+            out[cell_of[cpu]] += count / len(cpus)
+    return out
+
+
+def _distance(stock: HostCapacity, parts: Sequence[Share], vcpus: Sequence[PlannedVcpu]) -> float | None:
     """Expected cost of an access, every vcpu reaching every byte alike."""
     if not stock.known_distances:
         return None
-    running = {part.cell: part.vcpus for part in parts}
-    if stock.striped and not asked.exclusive and not asked.parts:
-        running = {part.cell: stock.rooms[part.cell].cpus for part in parts}
+    running = {part.cell: float(part.vcpus) for part in parts}
+    if len(parts) > 1:
+        running = _running(stock, parts, vcpus)
     pairs = [(running[a.cell] * b.memory, stock.costs[a.cell][b.cell]) for a in parts for b in parts]
     return sum([weight * cost for weight, cost in pairs]) / sum([weight for weight, _ in pairs])

@@ -272,3 +272,15 @@ def test_every_combination_of_wishes_gives_a_plan_that_is_sound_or_none(
     if request.max_cells is not None:
         assert len(plan.cells) <= request.max_cells
     assert place(machine, **asked) == plan
+
+
+def test_a_divided_guest_on_the_last_core_of_a_cell_is_not_pinned_to_it() -> None:
+    """Its vcpus keep to the cell they are counted on, unless only one core is left there: then all float on all."""
+    machine = host([4 * GIB, 4 * GIB])
+    apart = place(machine, vcpus=12, memory=6 * GIB, reserve=0)
+    assert {vcpu.cpus for vcpu in apart.vcpus} == {tuple(range(8)), tuple(range(8, 16))}
+    held = domain("held", 6, pinned=[(cpu,) for cpu in range(6)], id=1)
+    plan = place(machine, vcpus=9, memory=6 * GIB, domains=[held], reserve=0)
+    assert {vcpu.cpus for vcpu in plan.vcpus} == {(6, 7, *range(8, 16))}
+    running = domain("floats", 9, pinned=[vcpu.cpus for vcpu in plan.vcpus], id=2)
+    assert place(machine, vcpus=2, memory=GIB, pinned=True, domains=[held, running], reserve=0)

@@ -20,10 +20,14 @@ def render(plan: Plan) -> str:
     lines += [
         f"  vcpu {one.vcpu:<3} on {'cpu' if len(one.cpus) == 1 else 'cpus'} {id_list(one.cpus)}" for one in pinned
     ]
-    floating = sorted({cpu for one in plan.vcpus if not one.pinned for cpu in one.cpus})
-    if floating:
-        others = f" by vcpus {id_list(one.vcpu for one in plan.vcpus if not one.pinned)}" if pinned else ""
-        lines.append(f"  cpus     {id_list(floating)}, shared{others}")
+    floating: dict[tuple[int, ...], list[int]] = {}
+    for one in plan.vcpus:
+        if not one.pinned:
+            floating.setdefault(one.cpus, []).append(one.vcpu)
+    for cpus, vcpus in floating.items():
+        # Vcpus that are divided among cells keep to those of their own.
+        others = f" by {'vcpu' if len(vcpus) == 1 else 'vcpus'} {id_list(vcpus)}" if pinned or len(floating) > 1 else ""
+        lines.append(f"  cpus     {id_list(cpus)}, shared{others}")
     if plan.emulator:
         lines.append(f"  emulator on {'cpu' if len(plan.emulator) == 1 else 'cpus'} {id_list(plan.emulator)}")
     for inner in plan.guest_cells:
