@@ -10,32 +10,32 @@ if TYPE_CHECKING:
     from .host import Host
 
 
-def held_cpus(domain: Domain, core_of: Mapping[int, tuple[int, ...] | None], several: Mapping[int, bool]) -> set[int]:
+def held_cpus(domain: Domain, core_of: Mapping[int, tuple[int, ...] | None], several: Mapping[int, int]) -> set[int]:
     """CPUs that a guest has for its vcpus alone.
 
-    A vcpu holds one CPU that was chosen among several of its cell, or a core that differs from the cores of the guest's
-    other vcpus there. A set that is small because no more was available is no pin: the vcpus of a floating guest have
-    the same one.
+    A vcpu holds one CPU that was chosen among several of its cell, or one core of several that differs from the cores
+    of the guest's other vcpus there. A set that is small because no more was available is no pin: the vcpus of a
+    floating guest have the same one.
     """
     each = [vcpu.cpus for vcpu in domain.each_vcpu or () if vcpu.cpus]
     held: set[int] = set()
     cores: list[tuple[int, ...]] = []
     for cpus in each:
         if len(cpus) == 1:
-            if several.get(cpus[0], True):
+            if several.get(cpus[0], 2) > 1:
                 held.add(cpus[0])
-        elif set(cpus) <= set(core_of.get(cpus[0]) or ()):
+        elif set(cpus) <= set(core_of.get(cpus[0]) or ()) and len(cpus) < several.get(cpus[0], len(cpus) + 1):
             cores.append(cpus)
     if len(cores) > 1 and len({cpu for cpus in cores for cpu in cpus}) == sum(map(len, cores)):
         held.update(cpu for cpus in cores for cpu in cpus)
     return held
 
 
-def cores_of(host: Host) -> tuple[dict[int, tuple[int, ...] | None], dict[int, bool]]:
-    """For each CPU its core's threads, and whether its cell has other online CPUs to choose from."""
+def cores_of(host: Host) -> tuple[dict[int, tuple[int, ...] | None], dict[int, int]]:
+    """For each CPU its core's threads, and how many online CPUs its cell has to choose from."""
     inside: dict[int | None, int] = {}
     for cpu in host.cpus:
         if cpu.online is True:
             inside[cpu.cell] = inside.get(cpu.cell, 0) + 1
-    several = {cpu.id: inside.get(cpu.cell, 0) > 1 for cpu in host.cpus}
+    several = {cpu.id: inside.get(cpu.cell, 0) for cpu in host.cpus}
     return {cpu.id: cpu.siblings for cpu in host.cpus}, several

@@ -154,6 +154,7 @@ def _memory(stock: HostCapacity, host: Host, reserve: int | None) -> None:
     ranks = groups(host)
     for cell in host.cells:
         room = stock.rooms[cell.id]
+        room.online = len(cell.cpus or ())
         room.group, room.kind, room.bandwidth = ranks[cell.id], cell.kind, bandwidth(cell)
         if room.lends_last:
             room.group = max(room.group, SLOWER)

@@ -75,12 +75,10 @@ def _vcpus(stock: HostCapacity, asked: Request, parts: Sequence[Share], taken: s
     inside = [part.cell for part in parts if _reached(stock, asked, part)]
     everywhere = tuple(sorted([cpu for cell in inside for cpu in free[cell]]))
     # Under Xen memory follows the affinity of all vcpus; elsewhere each stays where the plan counts it.
-    together = (
-        stock.striped or any(_core_left(stock, part, free[part.cell]) for part in parts)
-    ) and not asked.guest_cells
+    together = stock.striped or any(_core_left(stock, part, free[part.cell]) for part in parts)
     out: list[PlannedVcpu] = []
     for part in parts:
-        floating = everywhere if together else free[part.cell]
+        floating = everywhere if together and not asked.guest_cells else free[part.cell]
         for place in range(part.vcpus):
             alone = part.cpus[place] if part.cpus else ()
             out.append(PlannedVcpu(vcpu=len(out), cpus=alone or floating, pinned=bool(alone)))
@@ -91,7 +89,7 @@ def _core_left(stock: HostCapacity, part: Share, free: tuple[int, ...]) -> bool:
     """Whether vcpus would float on one core alone, because it is all that is left: that would look like a pin."""
     floating = part.vcpus - sum([1 for cpus in part.cpus if cpus])
     room = stock.rooms[part.cell]
-    return bool(floating) and len(free) < room.full_cpus and any(set(free) <= set(core.threads) for core in room.cores)
+    return bool(floating) and len(free) < room.online and any(set(free) <= set(core.threads) for core in room.cores)
 
 
 def _reached(stock: HostCapacity, asked: Request, part: Share) -> bool:

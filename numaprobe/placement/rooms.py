@@ -32,10 +32,10 @@ class Core:
 class CellCapacity:
     """What one cell has left.
 
-    ``cpus`` counts free threads, ``idle`` whole cores and ``clean`` the threads of those. ``load`` is the weight of
-    floating vcpus, and ``kept`` how many CPUs must remain for those that were placed here. ``group`` orders kinds of
-    memory; ``notes`` says what was not counted. ``lends``: guests on other cells' CPUs may have its memory although it
-    has no CPUs left, with ``lends_last`` only where those cells do not suffice.
+    ``online`` counts CPUs, ``cpus`` free threads, ``idle`` whole cores and ``clean`` the threads of those. ``load`` is
+    the weight of floating vcpus, and ``kept`` how many CPUs must remain for those that were placed here. ``group``
+    orders kinds of memory; ``notes`` says what was not counted. ``lends``: guests on other cells' CPUs may have its
+    memory although it has no CPUs left, with ``lends_last`` only where those cells do not suffice.
     """
 
     __slots__ = (
@@ -56,6 +56,7 @@ class CellCapacity:
         "load",
         "memory",
         "notes",
+        "online",
         "pages",
         "reserve",
     )
@@ -65,7 +66,7 @@ class CellCapacity:
         self.memory = self.full_memory = self.reserve = 0
         self.pages: dict[int, int] = {}
         self.cores: list[Core] = []
-        self.cpus = self.full_cpus = self.idle = self.clean = self.kept = 0
+        self.cpus = self.full_cpus = self.online = self.idle = self.clean = self.kept = 0
         self.load = 0.0
         self.notes: list[str] = []
         self.kind: str | None = None
