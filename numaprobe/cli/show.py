@@ -180,7 +180,9 @@ def claims(host: Host) -> list[str]:
     """Memory that is free and spoken for."""
     if host.hypervisor is None or not host.hypervisor.claimed:
         return []
-    return [f"promised to domains and not yet taken: {size(host.hypervisor.claimed)} of what is free"]
+    text = f"promised to domains and not yet taken: {size(host.hypervisor.claimed)} of what is free"
+    parts = [f"{size(cell.memory.claimed)} on cell {cell.id}" for cell in host.cells if cell.memory.claimed]
+    return [f"{text} ({', '.join(parts)})" if len(host.cells) > 1 and parts else text]
 
 
 def allowed(host: Host) -> list[str]:

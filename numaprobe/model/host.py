@@ -29,8 +29,8 @@ class Note(namedtuple("Note", "where text")):
 class Memory(
     namedtuple(
         "Memory",
-        "total free available span free_below_4g total_from free_from available_from",
-        defaults=(None, None, None, None, None, None, None, None),
+        "total free available span free_below_4g total_from free_from available_from claimed",
+        defaults=(None, None, None, None, None, None, None, None, None),
     )
 ):
     """Memory of one cell, in bytes.
@@ -38,8 +38,9 @@ class Memory(
     ``total`` is usable memory: what the kernel or hypervisor manages, without holes and firmware. ``free`` is what its
     allocator has now. ``available`` is what could be allocated without swapping: free plus what can be reclaimed, less
     the kernel's reserves and what is claimed. Only Xen reports ``span``, the extent of the cell's addresses, holes
-    included, and ``free_below_4g``, the part of ``free`` that PV guests and old devices need. The three ``_from``
-    fields say how each figure is known, and are None where the figure is None.
+    included, ``free_below_4g``, the part of ``free`` that PV guests and old devices need, and ``claimed``, the part
+    that is promised to domains and not yet taken. The three ``_from`` fields say how each figure is known, and are None
+    where the figure is None.
     """
 
     __slots__ = ()
@@ -51,6 +52,7 @@ class Memory(
     total_from: str | None
     free_from: str | None
     available_from: str | None
+    claimed: int | None
 
     @property
     def allocated(self) -> int | None:
@@ -391,8 +393,8 @@ def _cell(host: Host, cell: Cell) -> dict[str, Any]:
 
 
 def memory_document(host: Host, memory: Memory) -> dict[str, Any]:
-    """Span and the part below 4 GiB are figures of a hypervisor; a Linux host has neither, known or unknown."""
+    """Span, claims and the part below 4 GiB are figures of a hypervisor; a Linux host has none, known or unknown."""
     document = memory._asdict()
     if host.hypervisor is None:
-        del document["span"], document["free_below_4g"]
+        del document["span"], document["free_below_4g"], document["claimed"]
     return document

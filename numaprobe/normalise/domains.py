@@ -186,6 +186,8 @@ def from_domains(
     names: Mapping[int, str] | None = None,
     located: Mapping[int, Mapping[int, int]] | None = None,
     notes: Sequence[tuple[str, str]] = (),
+    *,
+    complete: bool = True,
 ) -> Domains:
     """Domains of a Xen host. ``names`` are by number; ``located`` is what the debug key printed, pages by node."""
     pools: dict[int, set[int]] = {}
@@ -197,6 +199,7 @@ def from_domains(
             _from_domain(domain, host, names or {}, (located or {}).get(domain.id), pools.get(domain.cpupool))
             for domain in facts
         ],
+        complete=complete,
         notes=[Note(where=where, text=text) for where, text in notes],
     )
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 from ..model.host import Cell, Cpu, Host, Hypervisor, Memory, Note
 from .devices import devices_of
 from .possible import MAX_BYTES, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..linux.facts import DeviceFacts
-    from ..xen.facts import CpuInfo, CpuTopology, NodeMemory, XenFacts
+    from ..xen.facts import CpuInfo, CpuTopology, NodeClaims, NodeMemory, XenFacts
 
 # Xen counts pages of this size on every architecture that it runs on (XEN_PAGE_SIZE of its public headers).
 PAGE = 4096
+BELOW_4G = 1 << 32
+SRAT = "sys/firmware/acpi/tables/SRAT"
 
 
 def from_xen(facts: XenFacts, devices: tuple[DeviceFacts, ...] | None = None) -> Host:
@@ -24,12 +30,12 @@ def from_xen(facts: XenFacts, devices: tuple[DeviceFacts, ...] | None = None) ->
         if cpu.online and cpu.cell is not None:
             members.setdefault(cpu.cell, []).append(cpu.id)
     nodes = [(node, memory) for node, memory in enumerate(facts.nodes) if memory is not None]
-    claimed = facts.physinfo.outstanding_pages
+    claims = claims_of(facts.claims, facts.physinfo.outstanding_pages, [node for node, _ in nodes])
     cells = tuple(
         Cell(
             id=node,
             cpus=None if facts.online_cpus is None else tuple(members.get(node, ())),
-            memory=_memory(facts, node, memory, notes, only=len(nodes) == 1),
+            memory=_memory(facts, node, memory, claims, notes),
             distances=_distances(facts, node, [other for other, _ in nodes]),
         )
         for node, memory in nodes
@@ -39,7 +45,7 @@ def from_xen(facts: XenFacts, devices: tuple[DeviceFacts, ...] | None = None) ->
         version=str(facts.version),
         scheduler=facts.scheduler,
         commandline=facts.version.commandline,
-        claimed=None if claimed is None else claimed * PAGE,
+        claimed=claims.host,
     )
     placed = None if devices is None else devices_of(devices, cells, notes, _device_nodes(facts))
     return Host(
@@ -60,36 +66,83 @@ def _machine(capabilities: str | None) -> str | None:
     return next((machine for word, machine in widest.items() if any(kind.endswith(f"-{word}") for kind in kinds)), None)
 
 
-def _memory(facts: XenFacts, node: int, memory: NodeMemory, notes: list[Note], *, only: bool) -> Memory:
-    present = None if facts.present_pages is None else facts.present_pages[node]
-    heap = None if facts.heap is None else facts.heap[node]
+def _memory(facts: XenFacts, node: int, memory: NodeMemory, claims: Claims, notes: list[Note]) -> Memory:
     where = f"sysctl numainfo node {node}"
     span = within(memory.memsize, MAX_BYTES, f"{where} memsize", notes)
-    free = within(memory.memfree, MAX_BYTES if span is None else span, f"{where} memfree", notes)
-    claimed = facts.physinfo.outstanding_pages
-    available, how = (None, None) if free is None else available_memory(free, claimed, only=only)
+    total, total_from = _total(facts, node, span, notes)
+    most = MAX_BYTES if span is None else span
+    free = within(memory.memfree, most if total is None else min(most, total), f"{where} memfree", notes)
+    heap = None if facts.heap is None else facts.heap[node]
+    below = None
+    if heap is not None:
+        # Both parts are read anew, and what was freed in between may be in one of them.
+        limit = min(BELOW_4G, max(heap.free, memory.memfree))
+        below = within(heap.free_below_4g, limit, f"sysctl availheap node {node} below 4 GiB", notes)
+    claimed = claims.by_node.get(node)
+    if claimed is not None and free is not None:
+        claimed = within(claimed, free, f"sysctl numa_meminfo node {node} claimed", notes)
+    available, how = (None, None) if free is None else available_memory(free, claims, node)
     return Memory(
-        total=None if present is None else present * PAGE,
+        total=total,
         free=free,
         available=available,
         span=span,
-        free_below_4g=None if heap is None else heap.free_below_4g,
-        total_from=None if present is None else "physinfo total_pages" if only else "ACPI SRAT and machine memory map",
+        free_below_4g=below,
+        total_from=None if total is None else total_from,
         free_from=None if free is None else "numainfo memfree",
         available_from=how,
+        claimed=claimed,
     )
 
 
-def available_memory(free: int, claimed_pages: int | None, *, only: bool) -> tuple[int | None, str | None]:
+def _total(facts: XenFacts, node: int, span: int | None, notes: list[Note]) -> tuple[int | None, str]:
+    """Usable bytes, which are no more than the node's addresses span, and where they are from."""
+    present = None if facts.present_pages is None else facts.present_pages[node]
+    row = None if facts.claims is None else facts.claims[node]
+    most = MAX_BYTES if span is None else span
+    if present is not None:
+        only = present == facts.physinfo.total_pages
+        where, how = ("sysctl physinfo", "physinfo total_pages") if only else (SRAT, "ACPI SRAT and machine memory map")
+        return within(present * PAGE, most, f"{where} memory of node {node}", notes), how
+    if row is None:
+        return None, ""
+    return within(row.size, most, f"sysctl numa_meminfo node {node} size", notes), "numa_meminfo size"
+
+
+class Claims(namedtuple("Claims", "host by_node loose")):
+    """Bytes that are promised to domains: in the whole host, on each node, and on no node in particular.
+
+    ``host`` is None where Xen does not report claims, ``by_node`` is empty where it does not say on which node.
+    """
+
+    __slots__ = ()
+    host: int | None
+    by_node: dict[int, int]
+    loose: int
+
+
+def claims_of(rows: Sequence[NodeClaims | None] | None, pages: int | None, nodes: Sequence[int]) -> Claims:
+    """Claims from numa_meminfo's rows, None from a Xen without it, and physinfo's pages."""
+    host = None if pages is None else pages * PAGE
+    if rows is not None:
+        known = {node: row.claimed for node, row in enumerate(rows) if row is not None}
+        return Claims(host=host, by_node=known, loose=max(0, (host or 0) - sum(known.values())))
+    if host == 0 or (host is not None and len(nodes) == 1):
+        return Claims(host=host, by_node=dict.fromkeys(nodes, host), loose=0)
+    return Claims(host=host, by_node={}, loose=host or 0)
+
+
+def available_memory(free: int, claims: Claims, node: int) -> tuple[int | None, str | None]:
     """Xen has nothing to reclaim, so everything free is available, less the claims.
 
-    Claims are known for the whole host only; with more than one cell and any claim the figure is unknown.
+    Where claims are known for the whole host only, or some are on no node in particular, the figure is unknown.
     """
-    if claimed_pages is None or claimed_pages == 0:
+    if not claims.host:
         return free, "numainfo memfree"
-    if only:
-        return max(0, free - claimed_pages * PAGE), "numainfo memfree less physinfo outstanding_pages"
-    return None, None
+    if claims.loose or node not in claims.by_node:
+        return None, None
+    source = "physinfo outstanding_pages" if claims.by_node == {node: claims.host} else "numa_meminfo claimed"
+    return max(0, free - claims.by_node[node]), f"numainfo memfree less {source}"
 
 
 def _distances(facts: XenFacts, node: int, nodes: list[int]) -> tuple[tuple[int, int | None], ...] | None:

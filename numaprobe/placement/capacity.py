@@ -149,7 +149,7 @@ def _last_caches(host: Host) -> dict[int, Cache]:
 
 
 def _memory(stock: HostCapacity, host: Host, reserve: int | None) -> None:
-    claimed = host.hypervisor.claimed or 0 if host.hypervisor is not None else 0
+    claimed = _loose_claims(host)
     allowed = None if host.allowed is None else host.allowed.cells
     ranks = groups(host)
     for cell in host.cells:
@@ -180,6 +180,13 @@ def _memory(stock: HostCapacity, host: Host, reserve: int | None) -> None:
         stock.notes.append(f"{size_of(claimed)} claimed by other domains are kept back in every cell")
 
 
+def _loose_claims(host: Host) -> int:
+    """Bytes that Xen has promised to domains without reporting on which cells."""
+    if host.hypervisor is None or not host.hypervisor.claimed:
+        return 0
+    return max(0, host.hypervisor.claimed - sum([cell.memory.claimed or 0 for cell in host.cells]))
+
+
 def default_reserve(cell: Cell) -> int:
     """Bytes kept back in a cell unless stated otherwise: a 64th of its memory, at most 512 MiB."""
     return min(MAX_RESERVE, (cell.memory.total or cell.memory.span or cell.memory.free or 0) // RESERVE_PART)
@@ -192,6 +199,6 @@ def _usable(cell: Cell, claimed: int) -> int | None:
     if size is None:
         if memory.free is None:
             return None
-        size = memory.free - claimed
+        size = memory.free - claimed - (memory.claimed or 0)
     whole = memory.total if memory.total is not None else memory.span
     return max(0, size if whole is None else min(size, whole))

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ..sources.opening import Path
     from ..xen.domains.facts import DomainFacts
 
-# Operations that the running hypervisor has refused: each is requested once by a process.
-_REFUSED: dict[tuple[int, int], int] = {}
 # Where recordings keep what xenstored said: JSON, names by number.
 NAMES = "xen/names.json"
 # Xen's debug key takes up to 100 ns a page without a pause, so under a second for a domain of this size.
@@ -49,25 +47,31 @@ def collect(
             chosen = tuple(processes) if processes or groups else None
             facts = collect(reader, processes=chosen, groups=groups, each_vcpu=each_vcpu)
             return normalise.from_guests(facts, host)
+        from ..xen.refused import LIVE
+
         with hypercalls(reader, live=live, debug_key=debug_key) as port:
             found = ask_xen(
                 port,
                 each_vcpu=each_vcpu,
                 debug_key=debug_key,
                 debug_key_limit=debug_key_limit,
-                refused=_REFUSED if live else None,
+                refused=LIVE if live else None,
             )
         names = names_of(reader, found.domains, live=live)
-        return normalise.from_domains(found.domains, host, names, found.located, found.notes)
+        return normalise.from_domains(found.domains, host, names, found.located, found.notes, complete=found.complete)
 
 
-class XenAnswer(namedtuple("XenAnswer", "domains located notes", defaults=(None, ()))):
-    """What the hypervisor reports about its domains, and each one's pages by node if the debug key was sent."""
+class XenAnswer(namedtuple("XenAnswer", "domains located notes complete", defaults=(None, (), True))):
+    """What the hypervisor reports about its domains, and each one's pages by node if the debug key was sent.
+
+    ``complete`` is False if Xen counts domains or pages that are in none of ``domains``.
+    """
 
     __slots__ = ()
     domains: tuple[DomainFacts, ...]
     located: dict[int, dict[int, int]] | None
     notes: tuple[tuple[str, str], ...]
+    complete: bool
 
 
 def ask_xen(
@@ -81,6 +85,7 @@ def ask_xen(
     """Query the domains; ``refused`` holds the operations that this hypervisor has refused, and is updated."""
     from ..xen import calls, versions
     from ..xen.domains.collect import Domains as XenDomains
+    from ..xen.domains.unlisted import unlisted
 
     version = calls.version(port)
     sysctl, info, _ = versions.negotiate(port, version)
@@ -89,7 +94,8 @@ def ask_xen(
     queried = XenDomains(sysctl, domctl, info, arm=arm, refused=refused)
     if not debug_key:
         facts = queried.collect(each_vcpu=each_vcpu)
-        return XenAnswer(domains=facts, notes=tuple(queried.notes))
+        hidden = unlisted(sysctl, info, queried, facts)
+        return XenAnswer(domains=facts, notes=(*queried.notes, *hidden), complete=not hidden)
     from ..xen.domains import debug_key as debugkey
 
     before = {row.id: row.tot_pages * normalise.PAGE for row in queried.rows()}
@@ -107,7 +113,9 @@ def ask_xen(
         if row.id in before and row.id not in located:
             raise FactError(debugkey.WHERE, f"domain {row.id}", "the answer is not whole")
     pages = {number: here.pages for number, here in located.items()}
-    return XenAnswer(domains=found, located=pages, notes=tuple(queried.notes))
+    hidden = unlisted(sysctl, info, queried, found)
+    notes = (*queried.notes, *hidden)
+    return XenAnswer(domains=found, located=pages, notes=notes, complete=not hidden)
 
 
 def names_of(reader: Reader, found: Sequence[DomainFacts], *, live: bool) -> Mapping[int, str]:

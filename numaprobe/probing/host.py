@@ -51,8 +51,10 @@ def _xen(reader: Reader, *, live: bool, devices: bool) -> Host:
     from ..linux.source import Source
     from ..normalise.xen import from_xen
     from ..xen.collect import collect
+    from ..xen.refused import LIVE
 
     found = collect_devices(Source(reader)) if devices else None
     with hypercalls(reader, live=live) as port:
-        facts = collect(port, reader, [device.address for device in found or ()])
+        addresses = [device.address for device in found or ()]
+        facts = collect(port, reader, addresses, refused=LIVE if live else None)
     return from_xen(facts, found)

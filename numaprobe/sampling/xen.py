@@ -11,12 +11,13 @@ from errno import ESTALE
 from functools import partial
 
 from .. import _fast
-from ..errors import RecordingError, SourceError
+from ..errors import FactError, RecordingError, SourceError
 from ..model.host import Note
-from ..normalise.xen import available_memory, from_xen
-from ..xen import abi
+from ..normalise.xen import available_memory, claims_of, from_xen
+from ..xen import abi, claims
 from ..xen.calls import issue, source_error
 from ..xen.collect import collect
+from ..xen.refused import LIVE
 from ..xen.sysctl import Sysctl
 from .engine import Engine, Snapshot, next_shape
 from .sample import Origin, Sample, made
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .._fast import Missed, NodeRows, Numainfo
+    from ..normalise.xen import Claims
     from ..ports import Hypercalls, Reader
     from ..xen.facts import PhysInfo, XenFacts
 
@@ -99,13 +101,14 @@ class NumainfoOfPort:
 
 
 class XenSnapshot(Snapshot):
-    """One shape of the host; ``sysctl`` queries what a sample does not include."""
+    """One shape of the host, and its ``facts``; ``sysctl`` queries what a sample does not include."""
 
-    __slots__ = ("sysctl",)
+    __slots__ = ("facts", "sysctl")
 
-    def __init__(self, origin: XenOrigin, source: Numainfo | NumainfoOfPort, sysctl: Sysctl) -> None:
+    def __init__(self, origin: XenOrigin, source: Numainfo | NumainfoOfPort, sysctl: Sysctl, facts: XenFacts) -> None:
         super().__init__(origin, partial(source.read, Sample, origin), source.free)
         self.sysctl = sysctl
+        self.facts = facts
 
 
 class XenSampler(Engine):
@@ -120,10 +123,11 @@ class XenSampler(Engine):
         self._reader = reader
         self._timed = timed
         self._facts = facts
+        self._refused = LIVE if timed else {}
         super().__init__()
 
     def _opened(self, before: XenSnapshot | None) -> XenSnapshot:
-        facts, self._facts = self._facts or collect(self._port, self._reader), None
+        facts, self._facts = self._facts or collect(self._port, self._reader, refused=self._refused), None
         host = from_xen(facts)
         ids = tuple([cell.id for cell in host.cells])
         unsure = any(cpu.online is None for cpu in host.cpus)
@@ -145,7 +149,7 @@ class XenSampler(Engine):
         sysctl = Sysctl(self._port, facts.sysctl_version)
         spans = tuple([abi.ALL_ONES_32 if node is None else node.memsize for node in facts.nodes])
         # A cell's id is its node's number, and that is its row's.
-        return XenSnapshot(origin, self._source(sysctl, facts, _fast.NodeRows(ids, ids, spans)), sysctl)
+        return XenSnapshot(origin, self._source(sysctl, facts, _fast.NodeRows(ids, ids, spans)), sysctl, facts)
 
     def _source(self, sysctl: Sysctl, facts: XenFacts, rows: NodeRows) -> Numainfo | NumainfoOfPort:
         """What takes samples: in C for the running hypervisor, and the equivalent in Python for any other port."""
@@ -198,18 +202,29 @@ class XenSampler(Engine):
         sample = self.retried(snapshot, snapshot.ask())
         if not available:
             return sample
-        claimed = self.snapshot.sysctl.physinfo().outstanding_pages
-        only = len(sample.cells) == 1
+        found, notes = self._claims(self.snapshot.sysctl, self.snapshot.facts)
         cells = tuple(
             [
-                cell
-                if cell.free is None
-                else cell._replace(available=available_memory(cell.free, claimed, only=only)[0])
+                cell if cell.free is None else cell._replace(available=available_memory(cell.free, found, cell.id)[0])
                 for cell in sample.cells
             ]
         )
-        collected = Collected(cells=cells, notes=sample.notes, errors=sample.errors)
+        collected = Collected(cells=cells, notes=sample.notes + notes, errors=sample.errors)
         return made(sample.origin, sample.wall, sample.monotonic, collected)
+
+    def _claims(self, sysctl: Sysctl, facts: XenFacts) -> tuple[Claims, tuple[Note, ...]]:
+        """Claims of the whole host and, where the first probe had them, of each node; and what was wrong with them."""
+        rows = None
+        notes: tuple[Note, ...] = ()
+        info = sysctl.physinfo()
+        if facts.claims is not None:
+            nodes, _ = sysctl.numainfo(facts.physinfo.nr_nodes)
+            try:
+                rows = claims.collect(sysctl, info, nodes, self._refused)
+            except FactError as error:
+                notes = (Note(error.where, f"{error.reason}: {error.text}"),)
+        ids = [node for node, row in enumerate(facts.nodes) if row is not None]
+        return claims_of(rows, info.outstanding_pages, ids), notes
 
 
 def shape_of(info: PhysInfo) -> tuple[int, ...]:

@@ -34,6 +34,8 @@ SYSCTL_CPUTOPOINFO = 16
 SYSCTL_NUMAINFO = 17
 SYSCTL_CPUPOOL = 18
 SYSCTL_PCITOPOINFO = 22
+# Only in XenServer and XCP-ng since 9: vendors number their own from 1000 on.
+SYSCTL_NUMA_MEMINFO = 1117
 
 CPUPOOL_INFO = 3
 CPUPOOL_FREEINFO = 7
@@ -42,7 +44,7 @@ DOMCTL_GETDOMAININFO = 5
 DOMCTL_GETVCPUINFO = 14
 DOMCTL_GETVCPUAFFINITY = 25
 DOMCTL_GETNODEAFFINITY = 69
-# Only in XenServer and XCP-ng since 9: vendors number their own from 1000 on.
+# Theirs too.
 DOMCTL_NUMA_OP = 1101
 
 PLATFORM_VERSION = 0x03000001
@@ -77,6 +79,7 @@ COMMAND_NAMES = {
     (SYSCTL, SYSCTL_NUMAINFO): "numainfo",
     (SYSCTL, SYSCTL_CPUPOOL): "cpupool_op",
     (SYSCTL, SYSCTL_PCITOPOINFO): "pcitopoinfo",
+    (SYSCTL, SYSCTL_NUMA_MEMINFO): "numa_meminfo",
     (DOMCTL, DOMCTL_GETDOMAININFO): "getdomaininfo",
     (DOMCTL, DOMCTL_GETVCPUINFO): "getvcpuinfo",
     (DOMCTL, DOMCTL_GETVCPUAFFINITY): "getvcpuaffinity",
@@ -135,6 +138,8 @@ SEARCH_BEYOND = 8
 
 # The first sysctl version with topology as rows (4.6; changed by Xen commits 05970d10bd and e196ac7ab3).
 ROWS_SINCE = 0x0C
+# The sysctl version of the first release that any vendor gave numa_meminfo to (4.17 to 4.20 have the same).
+CLAIMS_SINCE = 0x15
 # The first sysctl version whose physinfo capabilities are numbered hvm, pv, directio (4.12).
 CAPABILITIES_RENUMBERED = 0x12
 
@@ -219,6 +224,8 @@ ROWS_HANDLE_AT = 16
 DISTANCE_HANDLE_AT = 24
 CPUTOPO_ROW = Struct("<III")
 MEMINFO_ROW = Struct("<QQ")
+# numa_meminfo: a count, a handle; size, free and claimed of each node.
+CLAIMS_ROW = Struct("<QQQ")
 # The same before 4.6: the last index, then three handles.
 ARRAYS_AT = (16, 24, 32)
 

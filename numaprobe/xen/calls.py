@@ -7,8 +7,9 @@ arguments, so that a transcript can answer instead; recordings therefore rely on
 from __future__ import annotations
 
 from errno import EACCES, EBUSY, EINVAL, ENOSYS, EOPNOTSUPP, EPERM
+from os import strerror
 
-from ..errors import FactError, SourceDenied, SourceError, SourceUnavailable
+from ..errors import FactError, RecordingError, SourceDenied, SourceError, SourceUnavailable
 from . import abi
 from .facts import CpuInfo, MapEntry, XenVersion
 
@@ -22,10 +23,18 @@ if TYPE_CHECKING:
 _BUSY_TRIES = 3
 
 
+# Who refuses a domain that other privileged calls are answered for. Xen's own rule for them (XSM_PRIV) is the same for
+# all, so that EPERM is not Xen's word; its policies answer EACCES (avc_has_perm of Xen's xen/xsm/flask/avc.c).
+REFUSED_BY = {
+    EPERM: "refused by a filter of the control domain's kernel",
+    EACCES: "refused by Xen's security policy (XSM, FLASK)",
+}
+
+
 def source_error(where: str, errno: int | None, reason: str | None = None) -> SourceError:
-    """The error for a hypercall that Xen refused with ``errno``."""
+    """The error for a hypercall that was refused with ``errno``, saying who refused it."""
     if errno in (EPERM, EACCES):
-        return SourceDenied(where, errno, reason)
+        return SourceDenied(where, errno, reason or f"{strerror(errno)}: {REFUSED_BY[errno]}")
     if errno in (ENOSYS, EOPNOTSUPP):
         return SourceUnavailable(where, errno, reason)
     return SourceError(where, errno, reason)
@@ -60,16 +69,21 @@ def issue_each(calls: Hypercalls, number: int, command: int, ops: Sequence[bytes
             answers.append(issue(calls, number, command, op)[1])
         except SourceError as error:
             answers.append(error)
+        except RecordingError:
+            # A recording may have been made by a version that ended at the first refusal.
+            if not (answers and isinstance(answers[-1], SourceError)):
+                raise
+            answers.append(answers[-1])
     return answers
 
 
-def version(calls: Hypercalls) -> XenVersion:
-    """``xen_version``: the release, and the strings that its security policy lets out."""
+def version(calls: Hypercalls, notes: list[tuple[str, str]] | None = None) -> XenVersion:
+    """``xen_version``: the release, and the strings that its security policy lets out; ``notes`` gets the others."""
     number, _, _ = issue(calls, abi.XEN_VERSION, abi.VERSION_NUMBER, b"")
     if number <= 0:
         raise FactError("xen_version version", str(number), "not a version")
     extra, capabilities, changeset, commandline = (
-        _version_text(calls, which)
+        _version_text(calls, which, [] if notes is None else notes)
         for which in (abi.VERSION_EXTRA, abi.VERSION_CAPABILITIES, abi.VERSION_CHANGESET, abi.VERSION_COMMANDLINE)
     )
     return XenVersion(
@@ -82,14 +96,21 @@ def version(calls: Hypercalls) -> XenVersion:
     )
 
 
-def _version_text(calls: Hypercalls, which: int) -> str | None:
+def _version_text(calls: Hypercalls, which: int, notes: list[tuple[str, str]]) -> str | None:
+    where = abi.call_name(abi.XEN_VERSION, which)
     try:
         _, reply, _ = issue(calls, abi.XEN_VERSION, which, bytes(abi.VERSION_BYTES[which]))
-    except SourceError:
+    except SourceUnavailable:
+        return None
+    except SourceError as error:
+        notes.append((where, error.reason or strerror(error.errno or 0)))
         return None
     text = reply.partition(b"\0")[0].decode("utf-8", "backslashreplace").strip()
     # XSM hands out this word in place of a string (XENVER_* under a policy, Xen 4.6 and later).
-    return None if text == "<denied>" else text
+    if text == "<denied>":
+        notes.append((where, f"'{text}': {REFUSED_BY[EACCES]}"))
+        return None
+    return text
 
 
 def memory_map(calls: Hypercalls) -> tuple[MapEntry, ...]:

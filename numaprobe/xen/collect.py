@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import strerror
 
 from ..errors import FactError, SourceError, SourceUnavailable
-from . import abi, calls, srat, versions
+from . import abi, calls, claims, srat, versions
 from .facts import (
     CpuInfo,
     CpuPool,
@@ -33,15 +33,24 @@ if TYPE_CHECKING:
 _TRIES = 4
 
 
-def collect(port: Hypercalls, reader: Reader, pci_addresses: Sequence[str] = ()) -> XenFacts:
+def collect(
+    port: Hypercalls,
+    reader: Reader,
+    pci_addresses: Sequence[str] = (),
+    *,
+    refused: dict[tuple[int, int], int] | None = None,
+) -> XenFacts:
     """Everything that this hypervisor reports; ``pci_addresses`` are names in Linux's ``/sys/bus/pci/devices``.
+
+    ``refused`` holds the operations that the hypervisor has refused before, and is updated.
 
     Without physinfo, cputopoinfo or numainfo there are no facts: raises ``SourceError`` or one of its subclasses, or
     ``FactError``, which name the hypercall. Anything else that is missing or withheld is None and noted.
     """
-    version = calls.version(port)
+    withheld: list[tuple[str, str]] = []
+    version = calls.version(port, withheld)
     sysctl, info, found = versions.negotiate(port, version)
-    ask = _Asker(version, list(found))
+    ask = _Asker(version, [*withheld, *found])
     for _ in range(_TRIES):
         cpus = sysctl.cpu_topology(info.max_cpu_id + 1)
         cpuinfo = ask.optional(calls.cpuinfo, port, info.max_cpu_id + 1)
@@ -58,6 +67,7 @@ def collect(port: Hypercalls, reader: Reader, pci_addresses: Sequence[str] = ())
     scheduler = ask.optional(sysctl.scheduler)
     memory_map = ask.optional(calls.memory_map, port)
     ask.counts(info, nodes)
+    node_claims = ask.optional(claims.collect, sysctl, info, nodes, {} if refused is None else refused)
     total = ask.optional(sysctl.heap_free, (None,))
     return XenFacts(
         version=version,
@@ -70,12 +80,13 @@ def collect(port: Hypercalls, reader: Reader, pci_addresses: Sequence[str] = ())
         distances=distances,
         heap=ask.optional(_heap, sysctl, nodes),
         heap_total=None if total is None else total[0],
-        present_pages=ask.present_pages(reader, info, cpus, cpuinfo, nodes, memory_map),
+        present_pages=ask.present_pages(reader, info, cpus, cpuinfo, nodes, memory_map, known=node_claims is not None),
         memory_map=memory_map,
         pci_devices=ask.pci_devices(sysctl, pci_addresses),
         cpupools=pools,
         free_cpus=free_cpus,
         scheduler=None if scheduler is None else abi.SCHEDULERS.get(scheduler, f"scheduler {scheduler}"),
+        claims=node_claims,
         notes=tuple(ask.notes),
     )
 
@@ -146,12 +157,19 @@ class _Asker:
         cpuinfo: Sequence[CpuInfo | None] | None,
         nodes: Sequence[NodeMemory | None],
         memory_map: Sequence[MapEntry] | None,
+        *,
+        known: bool,
     ) -> tuple[int | None, ...] | None:
-        """The machine's pages by node; a single node has them all, whatever it spans."""
+        """The machine's pages by node; a single node has them all, whatever it spans.
+
+        ``known``: the hypervisor itself reports them, so that a table without them is not noted.
+        """
         if sum(node is not None for node in nodes) == 1:
             return tuple([None if node is None else info.total_pages for node in nodes])
         (table,) = reader.read((srat.PATH,))
         if isinstance(table, int):
+            if known:
+                return None
             self.note(srat.PATH, f"true memory of the nodes is unknown: {strerror(table)}")
             return None
         if memory_map is None:
@@ -159,6 +177,8 @@ class _Asker:
         try:
             return srat.present_pages(srat.parse(table), memory_map, info.total_pages, nodes, cpus, cpuinfo)
         except FactError as error:
+            if known:
+                return None
             text = f"{error.reason}: {error.text}" if error.text else error.reason
             self.note(error.where, f"true memory of the nodes is unknown: {text}")
             return None

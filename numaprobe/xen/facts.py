@@ -83,6 +83,15 @@ class NodeMemory(namedtuple("NodeMemory", "memsize memfree")):
     memfree: int
 
 
+class NodeClaims(namedtuple("NodeClaims", "size free claimed")):
+    """One node of ``sysctl numa_meminfo`` (XenServer and XCP-ng since 9), in bytes: ``size`` without holes."""
+
+    __slots__ = ()
+    size: int
+    free: int
+    claimed: int
+
+
 class HeapFree(namedtuple("HeapFree", "free free_below_4g")):
     """``sysctl availheap`` in bytes: all that is free, and the part with addresses below 4 GiB."""
 
@@ -135,8 +144,8 @@ class XenFacts(
     namedtuple(
         "XenFacts",
         "version sysctl_version physinfo cpus cpuinfo online_cpus nodes distances heap heap_total present_pages"
-        " memory_map pci_devices cpupools free_cpus scheduler notes",
-        defaults=(None, None, None, None, None, None, None, None, ()),
+        " memory_map pci_devices cpupools free_cpus scheduler claims notes",
+        defaults=(None, None, None, None, None, None, None, None, None, ()),
     )
 ):
     """Everything that the hypervisor reported.
@@ -145,7 +154,8 @@ class XenFacts(
     node is None. A distance is None where there is no path; rows are the accessing node. ``online_cpus`` is None where
     no hypercall could report it, ``cpuinfo``, ``cpupools`` and others where Xen does not have or withholds them.
     ``cpuinfo`` is never shorter than ``cpus`` and may be longer: before 4.12 only it has the last cpus if offline.
-    ``present_pages`` is the true memory of each node, found as in :mod:`numaprobe.xen.srat`, or None.
+    ``present_pages`` is the true memory of each node, found as in :mod:`numaprobe.xen.srat`, or None; ``claims`` has it
+    too, from a Xen that reports claims by node.
     ``notes`` are pairs of the hypercall or file, and what was wrong with it.
     """
 
@@ -166,4 +176,5 @@ class XenFacts(
     cpupools: tuple[CpuPool, ...] | None
     free_cpus: tuple[int, ...] | None
     scheduler: str | None
+    claims: tuple[NodeClaims | None, ...] | None
     notes: tuple[tuple[str, str], ...]

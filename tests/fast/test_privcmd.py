@@ -38,6 +38,19 @@ for capacity in (4, 200, 1000, 4):
 """)
 
 
+def test_a_vendors_claims_by_node_go_through_with_one_pointer(run: Run) -> None:
+    """And none that the caller brings, nor one at another place."""
+    run("""
+op = pack("<III", 1117, 0x16, 4).ljust(136, b"\\0")
+result, reply, (rows,) = Privcmd().call(35, 1117, op, ((16, b"\\xff" * 96),))
+assert (result, reply) == (0, pack("<III", 1117, 0x16, 2).ljust(136, b"\\0"))
+assert unpack_from("<6Q", rows) == (1 << 30, 1 << 29, 1, 2 << 30, 1 << 28, 2)
+assert rows[48:] == b"\\xff" * 48
+raises(ValueError, Privcmd().call, 35, 1117, op, ((24, b"\\xff" * 96),))
+raises(ValueError, Privcmd().call, 35, 1117, pack("<IIQQ", 1117, 0x16, 4, 4096).ljust(136, b"\\0"))
+""")
+
+
 def test_a_batch_answers_each_operation_by_position(run: Run) -> None:
     """One that is refused is its errno, and the others are not kept from their answers."""
     run("""

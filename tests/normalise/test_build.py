@@ -153,7 +153,7 @@ def test_the_whole_machines_memory_is_the_kernels_own_figure() -> None:
     )
     assert found.cells[0].memory[:3] == (4100 << 10, 50 << 10, 70 << 10)
     assert found.cells[0].huge_pages == ((2 << 20, 1, 0, 0),)
-    assert from_linux(facts(numa=False)).cells[0].memory == (None,) * 8
+    assert from_linux(facts(numa=False)).cells[0].memory == (None,) * 9
 
 
 # --- distances -------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ class FakeDomains(FakeXen):
     domains: dict[int, FakeDomain] = field(default_factory=dict)
     stride: int | None = None
     counts: bool = False
+    hidden: tuple[int, ...] = ()  # that a policy leaves out of the list
     ring: str = "(XEN) *** Serial input to DOM0 ***\n"
     ring_size: int = 1 << 14
     console_index: int | None = None
@@ -90,7 +91,7 @@ class FakeDomains(FakeXen):
         assert set(held) == {16}
         first, most = unpack_from("<H2xI", op, 8)
         stride = self.stride or STRIDES.get(self.release, 112)
-        found = [number for number in sorted(self.domains) if number >= first][:most]
+        found = [number for number in sorted(self.domains) if number >= first and number not in self.hidden][:most]
         for position, number in enumerate(found):
             at = position * stride
             held[16][at : at + stride] = bytes(stride)

@@ -87,6 +87,7 @@ class FakeXen:
     max_node_id: int = 63
     capabilities: int = 0b11
     pci_stops_after: int = 1 << 30
+    claims: dict[int, tuple[int, int, int]] | None = None  # a XenServer's: size, free and claimed of each node
     deny: dict[tuple[int, int], int] = field(default_factory=dict)
     before: Callable[[FakeXen, int, int], None] | None = None
     made: list[tuple[int, int]] = field(default_factory=list)
@@ -141,11 +142,21 @@ class FakeXen:
         }
         if self.layout >= 0x0C:
             handlers[SYSCTL, 22] = self._pci
+        if self.claims is not None:
+            handlers[SYSCTL, 1117] = self._claims
         handler = handlers.get((number, command))
         if handler is None:
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
         handler(op, held)
         return 0
+
+    def _claims(self, op: bytearray, held: dict[int, bytearray]) -> None:
+        assert set(held) == {16}
+        assert self.claims is not None
+        count = max(self.claims) + 1
+        for node in range(min(count, unpack_from("<I", op, 8)[0])):
+            pack_into("<QQQ", held[16], 24 * node, *self.claims.get(node, (NO_32, NO_32, 0)))
+        pack_into("<I", op, 8, count)
 
     def _version(self, command: int, op: bytearray) -> int:
         if command == 0:

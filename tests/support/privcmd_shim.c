@@ -169,6 +169,25 @@ static int numainfo(char *op)
     return 0;
 }
 
+/* Size, free and claimed of each node, as XenServer 9 has them. */
+static int numa_meminfo(char *op)
+{
+    char *rows = handle(op + 16);
+    uint32_t room = word(op + 8), nodes = 2;
+    if (!rows || !all(op + 12, 4, 0) || !all(op + 24, 112, 0))
+        return complain("numa_meminfo: a handle is missing, or the rest is not zero");
+    if (!all(rows, 24 * room, (char)0xff))
+        return complain("numa_meminfo: the buffer does not hold what it was given");
+    for (uint32_t i = 0; i < nodes && i < room; i++) {
+        uint64_t claimed = i + 1;
+        memcpy(rows + 24 * i, &spans[i], 8);
+        memcpy(rows + 24 * i + 8, &unused[i], 8);
+        memcpy(rows + 24 * i + 16, &claimed, 8);
+    }
+    memcpy(op + 8, &nodes, sizeof nodes);
+    return 0;
+}
+
 /* Of physinfo the third payload word is how many cpus are online; some of the rest is never twice the same. */
 static int physinfo(char *op)
 {
@@ -237,6 +256,8 @@ static int answer(struct hypercall *call)
     }
     if (call->op == 35 && word(op) == 17)
         return numainfo(op);
+    if (call->op == 35 && word(op) == 1117)
+        return numa_meminfo(op);
     if (call->op == 35 && word(op) == 3)
         return physinfo(op);
     if (call->op == 35 && word(op) == 9)

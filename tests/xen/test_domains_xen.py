@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 import pytest
 from fake_domains import FakeDomain, FakeDomains, two_node_domains
-from fake_xen import DOMCTL, GIB, MEMORY, MIB, SRAT, SYSCTL, VERSIONS, FakeNode
+from fake_xen import DOMCTL, GIB, MEMORY, MIB, SRAT, SYSCTL, VERSIONS, FakeNode, FakePool, FakeXen
 from hypothesis import given
 from hypothesis import strategies as st
 
 from numaprobe.errors import FactError, SourceDenied, SourceUnavailable
-from numaprobe.model.domains import Affinity, Domain, GuestCell, Vcpu
+from numaprobe.model.domains import Affinity, Domain, Domains, GuestCell, Vcpu
 from numaprobe.model.host import Cell, Host, Memory
 from numaprobe.normalise.domains import PAGE, account, deduce, from_domains
 from numaprobe.normalise.xen import from_xen
@@ -20,6 +20,8 @@ from numaprobe.probing.domains import ask_xen
 from numaprobe.sources.transcript import RecordingHypercalls, Transcript
 from numaprobe.xen.collect import collect
 from numaprobe.xen.domains import debug_key as debugkey
+
+CPUPOOL = 18
 
 
 def host_of(xen: FakeDomains) -> Host:
@@ -29,8 +31,8 @@ def host_of(xen: FakeDomains) -> Host:
 def domains_of(xen: FakeDomains, names: Mapping[int, str] | None = None, **options: bool | int) -> dict[object, Domain]:
     """The domains of a hand-made hypervisor by id."""
     host = host_of(xen)
-    facts, located, _ = ask_xen(xen, **options)  # type: ignore[arg-type]
-    return {domain.id: domain for domain in from_domains(facts, host, names, located)}
+    answer = ask_xen(xen, **options)  # type: ignore[arg-type]
+    return {domain.id: domain for domain in from_domains(answer.domains, host, names, answer.located)}
 
 
 @pytest.mark.parametrize("release", VERSIONS)
@@ -90,6 +92,73 @@ def test_a_refusal_is_kept_for_the_next_look_and_told_from_absence(code: int) ->
         assert [note.where for note in found.notes] == ([] if code == errno.ENOSYS else ["domctl numa_op"])
         assert found.complete
     assert xen.made.count((DOMCTL, 1101)) == 1
+
+
+def looked(xen: FakeDomains) -> Domains:
+    answer = ask_xen(xen)
+    return from_domains(answer.domains, host_of(xen), notes=answer.notes, complete=answer.complete)
+
+
+def test_a_domain_that_a_policy_leaves_out_of_the_list_makes_it_incomplete() -> None:
+    """Its pool counts it all the same; what it holds is then not the host's."""
+    xen = two_node_domains(pools={0: FakePool(6, 2, tuple(range(8))), 1: FakePool(6, 1, ())})
+    assert looked(xen).complete
+    xen.hidden = (7,)
+    found = looked(xen)
+    assert (len(found), found.complete) == (2, False)
+    text = "lists 2 domains where the cpupools have 3: its security policy (XSM, FLASK) hides the others"
+    assert [tuple(note) for note in found.notes] == [("sysctl getdomaininfolist", text)]
+    assert {use.host for use in account(host_of(xen), found)} == {None}
+
+
+def test_a_domain_that_is_created_meanwhile_is_not_hidden() -> None:
+    """The list is read again before it is called incomplete."""
+
+    def create(xen: FakeXen, number: int, command: int) -> None:
+        if (number, command) == (SYSCTL, CPUPOOL) and isinstance(xen, FakeDomains):
+            xen.hidden = ()
+
+    xen = two_node_domains(pools={0: FakePool(6, 3, tuple(range(8)))}, hidden=(7,), before=create)
+    assert looked(xen).complete
+
+
+@pytest.mark.parametrize(("pages", "complete"), [(150_000, True), (400_000, False)])
+def test_where_pools_are_not_counted_pages_that_are_nobodys_tell(pages: int, complete: bool) -> None:
+    """Xen needs a few percent of the memory itself; beyond, a domain may be hidden."""
+    xen = two_node_domains(deny={(SYSCTL, CPUPOOL): errno.EACCES})
+    held = sum(domain.total for domain in xen.domains.values())
+    xen.free_pages = xen.total_pages - held - (pages - 150_000) - 10_000
+    found = looked(xen)
+    assert found.complete is complete
+    assert [note.where for note in found.notes] == ([] if complete else ["sysctl getdomaininfolist"])
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        ((DOMCTL, 14), "domctl getvcpuinfo"),
+        ((DOMCTL, 25), "domctl getvcpuaffinity"),
+        ((DOMCTL, 69), "domctl getnodeaffinity"),
+        ((MEMORY, 26), "memory_op get_vnumainfo"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("code", "who"),
+    [
+        (errno.EPERM, "Operation not permitted: refused by a filter of the control domain's kernel"),
+        (errno.EACCES, "Permission denied: refused by Xen's security policy (XSM, FLASK)"),
+        (errno.ENOSYS, None),
+    ],
+)
+def test_what_is_refused_is_noted_with_who_refused_it(
+    call: tuple[int, int], name: str, code: int, who: str | None
+) -> None:
+    """Once for all domains; what this Xen does not have is no refusal."""
+    xen = two_node_domains(deny={call: code})
+    if who is None and call[1] in (14, 25):
+        return
+    notes = [tuple(note) for note in looked(xen).notes]
+    assert notes == ([] if who is None else [(name, f"{who}, for domain 0-1,7")])
 
 
 def test_an_affinity_ends_at_the_domains_cpupool() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 from fake_xen import GIB, MIB, SRAT, VERSIONS, FakeCpu, FakeFiles, FakeNode, FakePool, FakeXen, two_node_pc
 
-from numaprobe.errors import SourceError
+from numaprobe.errors import SourceDenied, SourceError
 from numaprobe.normalise.xen import from_xen
 from numaprobe.xen import abi
 from numaprobe.xen.collect import collect
@@ -80,8 +80,8 @@ def test_without_topology_or_nodes_there_are_no_facts(command: int) -> None:
 @pytest.mark.parametrize(
     ("code", "text"),
     [
-        (errno.EPERM, "Operation not permitted"),
-        (errno.EACCES, "Permission denied"),
+        (errno.EPERM, "Operation not permitted: refused by a filter of the control domain's kernel"),
+        (errno.EACCES, "Permission denied: refused by Xen's security policy (XSM, FLASK)"),
         (errno.ENOSYS, "this Xen does not have it"),
         (errno.EOPNOTSUPP, "this Xen does not have it"),
     ],
@@ -284,6 +284,27 @@ def test_a_busy_hypervisor_is_asked_again_a_few_times() -> None:
     assert facts_of(always).notes == (("platform_op get_cpuinfo", "Device or resource busy"),)
 
 
+@pytest.mark.parametrize("which", [1, 3, 4, 9])
+def test_a_string_that_is_withheld_is_noted_with_who_withholds_it(which: int) -> None:
+    """A policy hands out a word in its place, a kernel's filter an error; a Xen without it says so."""
+    name = {1: "extraversion", 3: "capabilities", 4: "changeset", 9: "commandline"}[which]
+    denied = two_node_pc()
+    denied.strings = {**denied.strings, which: b"<denied>"}
+    text = "refused by Xen's security policy (XSM, FLASK)"
+    assert facts_of(denied).notes == ((f"xen_version {name}", f"'<denied>': {text}"),)
+    filtered = facts_of(two_node_pc(deny={(VERSION, which): errno.EPERM}))
+    text = "Operation not permitted: refused by a filter of the control domain's kernel"
+    assert filtered.notes == ((f"xen_version {name}", text),)
+    assert facts_of(two_node_pc(deny={(VERSION, which): errno.ENOSYS})).notes == ()
+
+
+@pytest.mark.parametrize("command", [CPUTOPO, NUMAINFO])
+def test_a_list_without_which_there_is_nothing_says_who_refused_it(command: int) -> None:
+    """Not that this Xen does not have it."""
+    with pytest.raises(SourceDenied, match="refused by a filter of the control domain's kernel"):
+        facts_of(two_node_pc(deny={(SYSCTL, command): errno.EPERM}))
+
+
 @pytest.mark.parametrize(
     ("files", "kind"),
     [
@@ -303,6 +324,24 @@ def test_a_busy_hypervisor_is_asked_again_a_few_times() -> None:
 def test_files_alone_tell_what_kind_of_domain_this_is(files: dict[str, bytes | int], kind: str | None) -> None:
     """No device is opened to find out."""
     assert domain_kind(FakeFiles(files)) == kind
+
+
+@pytest.mark.parametrize(
+    ("field", "where"),
+    [
+        ("present_pages", "sys/firmware/acpi/tables/SRAT memory of node 1"),
+        ("heap", "sysctl availheap node 1 below 4 GiB"),
+    ],
+)
+def test_a_part_of_a_nodes_memory_is_no_larger_than_its_whole(field: str, where: str) -> None:
+    """Usable memory fits in the span, and what is free below 4 GiB in what is free and in 4 GiB."""
+    found = collect(two_node_pc(), SRAT, [])
+    assert from_xen(found).notes == ()
+    huge: object = 1 << 30 if field == "present_pages" else HeapFree(GIB, 1 << 40)
+    host = from_xen(found._replace(**{field: (getattr(found, field)[0], huge)}))
+    memory = host.cells[1].memory
+    assert (memory.total if field == "present_pages" else memory.free_below_4g) is None
+    assert [note.where for note in host.notes] == [where]
 
 
 def test_more_free_memory_than_a_node_spans_is_no_fact() -> None:

@@ -46,7 +46,8 @@ def calls_of(name: str) -> tuple[int, int, int]:
         content = reader.read((TRANSCRIPT,))[0]
         assert isinstance(content, bytes)
         port = Batches(Transcript(content.decode()))
-        from_xen(collect(port, reader))
+        refused: dict[tuple[int, int], int] = {}
+        from_xen(collect(port, reader, refused=refused))
         counts = {"call": 0, "c_call": 0, "hypercall": 0}
 
         def count(frame: FrameType, event: str, _: Any) -> None:
@@ -58,7 +59,7 @@ def calls_of(name: str) -> tuple[int, int, int]:
 
         sys.setprofile(count)
         try:
-            from_xen(collect(port, reader))
+            from_xen(collect(port, reader, refused=refused))
         finally:
             sys.setprofile(None)
     return counts["call"], counts["c_call"], counts["hypercall"]

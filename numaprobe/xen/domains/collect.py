@@ -10,8 +10,9 @@ from errno import EACCES, EINVAL, ENOBUFS, ENOSYS, EOPNOTSUPP, EPERM, ESRCH
 from struct import unpack_from
 
 from ...errors import FactError, SourceError
+from ...wording import id_list
 from .. import abi
-from ..calls import issue
+from ..calls import REFUSED_BY, issue
 from ..sysctl import bits
 from . import abi as domain_abi
 from .facts import DomainFacts, VcpuFacts, VnodeFacts
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 _ROWS = 128
 _UNWRITTEN = b"\xee"
 _NOT_THERE = (ENOSYS, EOPNOTSUPP, EINVAL, EPERM, EACCES)
-
-
 # What the errors of an operation that this Xen does not have are; others are refusals.
 _MISSING = (ENOSYS, EOPNOTSUPP, EINVAL)
 
@@ -56,6 +55,8 @@ class Domains:
         self._layout = domain_abi.row_layout(domctl_version)
         self._stride = self._layout.size_arm if arm else self._layout.size
         self._refused = {} if refused is None else refused
+        # Refusals of what Xen has, by call and errno: the domains that they were for.
+        self._withheld: dict[tuple[str, int], list[int]] = {}
 
     def collect(self, *, each_vcpu: bool = True) -> tuple[DomainFacts, ...]:
         """Facts of every domain by number. ``each_vcpu`` makes two hypercalls for every vcpu.
@@ -79,12 +80,21 @@ class Domains:
 
     @property
     def notes(self) -> list[tuple[str, str]]:
-        """Refusals that leave the place of memory unknown."""
+        """Refusals that leave something unknown, and of which domains."""
+        found = [
+            (where, f"{os.strerror(errno)}: {REFUSED_BY[errno]}, for domain {id_list(sorted(set(domains)))}")
+            for (where, errno), domains in self._withheld.items()
+        ]
         errno = self._refused.get((abi.DOMCTL, abi.DOMCTL_NUMA_OP))
-        if errno is None or errno in _MISSING:
-            return []
-        text = f"{os.strerror(errno)}: refused by Xen's policy, or by a filter of the control domain's kernel"
-        return [("domctl numa_op", text)]
+        if errno is not None and errno not in _MISSING:
+            text = f"{os.strerror(errno)}: refused by Xen's policy, or by a filter of the control domain's kernel"
+            found.append(("domctl numa_op", text))
+        return found
+
+    def _withhold(self, error: SourceError, domain: int) -> None:
+        """Remember a refusal; one for want of the operation is none."""
+        if error.errno in REFUSED_BY:
+            self._withheld.setdefault((error.where, error.errno), []).append(domain)
 
     def rows(self) -> list[DomainFacts]:
         """The list alone, page by page, in the order of the numbers."""
@@ -135,6 +145,7 @@ class Domains:
             _, (bitmap,) = self._ask(abi.DOMCTL_GETNODEAFFINITY, domain, domain_abi.BITMAP.pack(0, width), buffers)
         except SourceError as error:
             if error.errno in _NOT_THERE:
+                self._withhold(error, domain)
                 return None
             raise
         return bits(bitmap, width)
@@ -152,6 +163,7 @@ class Domains:
                 if error.errno in (ESRCH, EINVAL):
                     continue
                 if error.errno in (EPERM, EACCES):
+                    self._withhold(error, row.id)
                     return None
                 raise
             _, online, blocked, running, _, cpu = domain_abi.VCPU_INFO.unpack_from(reply, domain_abi.PAYLOAD_AT)
@@ -218,6 +230,7 @@ class Domains:
             if error.errno == ENOSYS:
                 self._refused[key] = ENOSYS
             if error.errno in (ENOBUFS, ESRCH, *_NOT_THERE):
+                self._withhold(error, row.id)
                 return None
             raise
         _, vnodes, placed, ranges, *_ = domain_abi.VNUMA.unpack(reply)
