@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 from ..model.host import Cell, Cpu, Host, Hypervisor, Memory, Note
+from ..named import namedtuple
 from .devices import devices_of
 from .possible import MAX_BYTES, within
 
