@@ -78,7 +78,7 @@ def _memory(facts: XenFacts, node: int, memory: NodeMemory, claims: Claims, note
         limit = min(BELOW_4G, max(heap.free, memory.memfree))
         below = within(heap.free_below_4g, limit, f"sysctl availheap node {node} below 4 GiB", notes)
     claimed = claims.by_node.get(node)
-    if claimed is not None and free is not None:
+    if claimed and free is not None:
         claimed = within(claimed, free, f"sysctl numa_meminfo node {node} claimed", notes)
     available, how = (None, None) if free is None else available_memory(free, claims, node)
     return Memory(
