@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .access import Arrangement
+    from .arrangements import Arrangement
     from .candidates import Candidates
     from .request import Request
     from .rooms import Core, HostCapacity

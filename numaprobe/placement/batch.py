@@ -69,7 +69,7 @@ def heuristic(stock: HostCapacity, requests: Sequence[Request]) -> tuple[Outcome
     if not requests:
         return Outcome([], {}, {}), Limits(0, [])
     fields = [Candidates(stock, asked) for asked in requests]
-    alone = [_alone(field) for field in fields]
+    alone = _alone(fields)
     limits = Limits(most_guests(stock, requests, [cost is not None for cost in alone]), least_costs(fields, alone))
     sizes = _sizes(stock, requests)
     numbers = range(len(requests))
@@ -149,10 +149,18 @@ def _mixed(order: list[int], seed: int) -> list[int]:
     return order
 
 
-def _alone(field: Candidates) -> float | None:
-    """What an access would cost a guest if it were the only one; None if it fits nowhere even then."""
-    chosen = best(field)
-    return None if chosen is None else expected_cost(field, chosen)
+def _alone(fields: Sequence[Candidates]) -> list[float | None]:
+    """What an access would cost each guest if it were the only one; None if it fits nowhere even then."""
+    known: dict[Request, float | None] = {}
+    out = []
+    for field in fields:
+        # Most batches have many guests of few sizes.
+        asked = field.request._replace(name=None)
+        if asked not in known:
+            chosen = best(field)
+            known[asked] = None if chosen is None else expected_cost(field, chosen)
+        out.append(known[asked])
+    return out
 
 
 def _sizes(stock: HostCapacity, requests: Sequence[Request]) -> list[tuple[float, float, float]]:

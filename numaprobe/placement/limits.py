@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .access import MAX_DIVIDED
+from .filling import MAX_DIVIDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from itertools import islice
 from math import isfinite
 
 from ..named import namedtuple
-from .access import MAX_DIVIDED, divisions, even
 from .candidates import Candidates, assign_shares, fitting_sets
+from .dealing import even
+from .filling import MAX_DIVIDED, divisions
 from .relations import pairs
 
 TYPE_CHECKING = False

@@ -220,15 +220,20 @@ class Table:
             self._nearest = min([min(row) for row in rows if row], default=0)
         return self._nearest
 
-    def around(self, centre: int) -> Iterator[tuple[int, list[int]]]:
-        """Positions of the other cells by what an access from the centre costs, the cheapest first."""
-        row = self.costs[centre]
+    def order(self, centre: int) -> list[int]:
+        """Positions of the other cells by what an access from the centre costs, the cheapest first, then by id."""
         order = self._orders.get(centre)
         if order is None:
+            row = self.costs[centre]
             order = self._orders[centre] = sorted(range(len(row)), key=row.__getitem__)
             order.remove(centre)
+        return order
+
+    def around(self, centre: int) -> Iterator[tuple[int, list[int]]]:
+        """The same in groups that cost the same."""
+        row = self.costs[centre]
         ring: list[int] = []
-        for i in order:
+        for i in self.order(centre):
             if ring and row[i] != row[ring[0]]:
                 yield row[ring[0]], ring
                 ring = []

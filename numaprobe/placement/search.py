@@ -9,8 +9,11 @@ from __future__ import annotations
 from itertools import combinations
 from math import comb
 
-from .access import NEARBY, Arrangement, arrangement, cheapest, even, nearness
+from .access import NEARBY, arrangement
+from .arrangements import Arrangement, nearness
 from .candidates import Candidates
+from .dealing import even
+from .filling import cheapest
 from .ranking import ranker
 from .sets import nearest_sets
 
