@@ -93,20 +93,26 @@ def lines(host: Host, found: Domains, uses: Sequence[CellUse], width: int) -> li
     out = [f"{count(len(found), 'domain')} on {count(len(host.cells), 'cell')}"]
     for part in _fitting(host, found, uses, width):
         out += ["", *part]
+    return out + [line for words in remarks(host, found, uses) for line in ("", words)]
+
+
+def remarks(host: Host, found: Domains, uses: Sequence[CellUse]) -> list[str]:
+    """What the table cannot say: whether it is complete, and what its words mean."""
+    out = []
     if not found.complete:
         first = next(iter(found.notes), None)
         why = "" if first is None else f": {first.where}: {first.text}"
         more = f" (and {count(len(found.notes) - 1, 'more note')}: --json)" if len(found.notes) > 1 else ""
-        out += ["", printable(f"incomplete: there may be more than is shown{why}{more}")]
+        out.append(printable(f"incomplete: there may be more than is shown{why}{more}"))
     hows = sorted({domain.how for domain in found})
     if "unknown" in hows and host.source == "xen":
         refusal = next((f"{note.where}: {note.text}" for note in found.notes if note.where.startswith("domctl")), None)
         why = refusal or "this Xen reports no domain's memory by cell"
-        out += ["", f"unknown: {why}; --debug-key can report it, at a cost (--help)"]
+        out.append(f"unknown: {why}; --debug-key can report it, at a cost (--help)")
     elif "unknown" in hows:
-        out += ["", "unknown: only root may see where another user's memory is"]
+        out.append("unknown: only root may see where another user's memory is")
     if any(use.unattributed for use in uses):
-        out += ["", "unattributed: the host's own, or that of domains that are not shown or whose place is unknown"]
+        out.append("unattributed: the host's own, or that of domains that are not shown or whose place is unknown")
     return out
 
 

@@ -66,7 +66,11 @@ def _watch(parser: argparse.ArgumentParser) -> None:
     _host_options(parser)
     _json_option(parser)
     parser.add_argument("--cell", type=int, metavar="N", help="this cell only")
-    parser.add_argument("--domains", action="store_true", help="who holds memory where, as numaprobe domains does")
+    parser.add_argument(
+        "--domains",
+        action="store_true",
+        help="who holds memory where, as numaprobe domains does; a terminal starts with it",
+    )
     _watch_options(parser)
 
 
@@ -181,7 +185,7 @@ def _json_option(parser: argparse.ArgumentParser) -> None:
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "show": ("the host: cells, CPUs, memory, distances, notes", _show),
     "free": ("memory per cell: total, free, available, allocated, huge pages", _free),
-    "watch": ("memory per cell, or who holds it, live; Ctrl-C ends it", _watch),
+    "watch": ("memory per cell, guests and rates, live; q ends it", _watch),
     "domains": ("who holds memory where: guests, or the processes and control groups named", _domains),
     "place": ("where a domain should run, and why", _place),
     "pin": ("apply a plan: run a command under it, or move a process or a paused domain", _pin),

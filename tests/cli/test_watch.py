@@ -1,11 +1,8 @@
-"""``numaprobe watch`` and ``numaprobe free --watch``: on a terminal, in a pipe, and when they are stopped."""
+"""``numaprobe watch`` and ``numaprobe free --watch``: in a pipe and as JSON, and when they are stopped."""
 
 from __future__ import annotations
 
 import json
-import os
-import pty
-import signal
 import subprocess
 import sys
 import time
@@ -80,58 +77,6 @@ def test_wrong_use_is_one_line_and_status_2(root: Path, words: list[str]) -> Non
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("numaprobe: ")
     assert done.stderr.count("\n") == 1
-
-
-def on_a_terminal(words: list[str], *, lines: int = 24, **environment: str) -> tuple[int, str]:
-    """Status and screen of a command that is interrupted after a moment."""
-    child, terminal = pty.fork()
-    if child == 0:
-        os.environ.update({"TERM": "xterm", "LINES": str(lines), "COLUMNS": "80", **environment})
-        # A shell starts background jobs with the signal ignored, and this may be one of their children.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.alarm(60)
-        os.execv(sys.executable, [*COMMAND, *words])
-    seen = b""
-    interrupted = False
-    while True:
-        try:
-            data = os.read(terminal, 65536)
-        except OSError:
-            break
-        if not data:
-            break
-        seen += data
-        if not interrupted and seen.count(b"cell") >= 2:
-            os.kill(child, signal.SIGINT)
-            interrupted = True
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode()
-
-
-def test_a_terminal_is_rewritten_in_place_and_left_sane(root: Path) -> None:
-    """Ctrl-C ends it with status 0; nothing was switched on that would have to be switched off."""
-    status, screen = on_a_terminal(["watch", "--root", str(root), "--interval", "0.05"])
-    assert status == 0
-    assert screen.startswith("\x1b[Hlinux · ")
-    assert "\x1b[K\r\n\x1b[J" in screen
-    assert "Traceback" not in screen
-    assert "\x1b[?" not in screen, "no mode of the terminal was changed"
-    assert "\x1b[3" not in screen, "no colours"
-    assert screen.replace("^C", "").endswith("\n")
-
-
-def test_a_screen_that_is_too_small_says_how_much_is_missing(plant: Plant) -> None:
-    root = plant(trees.machine({cell: [cell] for cell in range(30)}))
-    _, screen = on_a_terminal(["watch", "--root", str(root), "--interval", "0.05"], lines=10)
-    first = screen.split("\x1b[J")[0]
-    assert first.count("\n") == 9
-    assert "and 26 more" in first
-
-
-def test_a_dumb_terminal_gets_lines(root: Path) -> None:
-    status, screen = on_a_terminal(["watch", "--root", str(root), "--interval", "0.05"], TERM="dumb")
-    assert status == 0
-    assert "\x1b" not in screen
 
 
 def test_a_pipe_that_is_closed_ends_it_quietly(root: Path) -> None:

@@ -1,0 +1,1 @@
+"""``numaprobe watch`` on a terminal: bars, views, keys. What it shows is made in ``views``, drawn in ``terminal``."""
