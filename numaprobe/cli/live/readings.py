@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import namedtuple
 from threading import Event, Thread
 
 from ...errors import NumaprobeError
+from ...named import namedtuple
 from .. import domains
 from ..sampled import host_of
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from collections import namedtuple
 
 from ...errors import printable
+from ...named import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 from ...model.documents import total as sum_of
+from ...named import namedtuple
 from ..domains import remarks, short
 from ..layout import UNKNOWN, page_count, page_size, size
 from .bars import LARGEST, LEAST, bar, legend
