@@ -80,7 +80,7 @@ def test_every_screen_fits_its_terminal_whatever_is_pressed(
         state.key(key)
         lines = compose(now, state, width, height, interval=1.0)
         assert len(lines) == height
-        assert max(length(line) for line in lines) <= max(width, 5)
+        assert max(length(line) for line in lines) <= width
 
 
 @pytest.mark.parametrize("name", VIEWS)

@@ -6,7 +6,7 @@ from ...model.documents import total as sum_of
 from ...wording import count
 from ..layout import size
 from ..sampled import time_of
-from .spans import Column, Span, fitted, joined, length, table, wrapped
+from .spans import Column, Span, clipped, fitted, joined, length, table, wrapped
 from .state import KEYS, VIEWS
 from .views import Page, view
 
@@ -55,7 +55,9 @@ def compose(
     lines = [line for _, part in above for line in part] + rows + [line for _, part in below for line in part]
     lines = lines[: height - 1]
     lines += [[] for _ in range(height - 1 - len(lines))]
-    return [*lines, _footer(state, len(page.rows), room, width)] if height > 1 else rows[:1]
+    footer = _footer(state, len(page.rows), room, width)
+    lines = [*lines, footer] if height > 1 else [*rows[:1], footer][:1]
+    return [clipped(line, width) for line in lines]
 
 
 def _high(parts: Sequence[tuple[int, list[list[Span]]]]) -> int:

@@ -67,6 +67,16 @@ def elided(text: str, room: int) -> str:
     return f"{start}…{end}"
 
 
+def clipped(line: Iterable[Span], room: int) -> list[Span]:
+    """A line in so many columns at most: the last resort of a screen that is too narrow for a single column."""
+    kept: list[Span] = []
+    for span in line:
+        text = elided(span.text, room)
+        kept.append(Span(text, span.style))
+        room -= width_of(text)
+    return kept
+
+
 def joined(parts: Sequence[Span], room: int, gap: str = "  ") -> list[Span]:
     """As many of the parts, from the first on, as there is room for."""
     line: list[Span] = []

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from .compose import compose
 from .readings import Reader
-from .spans import elided, width_of
+from .spans import width_of
 from .state import State
 
 TYPE_CHECKING = False
@@ -194,12 +194,10 @@ class _Screen:
 
     def draw(self, lines: Sequence[Sequence[Span]]) -> None:
         self._window.erase()
-        height, width = self._window.getmaxyx()
-        for y, line in enumerate(lines[:height]):
+        for y, line in enumerate(lines):
             x = 0
             for span in line:
                 text = span.text.encode(self._encoding, "replace").decode(self._encoding)
-                text = elided(text, width - x)
                 # Writing to the last column of the last line succeeds and fails to move the cursor on.
                 with suppress(curses.error):
                     self._window.addstr(y, x, text, self._styles.get(span.style, curses.A_NORMAL))
