@@ -60,6 +60,12 @@ def judges(session: nox.Session) -> None:
 
 
 @nox.session
+def fleet(session: nox.Session) -> None:
+    """The fleet on the real Placement over PostgreSQL: many claims at once, and processes that are killed."""
+    python(session, "pytest", "tests/contrib", "-m", "servers or not servers")
+
+
+@nox.session
 def lab(session: nox.Session) -> None:
     """Boots the emulated machines (tests/lab/install installs the parts); ``-- -k NAME`` selects."""
     python(session, "pytest", "tests/lab", "--lab")

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 LOCAL = 10.0
 
 
-class Choice(namedtuple("Choice", "known plan amounts")):
+class Choice(namedtuple("Choice", "known plan amounts capacity")):
     """A host for a guest, and where on it: ``amounts`` are what it takes of the ledger, by cell and resource class.
+
+    ``capacity`` is what the host's cells offer to all guests, by uuid of the provider and resource class.
 
     The ledger counts CPUs and does not name them: the plan's cells and memory are what is claimed, its CPUs are a
     proposal that ``numaprobe place`` makes anew on the host.
@@ -31,6 +33,7 @@ class Choice(namedtuple("Choice", "known plan amounts")):
     known: Known
     plan: Plan
     amounts: dict[int, dict[str, int]]
+    capacity: dict[str, dict[str, int]]
 
     @property
     def name(self) -> str:
@@ -84,7 +87,9 @@ def choose(members: Iterable[Known], room: Room, request: Request) -> Chosen:
             # A device that one host has is unknown to another.
             refusals[name] = str(error)
             continue
-        found.append((_rank(one, cells, plan, amounts), Choice(one, plan, amounts)))
+        capacity = {uuid: cell.capacity for uuid, cell in cells.items()}
+        choice = Choice(known=one, plan=plan, amounts=amounts, capacity=capacity)
+        found.append((_rank(one, cells, plan, amounts), choice))
     found.sort(key=lambda pair: pair[0])
     return Chosen(tuple(choice for _, choice in found), refusals)
 

@@ -18,7 +18,7 @@ from .tree import PREFIX, root_uuid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numaprobe import Request
 
@@ -101,12 +101,17 @@ def _take(client: Client, choice: Choice, consumer: str) -> tuple[bool, int]:
                 return False, lost
             _pause(turn)
             continue
-        if not any(oversold(client, uuid) for uuid in allocations):
+        if not any(_exceeded(client, uuid, choice.capacity[uuid]) for uuid in allocations):
             return True, lost
         client.delete(f"/allocations/{consumer}")
         lost += 1
         _pause(turn)
     return False, lost
+
+
+def _exceeded(client: Client, provider: str, capacity: Mapping[str, int]) -> bool:
+    used = client.read(f"/resource_providers/{provider}/usages").body["usages"]
+    return any(amount > capacity.get(name, 0) for name, amount in used.items())
 
 
 def oversold(client: Client, provider: str) -> dict[str, int]:
