@@ -79,8 +79,11 @@ def asked() -> tuple[list[str], list[str]]:
 
 def calls_of(port: Hypercalls, reader: Reader) -> tuple[list[str], list[str]]:
     """The same of any port."""
+    # What the hypervisor refuses is requested once by a process, and not in every probe.
+    refused: dict[tuple[int, int], int] = {}
+    collect(port, reader, refused=refused)
     probing = Asked(port)
-    facts = collect(probing, reader)
+    facts = collect(probing, reader, refused=refused)
     sampling = Asked(port)
     snapshot = sample_xen.XenSampler(sampling, reader, timed=True, facts=facts).snapshot
     sampling.lines.clear()

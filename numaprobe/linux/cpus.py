@@ -23,6 +23,9 @@ ISOLATED = "sys/fs/cgroup/cpuset.cpus.isolated"
 KINDS = (("atom", "sys/devices/cpu_atom/cpus"), ("core", "sys/devices/cpu_core/cpus"),
          ("lowpower", "sys/devices/cpu_lowpower/cpus"))  # fmt: skip
 
+# Twice the largest NR_CPUS in the Kconfig of any architecture of Linux.
+MAX_CPUS = 1 << 14
+
 
 def collect(source: Source) -> CpuFacts:
     """Facts of all present cpus."""
@@ -34,6 +37,8 @@ def collect(source: Source) -> CpuFacts:
         source.misread(FactError(f"{CPU}/online", reason="names no cpu, and one of them wrote it"))
     if not online or present is None:
         online, present = _from_directories(source, online or None, present)
+    if max(len(online), len(present)) > MAX_CPUS:
+        raise FactError(f"{CPU}/present", f"{max(len(online), len(present))} cpus", "more than any kernel has")
     one_thread = source.parsed(_flag, f"{CPU}/smt/active", active) is False
     topology = Topology(source, online, one_thread)
     partitioned = source.parsed(text.id_list, ISOLATED, source.one(ISOLATED)) if online else None

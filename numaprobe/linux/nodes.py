@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 HUGE_PAGES = "sys/kernel/mm/hugepages"
 WEIGHTS = "sys/kernel/mm/mempolicy/weighted_interleave"
+# NODES_SHIFT is 10 at most in the Kconfig of every architecture of Linux.
+MAX_NODES = 1 << 10
 COUNTS = ("nr_hugepages", "free_hugepages", "surplus_hugepages")
 PERFORMANCE = ("read_latency", "write_latency", "read_bandwidth", "write_bandwidth")
 SIDE_CACHE = ("size", "line_size", "indexing", "write_policy")
@@ -52,7 +54,10 @@ def node_ids(source: Source, online: tuple[int, ...] | None) -> tuple[int, ...] 
             f"{NODE}/online",
             f"says {id_list(online, none='none')}, the node directories are {id_list(found, none='none')}",
         )
-    return tuple(found) or online
+    ids = tuple(found) or online
+    if ids is not None and len(ids) > MAX_NODES:
+        raise FactError(NODE, f"{len(ids)} nodes", "more than any kernel has")
+    return ids
 
 
 def meminfo(where: str, content: bytes) -> MeminfoFacts:

@@ -28,6 +28,10 @@ ABSENT = frozenset((ENOENT, ENOTDIR, ENODEV, ENXIO))
 # Ids in all lists together. A machine of 8192 cpus has a tenth of this; what is read of it is small, but 400 lists of
 # 0-65535, which take 6 kB of an archive, would take a gigabyte.
 MAX_IDS = 2_000_000
+# Names that begin alike in one directory, such as hugepages-2048kB or index0; of cpus and blocks of memory there are
+# many.
+MAX_NAMES = 1 << 10
+NUMEROUS = frozenset(("", "cpu", "memory"))
 # A tree of junk has a note for every file; this many are enough to see that.
 MAX_NOTES = 256
 
@@ -90,6 +94,9 @@ class Source:
         if isinstance(names, int):
             if names not in ABSENT:
                 self.unreadable("", path, names)
+            return None
+        if len(names) > MAX_NAMES and prefix not in NUMEROUS:
+            self.misread(FactError(path, f"{len(names)} names such as {names[0]}", "more than any kernel has"))
             return None
         return names
 

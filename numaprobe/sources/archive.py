@@ -30,6 +30,11 @@ MAX_KEPT = 128 << 20
 # What a member costs as well as its bytes and its name: the objects that hold them.
 MEMBER_BYTES = 256
 MAX_UNPACKED = 4 << 30
+# Names of a full copy have some 70 bytes each. What is beyond the 100 that a header has room for costs tarfile another
+# header and a string in several places, and is rare: sysfs has it for devices behind bridges.
+MAX_NAMES = 32 << 20
+SHORT_NAME = 100
+LONG_WEIGHT = 8
 # PATH_MAX; and three times the depth of the deepest PCI device behind bridges.
 MAX_PATH = 4096
 MAX_DEPTH = 64
@@ -48,7 +53,7 @@ class Archive:
         self._links: dict[str, str] = {}
         self._children: dict[str, set[str]] = {"": set()}
         self._known: dict[str, str] = {}
-        self._kept = 0
+        self._kept = self._names = 0
         self._load()
         self._root = self._find_root()
         self.manifest = self._manifest()
@@ -120,7 +125,11 @@ class Archive:
         path = "/".join(parts)
         if not path:
             return
-        self._reserve(len(path) + len(member.linkname) + MEMBER_BYTES)
+        size = len(path) + len(member.linkname)
+        self._reserve(size + MEMBER_BYTES)
+        self._names += size + LONG_WEIGHT * max(0, size - SHORT_NAME)
+        if self._names > MAX_NAMES:
+            raise RecordingError(f"{self.name}: the names in it are too long to be those of a machine's files")
         if member.isreg():
             if member.size <= MAX_FILE:
                 self._reserve(member.size)

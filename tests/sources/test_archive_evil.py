@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import textwrap
+import time
 from errno import EFBIG
 from pathlib import Path
 
@@ -381,6 +382,51 @@ def test_lists_that_unfold_to_gigabytes_are_one_error(tmp_path: Path) -> None:
     said, peak = peak_mib(archive(tmp_path, gzip.compress(pack(tree))))
     assert "names more than any machine has: '0-65535'" in said
     assert peak < 200
+
+
+@pytest.mark.parametrize("length", [150, 1000, 3900])
+def test_many_members_with_long_names_are_refused_early(tmp_path: Path, length: int) -> None:
+    """Compressed they are a few hundred kB; all of them would take seconds to look at."""
+    members = [(entry(f"{NODE}/node0/{i}" + "x" * length), b"") for i in range(60_000 if length == 150 else 15_000)]
+    path = archive(tmp_path, gzip.compress(pack(small(), kind=tarfile.GNU_FORMAT, members=members), 1))
+    start = time.process_time()
+    assert "the names in it are too long" in refused(path)
+    assert time.process_time() - start < 3
+    assert peak_mib(path)[1] < 200
+
+
+def test_many_members_with_names_of_a_machines_files_are_read(tmp_path: Path) -> None:
+    """A full copy of sysfs has tens of thousands."""
+    members = [(entry(f"{CPU}/cpu{i // 8}/cache/index{i % 4}/shared_cpu_list{i}"), b"") for i in range(20_000)]
+    path = archive(tmp_path, gzip.compress(pack(small(), members=members), 1))
+    assert len(numaprobe.probe(recording=path).cells) == 2
+
+
+@pytest.mark.parametrize(
+    ("tree", "why"),
+    [
+        ({f"{CPU}/present": "0-65535\n", f"{CPU}/online": "0-65535\n"}, "more than any kernel has: '65536 cpus'"),
+        ({f"{NODE}/node{i}/cpulist": "\n" for i in range(1200)}, "more than any kernel has: '1200 nodes'"),
+    ],
+)
+def test_ids_that_no_kernel_has_are_one_error(tmp_path: Path, tree: Machine, why: str) -> None:
+    """289 bytes were 5 s of looking for the files of 65,536 cpus."""
+    path = archive(tmp_path, gzip.compress(pack({**small(), **tree})))
+    start = time.process_time()
+    with pytest.raises(numaprobe.FactError, match=why):
+        numaprobe.probe(recording=path, caches=True, devices=True)
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(
+    "name", [f"{NODE}/node0/hugepages/hugepages-%dkB/nr_hugepages", f"{CPU}/cpu0/cache/index%d/level"]
+)
+def test_directories_with_thousands_of_alike_are_noted_and_not_read(tmp_path: Path, name: str) -> None:
+    """The rest of the host is there."""
+    path = archive(tmp_path, gzip.compress(pack({**small(), **{name % (i + 1): "1\n" for i in range(1500)}})))
+    host = numaprobe.probe(recording=path, caches=True)
+    assert any("names such as" in note.text and "more than any kernel has" in note.text for note in host.notes)
+    assert len(host.cells) == 2
 
 
 def test_a_row_of_distances_without_end_is_not_built(tmp_path: Path) -> None:
