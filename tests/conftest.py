@@ -15,6 +15,7 @@ settings.register_profile("plain", deadline=None, max_examples=100)
 settings.load_profile("plain")
 
 _SERVERS = "starts a server of somebody else's: pytest -m servers (nox -s judges)"
+_NOVA = "needs OpenStack nova in a Python of its own: pytest -m nova --nova PYTHON"
 
 
 def _folder_of(variable: str) -> Path | None:
@@ -36,6 +37,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=_folder_of("NUMAPROBE_CASES"),
         help="a folder of cases, NAME/{cmd,expect} with their input (default: the environment variable NUMAPROBE_CASES)",
     )
+    parser.addoption(
+        "--nova",
+        metavar="PYTHON",
+        default=os.environ.get("NUMAPROBE_NOVA"),
+        help="tests/placement: a Python in whose environment nova is installed (default: NUMAPROBE_NOVA)",
+    )
     parser.addoption("--lab", action="store_true", help="boot real kernels and hypervisors under QEMU (minutes)")
     parser.addoption("--rewrite", action="store_true", help="write the expected models of tests/fixtures anew")
     parser.addoption("--all", action="store_true", help="tests/faults: every call with every error")
@@ -53,19 +60,21 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     machines = config.getoption("machines") or "none (--machines DIR or NUMAPROBE_MACHINES)"
     cases = config.getoption("cases") or "none (--cases DIR or NUMAPROBE_CASES)"
     lab = "booted" if config.getoption("lab") else "not booted (pytest tests/lab --lab)"
-    servers = "started" if _asks_for_servers(config) else "not started (pytest -m servers)"
+    servers = "started" if _asks_for(config, "servers") else "not started (pytest -m servers)"
     return [f"recorded machines: {machines}", f"cases: {cases}", f"lab: {lab}", f"servers: {servers}"]
 
 
-def _asks_for_servers(config: pytest.Config) -> bool:
-    return "servers" in (config.getoption("markexpr") or "").replace("not servers", "")
+def _asks_for(config: pytest.Config, marker: str) -> bool:
+    return marker in (config.getoption("markexpr") or "").replace(f"not {marker}", "")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not _asks_for_servers(config):
+    for marker, reason in (("servers", _SERVERS), ("nova", _NOVA)):
+        if _asks_for(config, marker):
+            continue
         for item in items:
-            if item.get_closest_marker("servers"):
-                item.add_marker(pytest.mark.skip(reason=_SERVERS))
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
