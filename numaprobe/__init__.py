@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .doctor.finding import Diagnosis, Finding
     from .model.difference import Change, diff
     from .model.domains import Affinity, CellUse, Domain, Domains, GuestCell, Vcpu
+    from .model.usable import Usable, UsablePages
     from .placement import Plan, PlannedCell, PlannedVcpu, Rejected, Repin, Request, place, place_all
     from .placement.batch import Batch
     from .placement.claims import Claim
@@ -161,6 +162,8 @@ _LATE = {
     "Request": "placement",
     "Sample": "sampling.sample",
     "Sampler": "sampling.sampler",
+    "Usable": "model.usable",
+    "UsablePages": "model.usable",
     "Vcpu": "model.domains",
     "diagnose": "doctor",
     "diff": "model.difference",
@@ -226,6 +229,8 @@ __all__ = [
     "SourceDenied",
     "SourceError",
     "SourceUnavailable",
+    "Usable",
+    "UsablePages",
     "Vcpu",
     "__version__",
     "account",

@@ -6,7 +6,7 @@ import os
 
 from .. import DoesNotFit
 from ..errors import printable
-from ..model.host import SCHEMA
+from ..version import SCHEMA
 from ..wording import cells as cells_of
 from ..wording import count
 from ..wording import size as size_of

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace, out: TextIO) -> None:
+    if options.watch and options.purpose is not None:
+        raise ValueError("--for shows one moment: not with --watch")
     if options.watch:
         from .watch import run as watch
 
@@ -23,12 +25,20 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
         return
     if options.interval is not None or options.count is not None:
         raise ValueError("--interval and --count require --watch")
-    host = probe(options.root, recording=options.recording, source=options.source)
+    usable = options.purpose is not None
+    if usable:
+        from .usable_table import checked_purpose
+        from .usable_table import lines as usable_lines
+
+        purpose = checked_purpose(options.purpose)
+    host = probe(options.root, recording=options.recording, source=options.source, usable=usable)
     check_cell(options.cell, (cell.id for cell in host.cells))
     if options.json:
         import json
 
         out.write(json.dumps(free_document(host, _read_at(options), options.cell)) + "\n")
+    elif usable:
+        out.write("\n".join(usable_lines(host, purpose, options.cell)) + "\n")
     else:
         out.write("\n".join(lines(host, options.cell)) + "\n")
 

@@ -58,6 +58,13 @@ def _free(parser: argparse.ArgumentParser) -> None:
     _host_options(parser)
     _json_option(parser)
     parser.add_argument("--cell", type=int, metavar="N", help="this cell only")
+    parser.add_argument(
+        "--for",
+        dest="purpose",
+        metavar="WHAT",
+        help="what can be allocated now: ordinary, pinned (memory for devices, outside ZONE_MOVABLE), huge pages "
+        "of a size (2M, 1G), or me: what this process may still allocate",
+    )
     parser.add_argument("--watch", action="store_true", help="repeat, as numaprobe watch does")
     _watch_options(parser, " with --watch:")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from .. import DoesNotFit
-from ..model.host import SCHEMA
+from ..version import SCHEMA
 from ..wording import count
 from .placing import claim, solved, wanted
 

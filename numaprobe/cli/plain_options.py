@@ -26,6 +26,7 @@ class PlainOptions:
         self.source = "auto"
         self.json = False
         self.cell: int | None = None
+        self.purpose: str | None = None
         self.watch = False
         self.interval: float | None = None
         self.count: int | None = None

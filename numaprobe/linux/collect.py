@@ -27,11 +27,13 @@ def collect(
     devices: bool = False,
     allowed: bool = False,
     caches: bool = False,
+    usable: bool = False,
 ) -> LinuxFacts:
     """Read a host.
 
     ``available`` reads ``/proc/zoneinfo`` too, whose cost grows with nodes times cpus; ``devices`` the node of every
-    PCI device; ``allowed`` what this process may use; ``caches`` five files of every cache. If nodes or cpus are added
+    PCI device; ``allowed`` what this process may use; ``caches`` five files of every cache; ``usable`` what free memory
+    can be used for, which needs the other facts of ``available`` and ``allowed``. If nodes or cpus are added
     or removed during the read, the host is read again. What is unreadable or broken is None and noted.
 
     Raises ``SourceUnavailable`` if there is neither a node nor a cpu, ``SourceDenied`` or ``SourceError`` where the
@@ -40,7 +42,9 @@ def collect(
     """
     for _ in range(TRIES):
         source = Source(reader)
-        facts = _collected(source, available=available, devices=devices, allowed=allowed, caches=caches)
+        facts = _collected(
+            source, available=available, devices=devices, allowed=allowed or usable, caches=caches, usable=usable
+        )
         if _same(source, facts):
             return facts
     raise SourceError(f"{NODE}/online", ESTALE, "nodes or CPUs kept being added or removed while the host was read")
@@ -65,7 +69,9 @@ def _same(source: Source, facts: LinuxFacts) -> bool:
     return True
 
 
-def _collected(source: Source, *, available: bool, devices: bool, allowed: bool, caches: bool) -> LinuxFacts:
+def _collected(
+    source: Source, *, available: bool, devices: bool, allowed: bool, caches: bool, usable: bool
+) -> LinuxFacts:
     cpu_facts = cpus.collect(source)
     online, possible = _lists(source, "online", "possible")
     ids = nodes.node_ids(source, online)
@@ -85,7 +91,7 @@ def _collected(source: Source, *, available: bool, devices: bool, allowed: bool,
         path = "proc/zoneinfo"
         rows = source.zones_in_pieces(path)
         zones = tuple(map(ZoneFacts._make, rows)) if rows else source.parsed(_zones, path, source.one(path))
-    found_devices = found_allowed = found_caches = None
+    found_devices = found_allowed = found_caches = found_usable = None
     if devices:
         from .devices import collect as collect_devices
 
@@ -98,6 +104,10 @@ def _collected(source: Source, *, available: bool, devices: bool, allowed: bool,
         from .caches import collect as collect_caches
 
         found_caches = collect_caches(source, cpu_facts.online)
+    if usable:
+        from .usable import collect as collect_usable
+
+        found_usable = collect_usable(source)
     sizes = () if ids else nodes.huge_page_sizes(source, nodes.HUGE_PAGES)
     return LinuxFacts(
         numa=bool(ids),
@@ -116,6 +126,7 @@ def _collected(source: Source, *, available: bool, devices: bool, allowed: bool,
         allowed=found_allowed,
         notes=tuple(source.notes),
         caches=found_caches,
+        usable=found_usable,
     )
 
 

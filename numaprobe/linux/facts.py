@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from ..named import namedtuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .usable import UsableFacts
+
 
 class HugePageFacts(namedtuple("HugePageFacts", "size_kb total free surplus", defaults=(None, None, None))):
     """Huge pages of one size on one node, in pages; a count is None where its file is missing."""
@@ -187,17 +191,17 @@ class LinuxFacts(
     namedtuple(
         "LinuxFacts",
         "numa nodes cpus nodes_online nodes_possible has_cpu has_memory meminfo huge_pages zones tiers kinds devices"
-        " allowed notes caches",
-        defaults=(None, None, None, None, None, (), None, {}, {}, None, None, (), None),
+        " allowed notes caches usable",
+        defaults=(None, None, None, None, None, (), None, {}, {}, None, None, (), None, None),
     )
 ):
     """Everything that was read of a Linux host.
 
     ``numa`` is False where the kernel has no node directory; only then are ``huge_pages``, the whole machine's, filled
     in. ``meminfo`` is the whole machine's too, read with ``available`` or where there are no nodes. ``has_cpu`` and
-    ``has_memory`` are read only where a node does not say itself. ``zones``, ``devices``, ``allowed`` and ``caches``
-    are None where they were not requested or do not exist. ``tiers`` and ``kinds`` are by node id. ``notes`` are pairs
-    of path and text.
+    ``has_memory`` are read only where a node does not say itself. ``zones``, ``devices``, ``allowed``, ``caches``
+    and ``usable`` are None where they were not requested or do not exist. ``tiers`` and ``kinds`` are by node id.
+    ``notes`` are pairs of path and text.
     """
 
     __slots__ = ()
@@ -217,3 +221,4 @@ class LinuxFacts(
     allowed: AllowedFacts | None
     notes: tuple[tuple[str, str], ...]
     caches: tuple[CacheFacts, ...] | None
+    usable: UsableFacts | None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .host import SCHEMA, as_list, memory_document
+from ..version import SCHEMA
+from .host_document import as_list, memory_document, usable_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def free_document(host: Host, time: float | None, only: int | None = None) -> di
                 "id": cell.id,
                 "memory": {**memory_document(host, cell.memory), "allocated": cell.memory.allocated},
                 "huge_pages": [pages._asdict() for pages in cell.huge_pages],
+                **({} if cell.usable is None else {"usable": usable_document(cell.usable)}),
             }
             for cell in cells
         ],

@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .usable import Usable
+
 
 class Note(namedtuple("Note", "where text")):
     """A file or call that was unreadable, broken or contradictory, without making the whole answer wrong.
@@ -161,8 +163,8 @@ class Device(
 class Cell(
     namedtuple(
         "Cell",
-        "id cpus memory huge_pages distances accesses side_caches tier kind stand_in interleave_weight",
-        defaults=(None, Memory(), (), None, (), (), None, None, False, None),
+        "id cpus memory huge_pages distances accesses side_caches tier kind stand_in interleave_weight usable",
+        defaults=(None, Memory(), (), None, (), (), None, None, False, None, None),
     )
 ):
     """A NUMA node: processors and the memory next to them.
@@ -173,7 +175,7 @@ class Cell(
     memory tier (lower is faster). ``kind`` of memory is ``gpu``, ``cxl``, ``dax``, or None if nothing marks it.
     ``stand_in`` is True for the one cell of a kernel without NUMA nodes: it represents the whole machine, and no
     program accepts its id as a node. ``interleave_weight`` is how many consecutive pages the cell gets under Linux's
-    weighted interleaving (1 to 255).
+    weighted interleaving (1 to 255). ``usable`` says what its free memory can be used for; None unless requested.
     """
 
     __slots__ = ()
@@ -188,6 +190,7 @@ class Cell(
     kind: str | None
     stand_in: bool
     interleave_weight: int | None
+    usable: Usable | None
 
 
 class Cpu(
@@ -243,11 +246,20 @@ class Hypervisor(namedtuple("Hypervisor", "name version scheduler commandline cl
     claimed: int | None
 
 
-class Allowed(namedtuple("Allowed", "cpus cells quota where", defaults=(None, None, None, ()))):
+class Allowed(
+    namedtuple(
+        "Allowed",
+        "cpus cells quota where memory policy policy_cells",
+        defaults=(None, None, None, (), None, None, None),
+    )
+):
     """What the calling process may use, by affinity, cpuset and control group; not what the host has.
 
     ``cpus`` and ``cells`` are ids, None where nothing reports them. ``quota`` is CPU time in CPUs (1.5 is one and a
-    half), None without a limit. ``where`` names the files that these are from.
+    half), None without a limit. ``where`` names the files that these are from. ``memory`` is what the process may still
+    allocate before a control group's limit is reached, in bytes, with the page cache that its group can give back; None
+    without a limit. ``policy`` is the memory policy of the process in the kernel's words (``default``, ``bind``,
+    ``prefer``, ``interleave``), ``policy_cells`` its cells; None where unknown. These three need ``usable=True``.
     """
 
     __slots__ = ()
@@ -255,6 +267,9 @@ class Allowed(namedtuple("Allowed", "cpus cells quota where", defaults=(None, No
     cells: tuple[int, ...] | None
     quota: float | None
     where: tuple[str, ...]
+    memory: int | None
+    policy: str | None
+    policy_cells: tuple[int, ...] | None
 
 
 class Host(
@@ -327,6 +342,8 @@ class Host(
 
     def to_dict(self) -> dict[str, Any]:
         """The host as the JSON document ``numaprobe/1``: built-in types only."""
+        from .host_document import host_document
+
         return host_document(self)
 
 
@@ -337,64 +354,3 @@ def _position(values: tuple[Cell, ...] | tuple[Cpu, ...], wanted: int, what: str
     if position == len(values) or values[position].id != wanted:
         raise KeyError(f"no {what} {wanted}")
     return position
-
-
-SCHEMA = "numaprobe/1"
-
-
-def _devices(devices: tuple[Device, ...]) -> list[dict[str, Any]]:
-    from .devices import names_document
-
-    return [{**device._asdict(), "names": names_document(device.names)} for device in devices]
-
-
-def host_document(host: Host) -> dict[str, Any]:
-    """The document of ``numaprobe show --json`` and ``numaprobe export json`` (``schemas/show.json``)."""
-    return {
-        "schema": SCHEMA,
-        "source": host.source,
-        "hypervisor": None if host.hypervisor is None else host.hypervisor._asdict(),
-        "machine": host.machine,
-        "cells": [_cell(host, cell) for cell in host.cells],
-        "cpus": [{**cpu._asdict(), "siblings": as_list(cpu.siblings)} for cpu in host.cpus],
-        "possible_cells": as_list(host.possible_cells),
-        "possible_cpus": as_list(host.possible_cpus),
-        "caches": None
-        if host.caches is None
-        else [{**cache._asdict(), "cpus": list(cache.cpus)} for cache in host.caches],
-        "devices": None if host.devices is None else _devices(host.devices),
-        "allowed": None
-        if host.allowed is None
-        else {
-            "cpus": as_list(host.allowed.cpus),
-            "cells": as_list(host.allowed.cells),
-            "quota": host.allowed.quota,
-            "where": list(host.allowed.where),
-        },
-        "notes": [note._asdict() for note in host.notes],
-    }
-
-
-def as_list(ids: tuple[int, ...] | None) -> list[int] | None:
-    """Ids as JSON has them; None stays None."""
-    return None if ids is None else list(ids)
-
-
-def _cell(host: Host, cell: Cell) -> dict[str, Any]:
-    return {
-        **cell._asdict(),
-        "cpus": as_list(cell.cpus),
-        "memory": memory_document(host, cell.memory),
-        "huge_pages": [pages._asdict() for pages in cell.huge_pages],
-        "distances": None if cell.distances is None else {str(other): cost for other, cost in cell.distances},
-        "accesses": [{**access._asdict(), "initiators": list(access.initiators)} for access in cell.accesses],
-        "side_caches": [cache._asdict() for cache in cell.side_caches],
-    }
-
-
-def memory_document(host: Host, memory: Memory) -> dict[str, Any]:
-    """Span, claims and the part below 4 GiB are figures of a hypervisor; a Linux host has none, known or unknown."""
-    document = memory._asdict()
-    if host.hypervisor is None:
-        del document["span"], document["free_below_4g"], document["claimed"]
-    return document

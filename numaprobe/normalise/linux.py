@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         NodeFacts,
         SideCacheFacts,
     )
+    from ..linux.usable import UsableFacts
 
 # enum cache_indexing and enum cache_write_policy of Linux's include/linux/node.h.
 INDEXING = {0: "direct", 1: "indexed", 2: "custom"}
@@ -55,6 +56,8 @@ def from_linux(facts: LinuxFacts) -> Host:
         from .caches import caches_of
 
         caches = caches_of(facts.caches)
+    if facts.usable is not None:
+        cells = _with_usable(cells, facts, facts.usable)
     # Snapshots without a cpu directory still list cpus in the nodes; nothing says whether they are online.
     return Host(
         source="linux",
@@ -65,7 +68,7 @@ def from_linux(facts: LinuxFacts) -> Host:
         possible_cells=facts.nodes_possible,
         possible_cpus=facts.cpus.possible,
         devices=devices,
-        allowed=None if facts.allowed is None else _allowed(facts.allowed, online, cells),
+        allowed=None if facts.allowed is None else _allowed(facts.allowed, facts.usable, online, cells),
         caches=caches,
     )
 
@@ -104,13 +107,40 @@ def _online(facts: LinuxFacts, notes: list[Note]) -> frozenset[int]:
     return frozenset(own) if of_nodes.isdisjoint(own) else of_nodes
 
 
-def _allowed(facts: AllowedFacts, online: frozenset[int], cells: tuple[Cell, ...]) -> Allowed:
+def _with_usable(cells: tuple[Cell, ...], facts: LinuxFacts, usable: UsableFacts) -> tuple[Cell, ...]:
+    """The cells with what their free memory can be used for."""
+    from .usable import usable_of
+
+    infos = {node.id: node.meminfo for node in facts.nodes}
+    return tuple(
+        [
+            cell._replace(
+                usable=usable_of(
+                    cell.id,
+                    usable,
+                    info=facts.meminfo if cell.stand_in else infos.get(cell.id),
+                    total=cell.memory.total,
+                    huge_pages=cell.huge_pages,
+                    allowed=facts.allowed,
+                )
+            )
+            for cell in cells
+        ]
+    )
+
+
+def _allowed(
+    facts: AllowedFacts, usable: UsableFacts | None, online: frozenset[int], cells: tuple[Cell, ...]
+) -> Allowed:
     """Cut with what there is: where nothing limits a process, its masks name every id that may ever be added."""
     return Allowed(
         cpus=None if facts.cpus is None else tuple(cpu for cpu in facts.cpus if cpu in online),
         cells=None if facts.nodes is None else tuple(cell.id for cell in cells if cell.id in facts.nodes),
         quota=facts.quota,
         where=facts.where,
+        memory=None if usable is None else usable.room,
+        policy=None if usable is None else usable.policy,
+        policy_cells=None if usable is None else usable.policy_nodes,
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..model.host import SCHEMA
 from ..named import namedtuple
+from ..version import SCHEMA
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

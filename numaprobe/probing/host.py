@@ -23,6 +23,7 @@ def probe(
     devices: bool = False,
     allowed: bool = False,
     caches: bool = False,
+    usable: bool = False,
 ) -> Host:
     """The host: this one, or a recorded one.
 
@@ -31,8 +32,9 @@ def probe(
     hypervisor's) or ``auto``: the hypervisor's in a Xen control domain, else the kernel's.
 
     ``available`` reads what available memory is computed from, the most expensive part on large machines. ``devices``
-    adds PCI devices, ``allowed`` what this process may use, and ``caches`` the CPUs' caches; the last two exist only
-    with source ``linux``.
+    adds PCI devices, ``allowed`` what this process may use, ``caches`` the CPUs' caches, and ``usable`` what the free
+    memory of each cell can be used for, and ``allowed`` with it. ``allowed`` and ``caches`` exist only with source
+    ``linux``.
 
     Raises ``SourceUnavailable`` (no such source), ``SourceDenied`` (not privileged), ``InterfaceMismatch`` (unknown
     version of Xen), ``FactError`` (broken or impossible answer), ``RecordingError`` (bad recording) and ``ValueError``
@@ -41,12 +43,15 @@ def probe(
     live = root is None and recording is None
     with open_source(root, recording) as reader:
         if choose_source(reader, source, live=live) == "xen":
-            return _xen(reader, live=live, devices=devices)
-        host = from_linux(linux.collect(reader, available=available, devices=devices, allowed=allowed, caches=caches))
+            return _xen(reader, live=live, devices=devices, usable=usable)
+        facts = linux.collect(
+            reader, available=available, devices=devices, allowed=allowed, caches=caches, usable=usable
+        )
+        host = from_linux(facts)
         return host._replace(machine=machine(reader, live=live))
 
 
-def _xen(reader: Reader, *, live: bool, devices: bool) -> Host:
+def _xen(reader: Reader, *, live: bool, devices: bool, usable: bool) -> Host:
     from ..linux.devices import collect as collect_devices
     from ..linux.source import Source
     from ..normalise.xen import from_xen
@@ -57,4 +62,9 @@ def _xen(reader: Reader, *, live: bool, devices: bool) -> Host:
     with hypercalls(reader, live=live) as port:
         addresses = [device.address for device in found or ()]
         facts = collect(port, reader, addresses, refused=LIVE if live else None)
-    return from_xen(facts, found)
+    host = from_xen(facts, found)
+    if usable:
+        from ..normalise.usable import usable_of_xen
+
+        return host._replace(cells=tuple([cell._replace(usable=usable_of_xen(cell.memory)) for cell in host.cells]))
+    return host

@@ -9,7 +9,7 @@ import os
 
 from ..atomic_file import replace
 from ..linux import collect as linux
-from ..linux import policy
+from ..linux import policy, usable
 from ..linux.source import Source
 from ..sampling.linux import LinuxSampler
 from ..sources.architecture import machine
@@ -52,6 +52,8 @@ def record(
         # Linux's view is kept under Xen too: it is another host, which a replay can select.
         asks_xen = choose_source(recorder, source, live=live) == "xen"
         facts = linux.collect(recorder, available=True, devices=True, allowed=allowed, caches=True)
+        # Without the names of control groups and of the program, which only allowed adds.
+        usable.collect(Source(recorder), process=allowed)
         policy.collect(Source(recorder))
         LinuxSampler(recorder, None, live=False, timed=False).take_all()
         if asks_xen:

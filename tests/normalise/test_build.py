@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numaprobe import Host
+from numaprobe import Allowed, Host
 from numaprobe.linux.facts import AllowedFacts, CpuFacts, HugePageFacts, LinuxFacts, MeminfoFacts, NodeFacts, ZoneFacts
 from numaprobe.normalise.linux import from_linux
 from numaprobe.normalise.xen import _numbered
@@ -220,8 +220,8 @@ def test_a_cells_cpus_are_the_online_ones() -> None:
 
 def test_what_a_process_may_use_is_cut_with_what_there_is() -> None:
     found = from_linux(facts(node(0), node(4), cpus=cpus(0, 1), allowed=AllowedFacts((1, 2, 3), (4, 5), 1.5, ("x",))))
-    assert found.allowed == ((1,), (4,), 1.5, ("x",))
-    assert from_linux(facts(node(0), allowed=AllowedFacts(None, None, None, ()))).allowed == (None, None, None, ())
+    assert found.allowed == Allowed(cpus=(1,), cells=(4,), quota=1.5, where=("x",))
+    assert from_linux(facts(node(0), allowed=AllowedFacts(None, None, None, ()))).allowed == Allowed()
 
 
 def test_notes_keep_their_order_and_the_collectors_come_first() -> None:

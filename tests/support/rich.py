@@ -20,6 +20,12 @@ ZONE = """Node {node}, zone   Normal
         present  1048576
         managed  1048576
         protection: (0, 0, 0, 0)
+      nr_zone_inactive_file 100
+      nr_zone_active_file 200
+      nr_free_cma  50
+  pagesets
+    cpu: 0
+              high:  7
 """
 
 
@@ -57,6 +63,12 @@ def rich() -> Machine:
     tree.update({f"{NODE}/node2/memory_side_cache/index1/{name}": f"{v}\n" for name, v in SIDE_CACHE.items()})
     tree.update({f"sys/kernel/mm/mempolicy/weighted_interleave/node{cell}": f"{5 - cell}\n" for cell in cells})
     tree["sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"] = f"{3 * PAGES}\n"
+    tree["sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages"] = "1\n"
+    tree["proc/buddyinfo"] = "".join(f"Node {cell}, zone   Normal {' 1' * 10} 1000\n" for cell in cells)
+    tree["proc/thread-self/numa_maps"] = "55e0c0000000 bind:0-1 file=/usr/bin/x mapped=1 N0=1 kernelpagesize_kB=4\n"
+    tree["sys/fs/cgroup/a/memory.max"] = "536870912\n"
+    tree["sys/fs/cgroup/a/memory.current"] = "268435456\n"
+    tree["sys/fs/cgroup/a/memory.stat"] = "anon 260046848\nactive_file 4096\ninactive_file 8192\nslab_reclaimable 512\n"
     tree["sys/devices/cpu_atom/cpus"] = "0-3\n"
     tree["sys/devices/cpu_core/cpus"] = "4-7\n"
     tree["sys/devices/virtual/memory_tiering/memory_tier4/nodelist"] = "0-1\n"

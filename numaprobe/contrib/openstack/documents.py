@@ -20,8 +20,8 @@ from numaprobe import (
     Vcpu,
 )
 
-from ...model.host import SCHEMA
 from ...placement.schema_check import check
+from ...version import SCHEMA
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...model.host import SCHEMA
 from ...named import namedtuple
+from ...version import SCHEMA
 from .hosts import published
 from .room import cpus_left, read_room
 from .tree import MEMORY, MIB, NUMA, PREFIX, huge_class

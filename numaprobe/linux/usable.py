@@ -1,0 +1,213 @@
+"""What free memory can be used for: zones, free blocks, reserved huge pages, and the limits of this process.
+
+Sources: ``/proc/zoneinfo`` (zoneinfo_show_print of Linux's mm/vmstat.c), ``/proc/buddyinfo`` (proc(5)),
+Documentation/admin-guide/mm/hugetlbpage.rst, cgroup-v2.rst (memory.max, memory.current, memory.stat) and
+cgroup-v1/memory.rst, and the policy that ``numa_maps`` shows for a mapping without one of its own (numa(7)).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ..errors import FactError
+from ..named import namedtuple
+from . import cgroups, text
+from .nodes import HUGE_PAGES, huge_page_sizes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .source import Source
+
+ZONEINFO = "proc/zoneinfo"
+BUDDYINFO = "proc/buddyinfo"
+NUMA_MAPS = "proc/thread-self/numa_maps"
+# Enough for the longest policy, with a list of nodes, of the first mapping.
+FIRST_LINE = 512
+# Lines of a zone, before the lists of each cpu.
+FIELDS = (b"min", b"managed", b"nr_zone_active_file", b"nr_zone_inactive_file", b"nr_free_cma")
+# PAGE_COUNTER_MAX of Linux's include/linux/page_counter.h, in bytes, and what is near to it: no limit.
+NO_LIMIT = 1 << 62
+# What a control group gives back of itself before it refuses; the names of v2, and of v1, whose totals include groups
+# below.
+LIMITS = (
+    ("memory.max", "memory.current", (b"active_file", b"inactive_file", b"slab_reclaimable")),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", (b"total_active_file", b"total_inactive_file")),
+)
+
+
+class ZoneRoom(
+    namedtuple(
+        "ZoneRoom",
+        "node name free_pages min_pages managed_pages protection_pages active_file_pages inactive_file_pages cma_pages",
+        defaults=(None, None, None, (), None, None, None),
+    )
+):
+    """One zone of ``/proc/zoneinfo``, as far as its use is concerned; counts in pages.
+
+    The counts of file pages are there since Linux 4.8, ``cma_pages`` are those free in contiguous-memory areas.
+    """
+
+    __slots__ = ()
+    node: int
+    name: str
+    free_pages: int | None
+    min_pages: int | None
+    managed_pages: int | None
+    protection_pages: tuple[int, ...]
+    active_file_pages: int | None
+    inactive_file_pages: int | None
+    cma_pages: int | None
+
+
+class UsableFacts(
+    namedtuple(
+        "UsableFacts",
+        "zones blocks reserved policy policy_nodes room room_from",
+        defaults=(None, None, None, None, None, None, None),
+    )
+):
+    """``zones``; ``blocks``, free blocks by (node, zone) and order; ``reserved``, huge pages promised, by size in kB.
+
+    ``policy`` is the kernel's word for the memory policy of this process, ``policy_nodes`` its nodes. ``room`` are the
+    bytes that it may still charge to its control groups, None without a limit, and ``room_from`` the file of the limit.
+    """
+
+    __slots__ = ()
+    zones: tuple[ZoneRoom, ...] | None
+    blocks: dict[tuple[int, str], tuple[int, ...]] | None
+    reserved: dict[int, int] | None
+    policy: str | None
+    policy_nodes: tuple[int, ...] | None
+    room: int | None
+    room_from: str | None
+
+
+def collect(source: Source, *, process: bool = True) -> UsableFacts:
+    """Two files of the kernel, one for each size of huge pages, and three for each control group above the process.
+
+    Without ``process`` nothing of the process and its groups is read.
+    """
+    policy, policy_nodes = source.parsed(_policy, NUMA_MAPS, _head(source) if process else None) or (None, None)
+    room, room_from = _room(source) if process else (None, None)
+    sizes = huge_page_sizes(source, HUGE_PAGES)
+    paths = [f"hugepages-{size}kB/resv_hugepages" for size in sizes]
+    contents = source.read(paths, HUGE_PAGES) if sizes else []
+    reserved = {
+        size: source.parsed(text.number, f"{HUGE_PAGES}/{path}", content)
+        for size, path, content in zip(sizes, paths, contents, strict=True)
+    }
+    return UsableFacts(
+        zones=source.parsed(zones, ZONEINFO, source.one(ZONEINFO)),
+        blocks=source.parsed(blocks, BUDDYINFO, source.one(BUDDYINFO)),
+        reserved={size: count for size, count in reserved.items() if count is not None},
+        policy=policy,
+        policy_nodes=policy_nodes,
+        room=room,
+        room_from=room_from,
+    )
+
+
+def zones(where: str, content: bytes) -> tuple[ZoneRoom, ...]:
+    """The zones of all nodes. The lists of each cpu, nearly all of the file on a large machine, are not looked at."""
+    found = []
+    start = 0 if content.startswith(b"Node ") else content.find(b"\nNode ") + 1
+    if not start and not content.startswith(b"Node "):
+        raise FactError(where, content, "holds no zone")
+    while start < len(content):
+        end = content.find(b"\nNode ", start)
+        end = len(content) if end < 0 else end
+        cpus = content.find(b"pagesets", start, end)
+        found.append(_zone(where, content[start : end if cpus < 0 else cpus]))
+        start = end + 1
+    return tuple(found)
+
+
+def _zone(where: str, paragraph: bytes) -> ZoneRoom:
+    first, _, rest = paragraph.partition(b"\n")
+    words = first.split()
+    node = words[1].rstrip(b",") if len(words) == 4 and words[2] == b"zone" else b""
+    if not node.isdigit():
+        raise FactError(where, first, "not a node and a zone")
+    free = protection = None
+    values: dict[bytes, int] = {}
+    for line in rest.split(b"\n"):
+        words = line.split()
+        if len(words) == 2 and words[0] in FIELDS:
+            values.setdefault(words[0], text.number(where, words[1]))
+        elif len(words) == 3 and words[:2] == [b"pages", b"free"]:
+            free = text.number(where, words[2])
+        elif words[:1] == [b"protection:"]:
+            protection = text.numbers(where, line.partition(b"(")[2].partition(b")")[0].replace(b",", b" "))
+    return ZoneRoom(
+        node=int(node),
+        name=first.split()[3].decode("ascii", "replace"),
+        free_pages=free,
+        min_pages=values.get(b"min"),
+        managed_pages=values.get(b"managed"),
+        protection_pages=protection or (),
+        active_file_pages=values.get(b"nr_zone_active_file"),
+        inactive_file_pages=values.get(b"nr_zone_inactive_file"),
+        cma_pages=values.get(b"nr_free_cma"),
+    )
+
+
+def blocks(where: str, content: bytes) -> dict[tuple[int, str], tuple[int, ...]]:
+    """``/proc/buddyinfo``: free blocks of each order, by node and zone."""
+    found = {}
+    for line in content.splitlines():
+        head, comma, tail = line.partition(b", zone")
+        words = tail.split()
+        node = head.removeprefix(b"Node ").strip()
+        if not comma or len(words) < 2 or not node.isdigit():
+            raise FactError(where, line, "not a node, a zone and counts")
+        found[int(node), words[0].decode("ascii", "replace")] = text.numbers(where, b" ".join(words[1:]))
+    if not found:
+        raise FactError(where, content, "holds no zone")
+    return found
+
+
+def _head(source: Source) -> bytes | None:
+    """The first line of the process's mappings: walking all of them would cost milliseconds."""
+    head = getattr(source.reader, "head", None)
+    content = source.one(NUMA_MAPS) if head is None else head(NUMA_MAPS, FIRST_LINE)
+    return content if isinstance(content, bytes) else None
+
+
+def _policy(where: str, content: bytes) -> tuple[str, tuple[int, ...] | None]:
+    """Mode and nodes of ``55d1c2a0 bind=static:0-1 file=...`` (mpol_to_str of Linux's mm/mempolicy.c)."""
+    line = content.partition(b"\n")[0]
+    words = line.split()
+    if len(words) < 2:
+        raise FactError(where, line, "not an address and a policy")
+    policy = words[1]
+    # "prefer (many)" and "weighted interleave"
+    if policy in (b"prefer", b"weighted") and words[2:] and words[2].startswith((b"(many)", b"interleave")):
+        policy += b" " + words[2]
+    mode, colon, listed = policy.partition(b":")
+    nodes = text.ids(where, listed) if colon else None
+    return mode.partition(b"=")[0].decode("ascii", "replace"), nodes
+
+
+def _room(source: Source) -> tuple[int | None, str | None]:
+    """The least that a group on the way up has left, and the file that limits it."""
+    own = cgroups.paths(source.one("proc/self/cgroup"))
+    mounted = cgroups.mounts(source, ("cgroup", "cgroup2"))
+    best: tuple[int | None, str | None] = None, None
+    for directory in cgroups.directories(mounted, own, "memory"):
+        for limit_name, usage_name, kinds in LIMITS:
+            limit_text, usage_text, stat = source.read((limit_name, usage_name, "memory.stat"), directory)
+            if limit_text is None or limit_text.strip() == b"max":
+                continue
+            limit = source.parsed(text.number, f"{directory}/{limit_name}", limit_text)
+            usage = source.parsed(text.number, f"{directory}/{usage_name}", usage_text)
+            if limit is None or usage is None or limit >= NO_LIMIT:
+                continue
+            given = source.parsed(partial(_given, kinds), f"{directory}/memory.stat", stat) or 0
+            room = max(0, limit - usage + given)
+            if best[0] is None or room < best[0]:
+                best = room, f"{directory}/{limit_name}"
+    return best
+
+
+def _given(kinds: tuple[bytes, ...], where: str, stat: bytes) -> int:
+    return sum([size or 0 for size in text.words(where, stat, kinds)])

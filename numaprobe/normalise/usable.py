@@ -1,0 +1,154 @@
+"""What a cell's memory can be used for, from its zones, its free blocks, and the limits of this process."""
+
+from __future__ import annotations
+
+from ..model.usable import Usable, UsablePages
+from .available import page_kb
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..linux.facts import AllowedFacts, MeminfoFacts
+    from ..linux.usable import UsableFacts, ZoneRoom
+    from ..model.host import HugePages, Memory
+
+MOVABLE = "Movable"
+ORDINARY = "zoneinfo and meminfo"
+PINNED = "zoneinfo without ZONE_MOVABLE, and meminfo"
+
+
+def usable_of(
+    node: int,
+    facts: UsableFacts,
+    *,
+    info: MeminfoFacts | None,
+    total: int | None,
+    huge_pages: Sequence[HugePages],
+    allowed: AllowedFacts | None,
+) -> Usable:
+    """What one node's memory can be used for. ``total`` is its checked size in bytes."""
+    if total == 0:
+        return Usable(
+            ordinary=0, pinned=0, me=0, ordinary_from="no memory", pinned_from="no memory", me_from="no memory"
+        )
+    own = [zone for zone in facts.zones or () if zone.node == node]
+    size_kb = None if total is None else page_kb(total >> 10, sum([zone.managed_pages or 0 for zone in own]))
+    ordinary = pinned = None
+    if size_kb is not None and info is not None:
+        ordinary = _bytes(own, info, size_kb, total, pinned=False)
+        pinned = _bytes(own, info, size_kb, total, pinned=True)
+    me, me_from = _for_me(node, ordinary, facts, allowed)
+    return Usable(
+        ordinary=ordinary,
+        pinned=pinned,
+        me=me,
+        pages=tuple([_pages(pages, own, facts, size_kb, ordinary) for pages in huge_pages]),
+        ordinary_from=None if ordinary is None else ORDINARY,
+        pinned_from=None if pinned is None else PINNED,
+        me_from=me_from,
+    )
+
+
+def above_min(zone: ZoneRoom, zones: Sequence[ZoneRoom], *, pinned: bool) -> int | None:
+    """Free pages of a zone above what the kernel refuses to give (__zone_watermark_ok of Linux's mm/page_alloc.c).
+
+    Protection is by the highest zone that an allocation may use: the last for ordinary memory, and the one before
+    ZONE_MOVABLE for pinned memory.
+    """
+    if zone.free_pages is None or zone.min_pages is None:
+        return None
+    protection = zone.protection_pages
+    names = [one.name for one in zones]
+    # A column for each zone that the kernel is built with; kernels that leave out empty zones show fewer of them.
+    if pinned and MOVABLE in names and len(names) == len(protection):
+        protection = protection[: names.index(MOVABLE)]
+    free = zone.free_pages - ((zone.cma_pages or 0) if pinned else 0)
+    return max(0, free - zone.min_pages - max(protection, default=0))
+
+
+def _bytes(
+    zones: Sequence[ZoneRoom], info: MeminfoFacts, size_kb: int, total: int | None, *, pinned: bool
+) -> int | None:
+    chosen = [zone for zone in zones if zone.managed_pages and not (pinned and zone.name == MOVABLE)]
+    every = [zone for zone in zones if zone.managed_pages]
+    free = [above_min(zone, zones, pinned=pinned) for zone in chosen]
+    if None in free:
+        return None
+    if pinned and len(chosen) < len(every):
+        files = [(zone.active_file_pages, zone.inactive_file_pages) for zone in chosen]
+        if any(None in pair for pair in files):
+            return None
+        cache_kb: int | None = sum([(a or 0) + (b or 0) for a, b in files]) * size_kb
+    elif info.active_file_kb is None or info.inactive_file_kb is None:
+        cache_kb = None
+    else:
+        cache_kb = info.active_file_kb + info.inactive_file_kb
+    if cache_kb is None or info.reclaimable_kb is None:
+        return None
+    # As the kernel's own estimate has it (si_mem_available of mm/show_mem.c): some of the cache is always in use.
+    low_kb = sum([zone.min_pages or 0 for zone in chosen]) * size_kb
+    given = sum([cache - min(cache // 2, low_kb) for cache in (cache_kb, info.reclaimable_kb)])
+    found = (sum([pages or 0 for pages in free]) * size_kb + given) << 10
+    return found if total is None else min(found, total)
+
+
+def _for_me(
+    node: int, ordinary: int | None, facts: UsableFacts, allowed: AllowedFacts | None
+) -> tuple[int | None, str | None]:
+    """The part for this process, and what limits it; None where its cpuset or its policy is unknown."""
+    if ordinary is None or allowed is None or facts.policy is None:
+        return None, None
+    if allowed.nodes is not None and node not in allowed.nodes:
+        return 0, "not in the cpuset"
+    # Other policies prefer nodes, and fall back to the others.
+    if facts.policy.startswith("bind") and facts.policy_nodes is not None and node not in facts.policy_nodes:
+        return 0, "not in the memory policy (bind)"
+    if facts.room is not None and facts.room < ordinary:
+        return facts.room, f"limit of {facts.room_from}"
+    return ordinary, "cpuset, memory policy and control groups"
+
+
+def _pages(
+    pages: HugePages, zones: Sequence[ZoneRoom], facts: UsableFacts, size_kb: int | None, ordinary: int | None
+) -> UsablePages:
+    reserved = (facts.reserved or {}).get(pages.size >> 10)
+    # Reservations are of the whole host: in the worst case all of them are to be met here.
+    pool = None if pages.free is None or reserved is None else max(0, pages.free - reserved)
+    how = ["free_hugepages and resv_hugepages"] if pool is not None else []
+    now = None
+    if size_kb is not None and facts.blocks is not None:
+        order = (pages.size >> 10) // size_kb
+        now = _blocks(zones, facts.blocks, order.bit_length() - 1)
+        how += ["buddyinfo"] if now is not None else []
+    at_most = None if ordinary is None else ordinary // pages.size
+    how += [ORDINARY] if at_most is not None else []
+    if at_most == 0 and now is None:
+        now = 0
+    return UsablePages(
+        size=pages.size,
+        pool=pool,
+        now=now if now is None or at_most is None else min(now, at_most),
+        at_most=at_most,
+        how=", ".join(how) or None,
+    )
+
+
+def _blocks(zones: Sequence[ZoneRoom], blocks: dict[tuple[int, str], tuple[int, ...]], order: int) -> int | None:
+    """Blocks of an order that the zones can give; None where the kernel keeps no blocks that large."""
+    count = 0
+    for zone in zones:
+        if not zone.managed_pages:
+            continue
+        free = blocks.get((zone.node, zone.name))
+        above = above_min(zone, zones, pinned=False)
+        if free is None or above is None or order >= len(free):
+            return None
+        count += min(sum([number << larger for larger, number in enumerate(free[order:])]), above >> order)
+    return count
+
+
+def usable_of_xen(memory: Memory) -> Usable:
+    """Xen moves no memory of guests, so that any of it may be pinned; it does not report its superpages."""
+    free, how = memory.available, memory.available_from
+    return Usable(ordinary=free, pinned=free, ordinary_from=how, pinned_from=how)
