@@ -90,7 +90,7 @@ def main() -> None:
     options.into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "numaprobe"
-        wanted = ["setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "numaprobe"]
+        wanted = ["setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "numaprobe", "packaging"]
         for name in wanted:
             here = ROOT / name
             ignore = shutil.ignore_patterns("*.so", "*.c", "__pycache__")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ..errors import DoesNotFit, NumaprobeError, printable
+from ..errors import DoesNotFit, NumaprobeError, SourceError, printable
 from .plain_options import UsageError, plain_options
 
 TYPE_CHECKING = False
@@ -46,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(error, 2)
     except DoesNotFit as error:
         return _complain(error, 3)
+    except SourceError as error:
+        # A bare reason of the system's needs a verb; a reason of ours is a sentence.
+        return _complain(f"cannot read {error}" if error.reason is None and error.errno is not None else error, 1)
     except NumaprobeError as error:
         return _complain(error, 1)
     except ValueError as error:

@@ -11,6 +11,7 @@ from ..model.documents import total as sum_of
 from ..named import namedtuple
 from ..wording import count
 from .layout import UNITS, UNKNOWN, columns, id_words, size, table
+from .progress import progress
 from .sizes import parse
 
 TYPE_CHECKING = False
@@ -71,15 +72,17 @@ def _because(found: Domains, start: str) -> str | None:
 
 
 def run(options: argparse.Namespace, out: TextIO) -> None:
-    found = observe(
-        options.root,
-        options.recording,
-        options.source,
-        processes=options.pid,
-        groups=options.cgroup,
-        debug_key=options.debug_key,
-        debug_key_limit=parse(options.debug_key_limit),
-    )
+    limit = parse(options.debug_key_limit)
+    with progress("Xen walks the memory of every domain" if options.debug_key else "reading the guests"):
+        found = observe(
+            options.root,
+            options.recording,
+            options.source,
+            processes=options.pid,
+            groups=options.cgroup,
+            debug_key=options.debug_key,
+            debug_key_limit=limit,
+        )
     if options.json:
         import json
 

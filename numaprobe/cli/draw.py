@@ -7,6 +7,7 @@ from ..atomic_file import replace
 from ..drawing import draw
 from ..errors import NumaprobeError
 from .layout import columns
+from .progress import progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
     host = probe(**where, source=options.source, caches=True)
     remark = None
     try:
-        found = domains(host, **where, each_vcpu=False)
+        with progress("reading the guests"):
+            found = domains(host, **where, each_vcpu=False)
         uses = account(host, found)
     except NumaprobeError as error:
         # A recording without guests, or a caller without the rights: the cells are worth a picture all the same.

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 DESCRIPTION = "A host's NUMA cells: their CPUs, memory and distances, on Linux and under Xen."
-EPILOG = (
-    "numaprobe alone is numaprobe show. Exit status: 0 done, 1 the host could not be read or a file not be written, "
-    "2 usage error, 3 place: does not fit."
-)
+STATUS = "Exit status: 0 done, 1 the host could not be read or a file not be written, 2 usage error"
+EPILOG = f"numaprobe alone is numaprobe show. {STATUS}, 3 place: does not fit (pin and fleet place too)."
+# Commands with a status of their own.
+PLACING = ("place", "pin", "fleet")
 
 
 class Parser(argparse.ArgumentParser):
@@ -33,8 +33,8 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
     if command is None:
         # The help, the version, or a command that does not exist.
         return whole().parse_args(words)
-    parser = Parser(prog=f"numaprobe {words[0]}")
-    _, declare = command
+    help_, declare = command
+    parser = Parser(prog=f"numaprobe {words[0]}", description=_sentence(help_), epilog=_epilog(words[0]))
     declare(parser)
     return parser.parse_args(words[1:], argparse.Namespace(command=words[0]))
 
@@ -45,8 +45,16 @@ def whole() -> Parser:
     top.add_argument("--version", action="version", version=f"numaprobe {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     for name, (help_, declare) in COMMANDS.items():
-        declare(commands.add_parser(name, help=help_))
+        declare(commands.add_parser(name, help=help_, description=_sentence(help_), epilog=_epilog(name)))
     return top
+
+
+def _sentence(help_: str) -> str:
+    return f"{help_[0].upper()}{help_[1:]}."
+
+
+def _epilog(command: str) -> str:
+    return f"{STATUS}, 3 it does not fit." if command in PLACING else f"{STATUS}."
 
 
 def _show(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import record
+from .progress import progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,12 +12,13 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace, out: TextIO) -> None:  # noqa: ARG001 (every command takes both)
-    record(
-        options.file,
-        root=options.root,
-        recording=options.recording,
-        source=options.source,
-        allowed=options.allowed,
-        domains=options.domains,
-        anonymous=options.anonymous,
-    )
+    with progress("recording"):
+        record(
+            options.file,
+            root=options.root,
+            recording=options.recording,
+            source=options.source,
+            allowed=options.allowed,
+            domains=options.domains,
+            anonymous=options.anonymous,
+        )

@@ -70,7 +70,7 @@ class Archive:
             # Not blocking: a FIFO in place of a file is refused here instead of being waited for.
             descriptor = os.open(self.name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            raise RecordingError(f"{self.name}: {error.strerror}") from None
+            raise RecordingError(f"{self.name}: cannot be read: {error.strerror}") from None
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise RecordingError(f"{self.name}: not a file")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -142,7 +143,8 @@ def test_a_place_without_permission_is_one_line(open_place: Path, option: str) -
     path.mkdir(mode=0)
     status, out, err = unprivileged(open_place, "show", option, path / "x")
     assert (status, out, err.count("\n")) == (1, "", 1)
-    assert err == f"numaprobe: {path}/x: Permission denied\n"
+    where = f"cannot read {path}/x" if option == "--root" else f"{path}/x: cannot be read"
+    assert err == f"numaprobe: {where}: Permission denied\n"
 
 
 def test_a_bad_recording_is_one_line(tmp_path: Path) -> None:
@@ -371,3 +373,21 @@ def test_place_shows_no_raw_name_in_a_pipe_either() -> None:
 
 def test_the_interval_of_free_is_for_watching() -> None:
     assert "require --watch" in complaint(2, "free", "--interval", "2")
+
+
+@pytest.mark.parametrize(("command", "has"), [("place", True), ("pin", True), ("show", False), ("watch", False)])
+def test_the_help_of_a_command_says_its_statuses(command: str, has: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """3 only where there is something that may not fit."""
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert "Exit status: 0 done, 1 the host could not be read" in words
+    assert ("3 it does not fit" in words) is has
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--root", "/absent"], ["--recording", "/absent.tar"], ["free", "--root", "/absent"], ["diff", "/absent.tar"]],
+)
+def test_what_cannot_be_read_is_an_error_with_a_verb(words: list[str]) -> None:
+    assert re.match("numaprobe: cannot read /absent:|numaprobe: /absent.tar: cannot be read:", complaint(1, *words))
