@@ -51,7 +51,7 @@ function _shtab_numaprobe_using
 end
 
 set -g _shtab_numaprobe_commands show free watch domains place pin doctor diff record draw serve fleet 'fleet try' 'fleet publish' 'fleet place' 'fleet release' 'fleet show' 'fleet set-aside' 'fleet unpublish' export
-set -g _shtab_numaprobe_opts_with_value --arch --away-from --batch --cell --cells --cgroup --claim-domain --claim-pid --claim-seconds --count --cpu-ratio --debug-key-limit --directory --domain --domains-limit --emulator --emulator-cpus --format --guest-cells --host --huge-page --interval --kind --ledger --libvirt-version --listen --max-cells --memory --minutes --moves --name --near --older-than --os-cloud --os-region-name --pid --pinned-vcpus --placement --plan --policy --pool --recording --release --reserve --root --seconds --shape --smt --source --textfile --together-with --uuid --vcpus --web.config.file --without -o
+set -g _shtab_numaprobe_opts_with_value --arch --away-from --batch --cell --cells --cgroup --claim-domain --claim-pid --claim-seconds --count --cpu-ratio --debug-key-limit --directory --domain --domains-limit --emulator --emulator-cpus --for --format --guest-cells --host --huge-page --interval --kind --ledger --libvirt-version --listen --max-cells --memory --minutes --moves --name --near --older-than --os-cloud --os-region-name --pid --pinned-vcpus --placement --plan --policy --pool --recording --release --reserve --root --seconds --shape --smt --source --textfile --together-with --uuid --vcpus --web.config.file --without -o
 
 complete -c numaprobe -e
 complete -c numaprobe -f
@@ -71,6 +71,7 @@ complete -c numaprobe -n '_shtab_numaprobe_using free' -l recording -xka "(__fis
 complete -c numaprobe -n '_shtab_numaprobe_using free' -l source -xka "auto linux xen" -d 'auto: Xen in a control domain, else Linux'
 complete -c numaprobe -n '_shtab_numaprobe_using free' -l json -d 'as JSON'
 complete -c numaprobe -n '_shtab_numaprobe_using free' -l cell -x -d 'this cell only'
+complete -c numaprobe -n '_shtab_numaprobe_using free' -l for -x -d 'what can be allocated now: ordinary, pinned (memory for devices, outside ZONE_MOVABLE), huge pages of a size (2M, 1G), or me: what this process may still allocate'
 complete -c numaprobe -n '_shtab_numaprobe_using free' -l watch -d 'repeat, as numaprobe watch does'
 complete -c numaprobe -n '_shtab_numaprobe_using free' -l interval -x -d 'with --watch: seconds between two updates (default: 1)'
 complete -c numaprobe -n '_shtab_numaprobe_using free' -l count -x -d 'with --watch: stop after N updates'
