@@ -108,7 +108,7 @@ cdef class MeminfoFiles:
             self.cpus_error = -fd
             return None
         with nogil:
-            got = pread_fd(fd, room, SAMPLE_ROOM, 0)
+            got = pread_lines(fd, room, SAMPLE_ROOM)
             self.cpus_error = errno if got < 0 else 0
         return None if got < 0 else PyBytes_FromStringAndSize(room, got)
 
@@ -130,7 +130,7 @@ cdef class MeminfoFiles:
         ):
             return REASON_CHANGED
         if self.cpu_length >= 0:
-            got = pread_fd(self.cpu_list, room, SAMPLE_ROOM, 0)
+            got = pread_lines(self.cpu_list, room, SAMPLE_ROOM)
             if got != self.cpu_length or memcmp(room, self.cpu_data, <size_t>got) != 0:
                 return REASON_CHANGED
         np_store(&self.since_1970, np_nanoseconds(CLOCK_REALTIME) - np_nanoseconds(CLOCK_MONOTONIC))
@@ -150,14 +150,8 @@ cdef class MeminfoFiles:
                 if caches != NULL:
                     scan_caches(NULL, NULL, caches)
             else:
-                got = pread_fd(self.descriptors[i], room, SAMPLE_ROOM, 0)
-                error = 0
-                if got < 0:
-                    error = errno
-                    if error == EINTR:
-                        continue
-                elif got == SAMPLE_ROOM:
-                    error = EFBIG
+                got = pread_lines(self.descriptors[i], room, SAMPLE_ROOM)
+                error = errno if got < 0 else EFBIG if got == SAMPLE_ROOM else 0
                 why.position = i
                 if error:
                     fault(why, REASON_UNREADABLE, room, room)
@@ -219,7 +213,7 @@ cdef class MeminfoFiles:
                 contents.append(None)
                 continue
             with nogil:
-                got = pread_fd(fd, room, SAMPLE_ROOM, 0)
+                got = pread_lines(fd, room, SAMPLE_ROOM)
                 error = errno if got < 0 else 0
             if error:
                 return missed(REASON_UNREADABLE, i, error)

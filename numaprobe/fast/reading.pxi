@@ -106,7 +106,8 @@ cdef int drain(int fd, bint positioned, bint to_end, Buffer *buffer, Piece *piec
             break
         buffer.used += <size_t>got
         piece.length += <size_t>got
-        if got == 0 or (not to_end and got % PAGE != 0):
+        # A read may be cut short, by a signal or by a file system in between: the last line has its newline.
+        if got == 0 or (not to_end and got % PAGE != 0 and buffer.data[buffer.used - 1] == c"\n"):
             return 0
         if buffer.used > MAX_FILE:
             error = EFBIG
@@ -114,6 +115,21 @@ cdef int drain(int fd, bint positioned, bint to_end, Buffer *buffer, Piece *piec
     buffer.used = piece.start
     piece.length = 0
     return error
+
+
+cdef ssize_t pread_lines(int fd, char *room, size_t size) noexcept nogil:
+    """As pread(2) from the beginning, and on until the last line has its newline or there is no more."""
+    cdef size_t used = 0
+    cdef ssize_t got
+    while True:
+        got = pread_fd(fd, room + used, size - used, <long long>used)
+        if got < 0:
+            if errno == EINTR:
+                continue
+            return got
+        used += <size_t>got
+        if got == 0 or used == size or room[used - 1] == c"\n":
+            return <ssize_t>used
 
 
 cdef int read_path(int directory, const char *path, uint64_t resolve, bint regular, bint to_end, Buffer *buffer,

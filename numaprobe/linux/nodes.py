@@ -80,13 +80,19 @@ def node_meminfo(source: Source, node: int, content: bytes | None) -> MeminfoFac
     where = f"{NODE}/node{node}/meminfo"
     if content is None:
         return None
-    if content.count(b"Node ") != content.count(b"Node %d " % node):
-        lines = (line for line in content.split(b"\n") if b"Node " in line and b"Node %d " % node not in line)
-        # A broken line may name two nodes, its own among them: then the whole file is quoted.
-        other = next(lines, content)
-        source.misread(FactError(where, other, "is of another node"))
+    if is_of_another(source, node, content):
         return None
     return _lenient_meminfo(source, where, content)
+
+
+def is_of_another(source: Source, node: int, content: bytes) -> bool:
+    """Whether a node's meminfo names another node, which is noted."""
+    if content.count(b"Node ") == content.count(b"Node %d " % node):
+        return False
+    lines = (line for line in content.split(b"\n") if b"Node " in line and b"Node %d " % node not in line)
+    # A broken line may name two nodes, its own among them: then the whole file is quoted.
+    source.misread(FactError(f"{NODE}/node{node}/meminfo", next(lines, content), "is of another node"))
+    return True
 
 
 def _field_of(name: bytes) -> Callable[[str, bytes], int | None]:

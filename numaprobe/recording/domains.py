@@ -75,7 +75,12 @@ class Redactor:
         # A vcpu that waits in a futex, and did not in a second look, is not at rest.
         self._rested = {guest.id for guest in found.guests if guest.rested}
         source = Source(seen)
-        self._groups = mounts(source, ("cgroup2",))
+        # Of version 1 only the memory controller's hierarchy, which counts guest_memfd.
+        self._groups = [
+            mount
+            for mount in mounts(source, ("cgroup2", "cgroup"))
+            if mount.kind == "cgroup2" or "memory" in mount.options
+        ]
         self._places = {
             pid: tuple([mount.point for mount in (*mounts(source, MEMORY_FILE_SYSTEMS), *_own_mounts(seen, pid))])
             for pid in self._lines
@@ -132,9 +137,12 @@ class Redactor:
         for line in content.split(b"\n"):
             before, _, after = line.partition(b" - ")
             words = before.split()
-            if after.split()[:1] == [b"cgroup2"] and len(words) >= 5:
+            kind, *others = after.split() or [b""]
+            is_memory = kind == b"cgroup" and bool(others) and b"memory" in others[-1].split(b",")
+            if (kind == b"cgroup2" or is_memory) and len(words) >= 5:
                 # The groups' own paths are kept as they are below the mount.
-                kept.append(b" ".join([*words[:3], b"/", words[4]]) + b" rw - cgroup2 cgroup2 rw\n")
+                of = b"cgroup cgroup rw,memory" if is_memory else b"cgroup2 cgroup2 rw"
+                kept.append(b" ".join([*words[:3], b"/", words[4]]) + b" rw - " + of + b"\n")
         return b"".join(kept)
 
     def _of_process(self, path: str, content: bytes, line: CommandLine, pid: int) -> bytes:
@@ -164,15 +172,19 @@ class Redactor:
         return content
 
     def _own_group(self, content: bytes) -> bytes:
+        kept = []
         for row in content.decode("utf-8", "replace").splitlines():
-            if row.startswith("0::"):
-                path = row[3:]
-                for mount in self._groups:
-                    if mount.root != "/" and (path == mount.root or path.startswith(mount.root + "/")):
-                        path = path[len(mount.root) :]
-                parts = [part if part == ".." else self._group(part) for part in path.split("/") if part]
-                return f"0::/{'/'.join(parts)}\n".encode()
-        return b""
+            number, _, rest = row.partition(":")
+            controllers, colon, path = rest.partition(":")
+            if not colon or (controllers and "memory" not in controllers.split(",")):
+                continue
+            for mount in self._groups:
+                inside = path == mount.root or path.startswith(mount.root + "/")
+                if mount.root != "/" and inside and (mount.kind == "cgroup2") == (not controllers):
+                    path = path[len(mount.root) :]
+            parts = [part if part == ".." else self._group(part) for part in path.split("/") if part]
+            kept.append(f"{number}:{'memory' if controllers else ''}:/{'/'.join(parts)}\n")
+        return "".join(kept).encode()
 
     def _maps(self, content: bytes, places: tuple[str, ...]) -> bytes:
         """Lines with the name of a file only as far as it says whether that is memory."""

@@ -14,7 +14,7 @@ from functools import partial
 from .. import _fast
 from ..errors import SourceError, SourceUnavailable
 from ..linux import text
-from ..linux.nodes import HUGE_PAGES, huge_page_sizes, node_ids
+from ..linux.nodes import HUGE_PAGES, huge_page_sizes, is_of_another, node_ids
 from ..linux.source import CPU, NODE, Source
 from ..model.host import Note
 from ..named import namedtuple
@@ -132,6 +132,9 @@ class LinuxSampler(Engine):
             may_settle = (before is not None or self._live) and not last
             source = OpeningSource(self._reader)
             nodes = _nodes(source)
+            # The kernel labels each with its own number; a recording may have been put together otherwise.
+            if not self._live and nodes.directory is not None:
+                nodes = _own_files(source, nodes)
             paths = nodes.paths
             try:
                 files = self._meminfo_files(nodes)
@@ -304,6 +307,16 @@ def _nodes(source: Source) -> Nodes:
     if source.one("proc/meminfo") is None and source.one(ONLINE) is None and source.names(CPU) is None:
         raise SourceUnavailable(f"{NODE} and {CPU}", None, "neither a node nor a cpu is there")
     return Nodes(ids=(0,), paths=("proc/meminfo",), directory=None, without_memory=frozenset())
+
+
+def _own_files(source: Source, nodes: Nodes) -> Nodes:
+    """The same without the files that name another node: theirs are paths where nothing is."""
+    contents = source.read(nodes.paths)
+    paths = [
+        f"{path} of node {node}" if content is not None and is_of_another(source, node, content) else path
+        for node, path, content in zip(nodes.ids, nodes.paths, contents, strict=True)
+    ]
+    return nodes._replace(paths=tuple(paths))
 
 
 def _totals(ids: tuple[int, ...], base: Sample, without_memory: frozenset[int]) -> tuple[int | None, ...]:

@@ -25,12 +25,7 @@ HERE = Path(__file__).parent
 QUESTIONS = ("probe", "free", "sample", "sampler opened", "domains", "probe live", "domains live", "record", "scrape")
 
 # What is known to be wrong, by question and what is printed of it. It is to be mended and the line removed.
-KNOWN: dict[str, tuple[str, ...]] = {
-    # A value of one line that was cut in the middle of its digits.
-    "probe": (r"^short of read",),
-    "record": (r"^short of read",),
-    "scrape": (r"^short of pread",),
-}
+KNOWN: dict[str, tuple[str, ...]] = {}
 
 
 @pytest.fixture(scope="module")

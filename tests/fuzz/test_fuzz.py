@@ -20,10 +20,7 @@ HERE = Path(__file__).parent
 KINDS = ("parsers", "trees in memory", "trees", "archives", "transcripts", "commands")
 
 # What is known to be wrong, by kind and what is printed of it. It is to be mended and the line removed.
-KNOWN: dict[str, tuple[str, ...]] = {
-    "trees in memory": (r"AssertionError: Memory\(",),
-    "transcripts": (r"AssertionError: Cell\(",),
-}
+KNOWN: dict[str, tuple[str, ...]] = {}
 
 
 @pytest.mark.parametrize("kind", KINDS)

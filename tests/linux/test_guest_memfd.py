@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from processes import GROUP, MIB, PRIVATE, RESIDENT_KB, found_on, group, machine, process
-from trees import Link, Machine, Shelf
+from trees import Link, Machine, Shelf, plant
 
 import numaprobe
 from numaprobe.linux.collect import collect as collect_host
@@ -77,6 +77,31 @@ def test_a_group_of_version_1_counts_it_too() -> None:
     assert (found[0].how, found.complete) == ("exact", True)
     tree[f"{directory}/memory.stat"] = "cache 0\nshmem 0\nactive_file 0\ninactive_file 0\n"
     assert found_on(tree)[0].how == "unknown"
+
+
+@pytest.mark.parametrize("anonymous", [False, True])
+def test_a_recording_keeps_the_group_of_version_1(tmp_path: Path, anonymous: bool) -> None:
+    """Its hierarchy, the process's group in it, and the figures; other controllers' are left out."""
+    directory = "sys/fs/cgroup/memory/vm1"
+    tree = confidential(cgroup="/")
+    tree["proc/self/mountinfo"] = (
+        "34 31 0:31 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
+        "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+    )
+    tree["proc/500/cgroup"] = "5:cpu:/secret\n4:memory:/vm1\n0::/\n"
+    tree |= {
+        f"{directory}/cgroup.procs": "500\n",
+        f"{directory}/memory.numa_stat": "total=9 N0=9 N1=0\nunevictable=40960 N0=16384 N1=24576\n",
+        f"{directory}/memory.stat": f"cache {160 * MIB}\nshmem 0\nactive_file 0\ninactive_file 4096\n",
+    }
+    root, name = plant(tmp_path / "root", tree), tmp_path / "host.tar"
+    numaprobe.record(name, root=root, domains=True, anonymous=anonymous)
+    expected = numaprobe.domains(numaprobe.probe(root), root=root)
+    found = numaprobe.domains(numaprobe.probe(recording=name), recording=name)
+    assert found[0].how == expected[0].how == "exact"
+    assert found[0].cells == expected[0].cells == ((0, PRIVATE[0] + 64 * MIB), (1, PRIVATE[1] + 96 * MIB))
+    assert b"secret" not in name.read_bytes()
+    assert (b"vm1" in name.read_bytes()) is not anonymous
 
 
 @pytest.mark.parametrize(("mib", "how"), [(160, "exact"), (200, "unknown")])

@@ -178,6 +178,26 @@ def test_cells_without_memory_or_without_meminfo(plant: Plant) -> None:
         assert sampler.free() == {0: cells[0].free, 1: 0, 2: None}
 
 
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_file_that_is_another_nodes_is_unknown_and_noted(plant: Plant, tmp_path: Path, recorded: bool) -> None:
+    """As where somebody put a recording together; the other cells are as they were."""
+    tree = two_cells()
+    tree[f"{NODE}/node5/meminfo"] = tree[f"{NODE}/node0/meminfo"]
+    root = plant(tree)
+    source: dict[str, Any] = {"root": root}
+    if recorded:
+        numaprobe.record(tmp_path / "host.tar.gz", root=root)
+        source = {"recording": tmp_path / "host.tar.gz"}
+    with Sampler(**source) as sampler:
+        for _ in range(2):
+            sample = sampler.sample()
+            assert sample.cells[0].free is not None
+            assert (sample.cells[1].total, sample.cells[1].free) == (None, None)
+            assert [note.where for note in sample.notes] == ["node5/meminfo"]
+            assert "is of another node: 'Node 0 MemTotal" in sample.notes[0].text
+        assert sampler.free()[5] is None
+
+
 def test_a_node_without_memory_is_not_in_buddyinfo_and_has_nothing_free(plant: Plant) -> None:
     tree = two_cells()
     tree[f"{NODE}/node7/meminfo"] = meminfo(7, 0, 0)
@@ -418,7 +438,8 @@ def test_no_link_in_a_tree_leads_out_of_it(plant: Plant, tmp_path: Path) -> None
     (tmp_path / "secret").write_text(meminfo(5, 77, 7))
     tree = two_cells()
     tree[f"{NODE}/node5/meminfo"] = trees.Link(tmp_path / "secret")
-    tree[f"{NODE}/node7/meminfo"] = trees.Link("/" + f"{NODE}/node0/meminfo")
+    tree["elsewhere"] = meminfo(7, 8000, 1000)
+    tree[f"{NODE}/node7/meminfo"] = trees.Link("/elsewhere")
     with Sampler(plant(tree)) as sampler:
         assert {cell.id: cell.total for cell in sampler.sample().cells} == {0: 8000 * KB, 5: None, 7: 8000 * KB}
 
@@ -483,6 +504,7 @@ def test_a_node_that_gets_another_number_takes_its_figures_along(plant: Plant) -
     root = plant(two_cells())
     with Sampler(root) as sampler:
         sampler.sample()
+        (root / NODE / "node5" / "meminfo").write_text(meminfo(6, 4000, 500))
         (root / NODE / "node5").rename(root / NODE / "node6")
         touched(root)
         sample = until(sampler.sample, lambda sample: sample.shape.number > 1)
