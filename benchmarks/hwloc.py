@@ -1,6 +1,6 @@
 """Which releases of hwloc there are to compare with: the installed one, and the newest that the lab has unpacked.
 
-The lab's runs on the loader and the C library of its own suite (``tests/lab/install hwloc``). A program built with
+The lab's runs on the loader and the C library of its own suite (``tests/lab/install benchmarks``). A program built with
 the headers of one release 2.x runs on the library of any later one.
 """
 
@@ -36,7 +36,7 @@ class Hwloc(NamedTuple):
 def hwloc_versions(program: Path) -> list[Hwloc]:
     """The releases that ``program``, a compiled peer, can be run on."""
     found = [Hwloc(_installed(), program, ())]
-    folder = packages.cache() / "trixie/hwloc"
+    folder = packages.cache() / "trixie/benchmarks"
     if folder.is_dir():
         libraries = folder / _LIBRARIES
         words = ("--library-path", libraries, program)
