@@ -125,6 +125,11 @@ def guest_options(parser: argparse.ArgumentParser) -> None:
         "does, its other threads stay idle; require: pairs of threads (default: cores where near cells have enough)",
     )
     cpus.add_argument("--cores", action="store_true", help="the same as --smt isolate")
+    group.add_argument(
+        "--vfio",
+        action="store_true",
+        help="a device is passed through to it: its memory is pinned, and outside of ZONE_MOVABLE",
+    )
     where = parser.add_argument_group("its cells")
     where.add_argument("--cells", type=int, metavar="N", help="exactly N cells, with equal shares")
     where.add_argument("--max-cells", type=int, metavar="N", help="at most N cells")

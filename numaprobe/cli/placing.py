@@ -47,7 +47,14 @@ def solved(options: argparse.Namespace, requests: Sequence[Request], ledger: Led
     # Which CPUs share a cache matters only to guests that get some of their own.
     caches = any(asked.exclusive for asked in requests)
     host = probe(
-        options.root, recording=options.recording, source=options.source, devices=near, allowed=True, caches=caches
+        options.root,
+        recording=options.recording,
+        source=options.source,
+        devices=near,
+        allowed=True,
+        caches=caches,
+        # What may be pinned, and huge pages that are free and not reserved.
+        usable=any(asked.vfio or asked.huge_page for asked in requests),
     )
     names = any(asked.away_from or asked.together_with for asked in requests)
     running = guests(options, host, needed=names)

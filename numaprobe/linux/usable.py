@@ -38,13 +38,16 @@ LIMITS = (
 class ZoneRoom(
     namedtuple(
         "ZoneRoom",
-        "node name free_pages min_pages managed_pages protection_pages active_file_pages inactive_file_pages cma_pages",
-        defaults=(None, None, None, (), None, None, None),
+        "node name free_pages min_pages managed_pages protection_pages active_file_pages inactive_file_pages cma_pages"
+        " listed_pages",
+        defaults=(None, None, None, (), None, None, None, 0),
     )
 ):
     """One zone of ``/proc/zoneinfo``, as far as its use is concerned; counts in pages.
 
     The counts of file pages are there since Linux 4.8, ``cma_pages`` are those free in contiguous-memory areas.
+    ``listed_pages`` are on the lists that each cpu keeps for itself: free, and not counted as such; the kernel takes
+    them back when memory is short (drain_all_pages of mm/page_alloc.c).
     """
 
     __slots__ = ()
@@ -57,6 +60,7 @@ class ZoneRoom(
     active_file_pages: int | None
     inactive_file_pages: int | None
     cma_pages: int | None
+    listed_pages: int
 
 
 class UsableFacts(
@@ -108,7 +112,7 @@ def collect(source: Source, *, process: bool = True) -> UsableFacts:
 
 
 def zones(where: str, content: bytes) -> tuple[ZoneRoom, ...]:
-    """The zones of all nodes. The lists of each cpu, nearly all of the file on a large machine, are not looked at."""
+    """The zones of all nodes. Of the lists of each cpu, nearly all of the file on a large machine, only the length."""
     found = []
     start = 0 if content.startswith(b"Node ") else content.find(b"\nNode ") + 1
     if not start and not content.startswith(b"Node "):
@@ -117,9 +121,16 @@ def zones(where: str, content: bytes) -> tuple[ZoneRoom, ...]:
         end = content.find(b"\nNode ", start)
         end = len(content) if end < 0 else end
         cpus = content.find(b"pagesets", start, end)
-        found.append(_zone(where, content[start : end if cpus < 0 else cpus]))
+        zone = _zone(where, content[start : end if cpus < 0 else cpus])
+        found.append(zone if cpus < 0 else zone._replace(listed_pages=_listed(where, content[cpus:end])))
         start = end + 1
     return tuple(found)
+
+
+def _listed(where: str, pagesets: bytes) -> int:
+    """Pages on the lists of all cpus."""
+    counts = [rest.split(None, 1)[:1] for rest in pagesets.split(b"count:")[1:]]
+    return sum([text.number(where, count[0] if count else b"") for count in counts])
 
 
 def _zone(where: str, paragraph: bytes) -> ZoneRoom:

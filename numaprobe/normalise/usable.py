@@ -63,7 +63,7 @@ def above_min(zone: ZoneRoom, zones: Sequence[ZoneRoom], *, pinned: bool) -> int
     # A column for each zone that the kernel is built with; kernels that leave out empty zones show fewer of them.
     if pinned and MOVABLE in names and len(names) == len(protection):
         protection = protection[: names.index(MOVABLE)]
-    free = zone.free_pages - ((zone.cma_pages or 0) if pinned else 0)
+    free = zone.free_pages + zone.listed_pages - ((zone.cma_pages or 0) if pinned else 0)
     return max(0, free - zone.min_pages - max(protection, default=0))
 
 

@@ -47,6 +47,7 @@ def place(
     emulator: int | Iterable[int] | None = None,
     fewest: bool = False,
     kinds: str | Iterable[str] = (),
+    vfio: bool = False,
     reserve: int | None = None,
     domains: Sequence[Domain] = (),
     pool: int | None = None,
@@ -89,6 +90,7 @@ def place(
         emulator=emulator,
         fewest=fewest,
         kinds=kinds,
+        vfio=vfio,
     )
     stock = capacity_of(
         host,

@@ -80,7 +80,7 @@ def take(stock: HostCapacity, request: Request, parts: Sequence[Share]) -> None:
     granule = request.granule
     for part in parts:
         room = stock.rooms[part.cell]
-        room.take(-(-part.memory // granule) * granule, request.huge_page)
+        room.take(-(-part.memory // granule) * granule, request.huge_page, vfio=request.vfio)
         alone = [cpu for cpus in (*part.cpus, part.emulator) for cpu in cpus]
         if alone:
             room.hold(alone)

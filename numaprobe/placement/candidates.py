@@ -61,7 +61,9 @@ class Candidates:
             self.cpus = [max(0, room.cpus - room.kept) for room in rooms]
         else:
             self.cpus = [room.cpus for room in rooms]
-        if page is None:
+        if page is None and request.vfio:
+            self.memory = [max(0, room.for_vfio()) // granule * granule for room in rooms]
+        elif page is None:
             self.memory = [room.memory - room.memory % granule for room in rooms]
         else:
             self.memory = [room.bytes(page) for room in rooms]

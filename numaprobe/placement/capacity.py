@@ -169,12 +169,21 @@ def _memory(stock: HostCapacity, host: Host, reserve: int | None) -> None:
         room.reserve = min(size, keep)
         room.memory = max(0, size - keep)
         room.full_memory = max(room.memory, (cell.memory.total or 0) - keep)
+        if cell.usable is not None:
+            pinned = cell.usable.pinned
+            room.pinnable = 0 if pinned is None else max(0, pinned - keep)
+            if pinned is None:
+                room.notes.append("how much of its memory may be pinned is unknown")
         room.pages = {
             pages.size: min(pages.free or 0, pages.free if pages.total is None else pages.total or 0)
             if pages.free is not None
             else 0
             for pages in cell.huge_pages
         }
+        for pages in () if cell.usable is None else cell.usable.pages:
+            # Pages that are free and that mappings have reserved.
+            if pages.pool is not None and pages.size in room.pages:
+                room.pages[pages.size] = min(room.pages[pages.size], pages.pool)
     if claimed and any(cell.memory.available is None for cell in host.cells):
         # Xen does not report which cell will serve a claim, so in the worst case it is this one.
         stock.notes.append(f"{size_of(claimed)} claimed by other domains are kept back in every cell")

@@ -89,7 +89,7 @@ def hold(stock: HostCapacity, claims: Sequence[Claim]) -> None:
             unit = claim.huge_page or 1
             units = -(-size // unit)
             left = max(0, room.bytes(claim.huge_page))
-            room.take(min(units * unit, left // unit * unit), claim.huge_page)
+            room.take(min(units * unit, left // unit * unit), claim.huge_page, vfio=True)
         rooms = [stock.rooms[cell] for cell in claim.cells if cell in stock.rooms]
         for room in rooms:
             if claim.cpus:

@@ -72,8 +72,16 @@ class Program:
         memory: dict[tuple[int, int | None], dict[int, float]] = {}
         cpus: dict[int, dict[int, float]] = {}
         exclusive = any(asked.exclusive or asked.emulator_cpus for asked in requests)
+        pinned: dict[int, dict[int, float]] = {}
         for guest, field in enumerate(self.fields):
-            self._guest(guest, field, known, memory, cpus, exclusive=exclusive)
+            own: dict[tuple[int, int | None], dict[int, float]] = {}
+            self._guest(guest, field, known, own, cpus, exclusive=exclusive)
+            for (cell, page), terms in own.items():
+                memory.setdefault((cell, page), {}).update(terms)
+                if field.request.vfio and page is None:
+                    pinned.setdefault(cell, {}).update(terms)
+        for cell, terms in pinned.items():
+            self._row(terms, 0, max(0, stock.rooms[cell].for_vfio()) / UNIT)
         for (cell, page), terms in memory.items():
             self._row(terms, 0, max(0, stock.rooms[cell].bytes(page)) / UNIT)
         for cell, terms in cpus.items():

@@ -84,6 +84,9 @@ def does_not_fit(field: Candidates) -> DoesNotFit:
     for cell, why in sorted(field.out.items()):
         reasons.append(f"cell {cell} {why}")
     for room in field.rooms:
+        if field.request.vfio and room.pinnable is not None and room.pinnable < room.memory:
+            held = size(max(0, room.pinnable))
+            reasons.append(f"cell {room.id}: {held} of its memory may be pinned (outside ZONE_MOVABLE)")
         for note in room.notes:
             reasons.append(f"cell {room.id}: {note}")
     return DoesNotFit(*reasons, *field.stock.notes)

@@ -114,6 +114,7 @@ def _homes(left: HostCapacity, wanted: Sequence[Request], names: set[str | None]
         away_from={name for one in wanted for name in one.away_from} - names,
         together_with={name for one in wanted for name in one.together_with} - names,
         memory_only=all(one.memory_only for one in wanted),
+        vfio=any(one.vfio for one in wanted),
         max_cells=min([one.max_cells for one in wanted if one.max_cells is not None], default=None),
         policy=first.policy,
         smt="share",

@@ -23,7 +23,7 @@ class Request(
     namedtuple(
         "Request",
         "vcpus memory name huge_page cores pinned cells max_cells near away_from together_with guest_cells memory_only"
-        " nearest policy smt pinned_vcpus emulator fewest kinds",
+        " nearest policy smt pinned_vcpus emulator fewest kinds vfio",
     )
 ):
     """One guest to place: ``vcpus``, ``memory`` in bytes, and constraints.
@@ -41,7 +41,9 @@ class Request(
     ``near``: devices (PCI addresses in any usual form, or names) and cell ids to be near to. ``away_from`` and
     ``together_with``: names of domains whose cells are avoided, or are the only ones used. ``memory_only``: cells
     without CPUs may be used; ordinary memory is taken first, then CXL memory, and GPU memory only if ``kinds`` names
-    ``gpu``. ``fewest``: the fewest cells even if an access costs more; ``nearest`` is the default and has no effect.
+    ``gpu``. ``vfio``: a device is passed through to it, so that all its memory is pinned, and has to be outside of
+    ZONE_MOVABLE where the host was probed with ``usable=True``; huge pages of the pool count as they are.
+    ``fewest``: the fewest cells even if an access costs more; ``nearest`` is the default and has no effect.
     ``policy`` decides between sets of cells that are otherwise equal: ``pack`` takes the one with the least left, which
     keeps large cells for large guests; ``balance`` the one whose scarcer resource is least used afterwards; ``spread``
     the one that is emptiest by all resources together.
@@ -70,6 +72,7 @@ class Request(
     emulator: int | tuple[int, ...] | None
     fewest: bool
     kinds: tuple[str, ...]
+    vfio: bool
 
     def __new__(
         cls,
@@ -93,6 +96,7 @@ class Request(
         emulator: int | Iterable[int] | None = None,
         fewest: bool = False,
         kinds: str | Iterable[str] = (),
+        vfio: bool = False,
     ) -> Request:
         _check(vcpus, memory, huge_page, cells, max_cells, guest_cells, policy)
         _yes_or_no("cores", cores)
@@ -125,6 +129,7 @@ class Request(
             emulator=_emulator(emulator),
             fewest=_yes_or_no("fewest", fewest),
             kinds=_kinds(kinds),
+            vfio=_yes_or_no("vfio", vfio),
         )
 
     @property

@@ -34,8 +34,9 @@ class CellCapacity:
 
     ``online`` counts CPUs, ``cpus`` free threads, ``idle`` whole cores and ``clean`` the threads of those. ``load`` is
     the weight of floating vcpus, and ``kept`` how many CPUs must remain for those that were placed here. ``group``
-    orders kinds of memory; ``notes`` says what was not counted. ``lends``: guests on other cells' CPUs may have its
-    memory although it has no CPUs left, with ``lends_last`` only where those cells do not suffice.
+    orders kinds of memory; ``notes`` says what was not counted. ``pinnable`` is the part of ``memory`` that may be
+    pinned, None where nobody looked. ``lends``: guests on other cells' CPUs may have its memory although it has no CPUs
+    left, with ``lends_last`` only where those cells do not suffice.
     """
 
     __slots__ = (
@@ -58,12 +59,14 @@ class CellCapacity:
         "notes",
         "online",
         "pages",
+        "pinnable",
         "reserve",
     )
 
     def __init__(self, cell_id: int) -> None:
         self.id = cell_id
         self.memory = self.full_memory = self.reserve = 0
+        self.pinnable: int | None = None
         self.pages: dict[int, int] = {}
         self.cores: list[Core] = []
         self.cpus = self.full_cpus = self.online = self.idle = self.clean = self.kept = 0
@@ -128,10 +131,16 @@ class CellCapacity:
         """Memory left, as pages of one size where that is requested."""
         return self.memory if huge_page is None else self.pages.get(huge_page, 0) * huge_page
 
-    def take(self, size: int, huge_page: int | None) -> None:
-        """Give memory to a guest."""
+    def for_vfio(self) -> int:
+        """Memory left for a guest whose memory is pinned. Others take what is movable first."""
+        return self.memory if self.pinnable is None else min(self.memory, self.pinnable)
+
+    def take(self, size: int, huge_page: int | None, *, vfio: bool = False) -> None:
+        """Give memory to a guest; with ``vfio`` from what may be pinned."""
         if huge_page is None:
             self.memory -= size
+            if vfio and self.pinnable is not None:
+                self.pinnable -= size
         else:
             self.pages[huge_page] -= size // huge_page
 

@@ -44,7 +44,7 @@ def facts(tree: Machine, **more: object) -> tuple[usable.UsableFacts, Source]:
     return usable.collect(source, **more), source  # type: ignore[arg-type]
 
 
-def test_zones_are_read_up_to_the_lists_of_each_cpu() -> None:
+def test_zones_are_read_with_the_length_of_each_cpus_list() -> None:
     """``min`` below ``pagesets`` is another's; an empty zone is a zone, whose place in the list counts."""
     first, second = usable.zones("proc/zoneinfo", ZONES)
     assert first == usable.ZoneRoom(
@@ -57,6 +57,7 @@ def test_zones_are_read_up_to_the_lists_of_each_cpu() -> None:
         active_file_pages=20,
         inactive_file_pages=10,
         cma_pages=0,
+        listed_pages=1,
     )
     assert (second.node, second.name, second.managed_pages, second.cma_pages) == (1, "Movable", 0, None)
 

@@ -25,6 +25,7 @@ ZONE = """Node {node}, zone   Normal
       nr_free_cma  50
   pagesets
     cpu: 0
+              count: 3
               high:  7
 """
 
