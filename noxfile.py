@@ -1,6 +1,7 @@
 """The daily tasks by name: ``nox -l`` lists them, ``nox -s lint types`` runs two of them.
 
-They run in the environment that nox is installed in, so nothing is installed twice. Words behind ``--`` are passed on.
+They run in the environment that nox is installed in, so nothing is installed twice. Arguments after ``--`` are passed
+on.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ PYTHON = sys.executable
 
 
 def python(session: nox.Session, *words: str) -> None:
-    """``python -m WORDS``, with what stood behind ``--`` at the end."""
+    """``python -m WORDS``, followed by the arguments after ``--``."""
     session.run(PYTHON, "-m", *words, *session.posargs, external=True)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every test that needs neither a server nor an emulated machine."""
-    python(session, "pytest")
+    """Every test that needs no server, browser or emulated machine, on all CPUs."""
+    python(session, "pytest", "-n", "auto")
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style and formatting; ``nox -s format`` mends what can be mended."""
+    """Style and formatting; ``nox -s format`` applies the fixes."""
     python(session, "ruff", "check", ".")
     python(session, "ruff", "format", "--check", ".")
 
@@ -48,14 +49,14 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def sanitized(session: nox.Session) -> None:
-    """The extension built with the address and undefined-behaviour sanitizers, and its tests run against that."""
+    """Builds the extension with the address and undefined-behaviour sanitizers and runs its tests."""
     session.run("tests/fast/sanitized", *session.posargs, external=True, env={"PYTHON": PYTHON})
 
 
 @nox.session
 def judges(session: nox.Session) -> None:
-    """Exports, metrics and plans as other programs read them, some of them servers (tests/lab/install has them all)."""
-    python(session, "pytest", "tests/export", "tests/metrics", "tests/placement/test_place_formats.py",
+    """Checks exports, metrics, pictures and plans with other projects' programs (tests/lab/install installs them)."""
+    python(session, "pytest", "tests/export", "tests/metrics", "tests/drawing", "tests/placement/test_place_formats.py",
            "-m", "servers or not servers")  # fmt: skip
 
 
@@ -79,7 +80,7 @@ def cases(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Fails system calls one at a time, for a minute; ``-- --all`` fails each of them with every error."""
+    """Makes system calls fail one at a time, for a minute; ``-- --all`` fails each of them with every error."""
     python(session, "pytest", "tests/faults", "--faults=2000")
 
 
@@ -90,8 +91,14 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def properties(session: nox.Session) -> None:
+    """Runs the tests with generated input on ten times as many examples."""
+    python(session, "pytest", "-m", "hypothesis", "--hypothesis-profile=thorough")
+
+
+@nox.session
 def mutation(session: nox.Session) -> None:
-    """Plants faults in the product's Python and counts those that the tests catch; ``-- --help`` tells how."""
+    """Plants faults in the product's Python and counts those that the tests catch; ``-- --help`` lists the options."""
     python(session, "tests.mutation")
 
 
@@ -104,14 +111,14 @@ def sanitizers(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Measures discovery, or what is named: ``nox -s benchmarks -- sampling``."""
+    """Measures discovery, or another benchmark: ``nox -s benchmarks -- sampling``."""
     name, *rest = session.posargs or ["discovery"]
     session.run(PYTHON, "-m", f"benchmarks.{name}", *rest, external=True)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Writes the generated parts of the pages anew and builds the site; ``-- --check`` only compares them."""
+    """Regenerates the generated parts of the pages and builds the site; ``-- --check`` only compares them."""
     how = ["--check"] if "--check" in session.posargs else ["-r"]
     session.run(PYTHON, "-m", "cogapp", *how, "README.md", "docs/python.md", external=True)
     session.run(PYTHON, "packaging/shells.py", *(how if how == ["--check"] else []), external=True)

@@ -11,10 +11,11 @@ import pytest
 import trees
 from hypothesis import settings
 
-settings.register_profile("plain", deadline=None, max_examples=100)
+settings.register_profile("plain", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=400)
 settings.load_profile("plain")
 
-_SERVERS = "starts a server of somebody else's: pytest -m servers (nox -s judges)"
+_SERVERS = "starts a server or a browser of another project: pytest -m servers (nox -s judges)"
 _NOVA = "needs OpenStack nova in a Python of its own: pytest -m nova --nova PYTHON"
 
 
@@ -44,15 +45,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="tests/placement: a Python in whose environment nova is installed (default: NUMAPROBE_NOVA)",
     )
     parser.addoption("--lab", action="store_true", help="boot real kernels and hypervisors under QEMU (minutes)")
-    parser.addoption("--rewrite", action="store_true", help="write the expected models of tests/fixtures anew")
+    parser.addoption("--rewrite", action="store_true", help="rewrite the expected models of tests/fixtures")
     parser.addoption("--all", action="store_true", help="tests/faults: every call with every error")
+    parser.addoption("--faults", type=int, default=30, metavar="N", help="tests/faults: number of faults per question")
     parser.addoption(
-        "--faults", type=int, default=120, metavar="N", help="tests/faults: so many faults for each question"
+        "--fuzz-seconds", type=float, default=0.2, metavar="S", help="tests/fuzz: seconds per kind of input"
     )
-    parser.addoption(
-        "--fuzz-seconds", type=float, default=0.5, metavar="S", help="tests/fuzz: time for each kind of input"
-    )
-    parser.addoption("--fuzz-seed", type=int, default=0, metavar="N", help="tests/fuzz: another series of mutations")
+    parser.addoption("--fuzz-seed", type=int, default=0, metavar="N", help="tests/fuzz: seed of the mutations")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

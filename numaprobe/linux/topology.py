@@ -258,6 +258,8 @@ class Topology:
         content, first = self.first.get(members_name), self.first_cpu
         if content is None or first != self.online[0] or not hasattr(self.source.reader, "cpu_groups"):
             return None
+        if first != self.online[0]:
+            return None  # those before it have no topology, whatever its list says
         members = self._members(level, first, members_name, content)
         if members is None or not self.is_online.issubset(members):
             return None

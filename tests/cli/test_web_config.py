@@ -12,12 +12,13 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from commands import complaint
 from endpoints import serving
+from waiting import until
 
 from numaprobe.cli.web_config_file import load, openssl_cipher
 
@@ -85,6 +86,15 @@ def trusting(certificates: Path, client: str | None = None) -> ssl.SSLContext:
 # --- passwords ---
 
 
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an endpoint that one user may read."""
+    path = tmp_path_factory.mktemp("guarded") / "web.yml"
+    path.write_text(USERS)
+    with serving("--recording", FIXTURE, "--web.config.file", path) as (_, where):
+        yield where
+
+
 @pytest.mark.parametrize(
     ("user", "status"),
     [
@@ -99,16 +109,15 @@ def trusting(certificates: Path, client: str | None = None) -> ssl.SSLContext:
         ("", 401),
     ],
 )
-def test_only_a_user_with_the_right_password_is_answered(write: Write, user: str | None, status: int) -> None:
-    with serving("--recording", FIXTURE, "--web.config.file", write(USERS)) as (_, where):
-        for path in ("/metrics", "/healthz"):
-            found, headers = get(where, path, user=user)
-            assert found == status
-            assert (headers["WWW-Authenticate"] == "Basic") == (status == 401)
-        # What is remembered does not let another password in.
-        assert get(where, user="prometheus:secret")[0] == 200
-        assert get(where, user="prometheus:secret2")[0] == 401
-        assert get(where, "/nowhere")[0] == 401
+def test_only_a_user_with_the_right_password_is_answered(guarded: str, user: str | None, status: int) -> None:
+    for path in ("/metrics", "/healthz"):
+        found, headers = get(guarded, path, user=user)
+        assert found == status
+        assert (headers["WWW-Authenticate"] == "Basic") == (status == 401)
+    # What is remembered does not let another password in.
+    assert get(guarded, user="prometheus:secret")[0] == 200
+    assert get(guarded, user="prometheus:secret2")[0] == 401
+    assert get(guarded, "/nowhere")[0] == 401
 
 
 def test_a_crowd_of_wrong_passwords_does_not_keep_out_who_is_known(write: Write) -> None:
@@ -189,13 +198,10 @@ def test_clients_that_never_shake_hands_hold_nothing(certificates: Path, write: 
         before = len(os.listdir(f"/proc/{process.pid}/fd"))
         host, port = where.split(":")
         silent = [socket.create_connection((host, int(port))) for _ in range(20)]
-        end = time.monotonic() + 15
         for client in silent:
             client.settimeout(10)
             assert client.recv(10) == b""
-        while len(os.listdir(f"/proc/{process.pid}/fd")) > before and time.monotonic() < end:
-            time.sleep(0.05)
-        assert len(os.listdir(f"/proc/{process.pid}/fd")) <= before
+        assert until(lambda: len(os.listdir(f"/proc/{process.pid}/fd")), lambda now: now <= before) <= before
         assert get(where, tls=trusting(certificates))[0] == 200
 
 
@@ -245,13 +251,11 @@ def test_sighup_ends_nothing(words: tuple[str, ...], tmp_path: Path) -> None:
     try:
         assert process.stderr is not None
         if words:
-            while not (tmp_path / "x.prom").exists():
-                time.sleep(0.02)
+            assert until((tmp_path / "x.prom").exists)
         else:
             process.stderr.readline()
         process.send_signal(signal.SIGHUP)
-        time.sleep(0.2)
-        assert process.poll() is None
+        # A process that is over takes no other signal, and its status is then that of the first.
         process.terminate()
         assert process.wait(10) == 0
         assert process.stderr.read() == b""
@@ -325,6 +329,7 @@ def test_without_its_libraries_it_says_what_to_install(missing: str, write: Writ
         ("0.0.0.0:0", USERS, "no TLS"),
         ("127.0.0.1:0", "", None),
     ],
+    ids=["neither", "a password", "loopback"],
 )
 def test_an_address_that_others_can_reach_is_warned_of(write: Write, listen: str, text: str, words: str | None) -> None:
     more = ("--web.config.file", write(text)) if text else ()

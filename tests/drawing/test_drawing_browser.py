@@ -40,6 +40,7 @@ document.body.setAttribute('data-found', JSON.stringify({texts: texts.length, fo
 </script></body>"""
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["hmat-two-tiers", "sixteen-nodes-64-cpus", "xen-4.17-two-nodes-hole", "fake-wide"])
 def test_no_text_is_cut_or_covered(name: str, scheme: str, tmp_path: Path) -> None:

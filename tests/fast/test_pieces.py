@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import trees
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from trees import CPU, Link, Shelf
 
@@ -138,6 +138,7 @@ ids = st.integers(0, 11)
     st.dictionaries(ids, st.tuples(st.sets(ids, min_size=1), st.integers(-1, 3))),
     st.booleans(),
 )  # fmt: skip
+@example(online={0, 1}, cores={}, packages={1: ({0, 1}, 0)}, true=False)
 def test_cpus_are_the_same_with_and_without_reading_at_once(
     tmp_path_factory: pytest.TempPathFactory,
     online: set[int],

@@ -223,7 +223,7 @@ import time
 xen = Privcmd()
 thread = threading.Thread(target=changeset, args=(xen,))
 thread.start()
-time.sleep(0.05)
+wait_for_a_call()
 child = os.fork()
 if child == 0:
     changeset(xen)

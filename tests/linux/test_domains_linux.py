@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from errno import EACCES
 from pathlib import Path
 
@@ -435,15 +434,15 @@ def stand_in() -> subprocess.Popen[bytes]:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's proc")
 def test_guests_of_this_machine_may_be_killed_at_any_moment() -> None:
-    """Three hundred looks while guests come and go: no error, and no row without memory."""
+    """A hundred looks while guests start and die: no error, and no row without memory."""
     host = numaprobe.probe(source="linux", available=False)
     running = [stand_in() for _ in range(4)]
     mine = {run.pid for run in running}
     chance = random.Random(5)
     kills = 0
     try:
-        for _ in range(300):
-            if chance.random() < 0.15:
+        for _ in range(100):
+            if chance.random() < 0.3:
                 run = running.pop(chance.randrange(len(running)))
                 run.send_signal(signal.SIGKILL)
                 if chance.random() < 0.5:
@@ -464,5 +463,4 @@ def test_guests_of_this_machine_may_be_killed_at_any_moment() -> None:
             assert run.stdout is not None
             run.stdout.close()
     assert kills > 20
-    time.sleep(0.05)
     assert {run.pid for run in running}.isdisjoint(domain.id for domain in numaprobe.domains(host))

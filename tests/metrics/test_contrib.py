@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import waiting
 from commands import Plant, two_cells
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -56,12 +57,9 @@ def figures(registry: CollectorRegistry) -> Found:
     }
 
 
-def until(wanted: Callable[[], object], seconds: float = 20) -> None:
+def until(wanted: Callable[[], object]) -> None:
     """Wait for what a thread does."""
-    end = time.monotonic() + seconds
-    while not wanted():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.01)
+    assert waiting.until(wanted), "not in time"
 
 
 # --- the collector ---
@@ -263,8 +261,10 @@ def test_answers_that_are_too_old_are_not_given_but_their_age_is(plant: Plant) -
 def test_the_topology_is_made_once_for_each_shape(plant: Plant) -> None:
     collector = NumaCollector(plant(two_cells()), patience=30, interval=0.05)
     first = {family.name: family for family in collector.collect()}
-    until(lambda: collector._observer.reading().rows["numaprobe_refresh_age_seconds"])
-    time.sleep(0.3)
+    state = collector._observer._state
+    assert state is not None
+    answer = state._refresher.answers["host"]
+    until(lambda: state._refresher.answers["host"] is not answer)
     second = {family.name: family for family in collector.collect()}
     collector.close()
     assert first["numaprobe_distance"] is second["numaprobe_distance"]
@@ -317,6 +317,22 @@ def test_the_first_scrape_waits_no_longer_than_it_is_patient(plant: Plant, monke
         until(lambda: observer.reading().topology)
 
 
+class CountingLock:
+    """A lock that knows how many have come to it while somebody else had it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.waiting = 0
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            self.waiting += 1
+            self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 def test_those_who_ask_at_once_share_a_reading(plant: Plant) -> None:
     with observed(plant(two_cells()), max_age=60) as observer:
         assert observer.reading() is observer.reading()
@@ -324,10 +340,11 @@ def test_those_who_ask_at_once_share_a_reading(plant: Plant) -> None:
         assert observer.reading() is not observer.reading()
         found: list[Any] = []
         threads = [threading.Thread(target=lambda: found.append(observer.reading())) for _ in range(50)]
-        with observer._state.lock:
+        lock = observer._state.lock = CountingLock()
+        with lock:
             for thread in threads:
                 thread.start()
-            time.sleep(0.2)
+            until(lambda: lock.waiting == 50)
         for thread in threads:
             thread.join()
         assert len({id(reading) for reading in found}) == 1
@@ -347,9 +364,7 @@ def test_a_child_that_was_forked_begins_anew(plant: Plant) -> None:
                 status = 0 if fine and threading.active_count() == 2 else 2
             finally:
                 os._exit(status)
-        end = time.monotonic() + 30
-        while (done := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < end:
-            time.sleep(0.01)
+        done = waiting.until(lambda: os.waitpid(child, os.WNOHANG), lambda found: found != (0, 0))
     assert done == (child, 0)
     collector.close()
 

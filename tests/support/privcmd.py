@@ -15,7 +15,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 PRELUDE = """
-import errno, os, sys, threading
+import ctypes, errno, os, sys, threading
 from struct import pack, unpack_from
 from numaprobe._fast import Privcmd
 
@@ -32,6 +32,11 @@ def raises(kind, function, *arguments):
     except kind as error:
         return error
     raise AssertionError(f"no {kind.__name__}")
+
+def wait_for_a_call():
+    inside = ctypes.CDLL(None).shim_inside
+    while not inside():
+        pass
 
 def flags_of_page(address):
     with open("/proc/self/smaps") as smaps:
