@@ -30,7 +30,7 @@ class SourceError(NumaprobeError):
     errno: int | None
 
     def __init__(self, where: str, errno: int | None = None, reason: str | None = None) -> None:
-        text = reason or (os.strerror(errno) if errno is not None else "cannot be asked")
+        text = reason or (os.strerror(errno) if errno is not None else "cannot be queried")
         super().__init__(f"{where}: {text}")
         self.where = where
         self.errno = errno

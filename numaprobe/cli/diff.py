@@ -38,7 +38,7 @@ def _host(name: str | None, source: str) -> Host:
 
 
 def lines(changes: tuple[Change, ...]) -> list[str]:
-    """A line for each change; cells and cpus of which the same is told share one."""
+    """A line for each change; cells and CPUs with the same change share one."""
     together: dict[tuple[Any, ...], list[int]] = {}
     for change in changes:
         word, _, number = change.what.partition(" ")

@@ -41,20 +41,20 @@ class Observed(namedtuple("Observed", "host domains uses time")):
         return lines(self.host, self.domains, self.uses, width)
 
 
-def observe(root: str | None, recording: str | None, source: str, **asked: Any) -> Observed:
-    """Who holds memory where; ``asked`` are further arguments of ``numaprobe.domains``.
+def observe(root: str | None, recording: str | None, source: str, **arguments: Any) -> Observed:
+    """Who holds memory where; ``arguments`` are those of ``numaprobe.domains``.
 
     Raises what that raises, and ``SourceUnavailable`` for a process or control group that does not exist.
     """
     live = root is None and recording is None
     host = probe(root, recording=recording, source=source, available=False)
-    found = domains(host, root=root, recording=recording, **asked)
+    found = domains(host, root=root, recording=recording, **arguments)
     there = {domain.id for domain in found}
-    for process in asked.get("processes") or ():
+    for process in arguments.get("processes") or ():
         if process not in there:
             text = "no such process, or one without memory of its own"
             raise SourceUnavailable(f"process {process}", None, _because(found, f"proc/{process}/") or text)
-    for group in asked.get("groups") or ():
+    for group in arguments.get("groups") or ():
         if group not in there:
             text = "no such group of version 2 with processes in it"
             older = next((note.text for note in found.notes if note.where == f"control group {group}"), None)
@@ -62,7 +62,7 @@ def observe(root: str | None, recording: str | None, source: str, **asked: Any) 
     # Read again after the domains: they are then of nearly the same moment, whatever it took to find them.
     if live:
         host = probe(source=source, available=False)
-    chosen = asked.get("processes") or asked.get("groups")
+    chosen = arguments.get("processes") or arguments.get("groups")
     uses = account(host, found, complete=False if chosen else None)
     return Observed(host=host, domains=found, uses=uses, time=time() if live else None)
 

@@ -98,8 +98,8 @@ def _domains(parser: argparse.ArgumentParser) -> None:
         "--debug-key",
         action="store_true",
         help="use Xen's debug key u where nothing else reports the location of memory: Xen walks every page of every "
-        "domain without a pause, for up to a second per 32 GiB, and answers nothing else meanwhile; a walk of several "
-        "seconds may trigger a watchdog and take the host down",
+        "domain without a pause, for up to a second per 32 GiB, and handles nothing else until it is done; a walk of "
+        "several seconds may trigger a watchdog and take the host down",
     )
     parser.add_argument(
         "--debug-key-limit", metavar="SIZE", default="32G", help="not if a domain is larger than this (default: 32G)"

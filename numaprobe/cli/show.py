@@ -197,7 +197,7 @@ def allowed(host: Host) -> list[str]:
         words.append(f"cells {id_words(view.cells)}")
     if view.quota is not None:
         words.append(f"the time of {view.quota:g} cpus")
-    return ["allowed to the asking process: " + ", ".join(words)] if words else []
+    return ["allowed to this process: " + ", ".join(words)] if words else []
 
 
 def notes(host: Host) -> list[str]:

@@ -83,7 +83,7 @@ def distances(patient: Patient) -> Iterator[Finding]:
             severity="warning",
             what="the distances have remote memory as near as local memory",
             evidence=tuple((f"{where} {a} to {b}", str(known[a, b])) for a, b in wrong[:8]),
-            cost="kernel and placement cannot tell near memory from far memory",
+            cost="the kernel and placement cannot distinguish near memory from far memory",
             remedy="update the firmware, or correct the distances it reports (ACPI SLIT; on POWER, the device tree)",
         )
         return

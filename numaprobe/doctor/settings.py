@@ -1,4 +1,4 @@
-"""Checks of what the kernel was told to do."""
+"""Checks of how the kernel is configured."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ def online(host: Host) -> tuple[Cpu, ...]:
 
 def cores(cpus: Iterable[Cpu]) -> list[list[Cpu]]:
     """The threads of each core, of those of ``cpus`` that agree with each other about it."""
-    told: dict[tuple[int, ...], list[Cpu]] = {}
+    by_siblings: dict[tuple[int, ...], list[Cpu]] = {}
     for cpu in cpus:
         if cpu.siblings is not None:
-            told.setdefault(cpu.siblings, []).append(cpu)
-    return [members for siblings, members in told.items() if [cpu.id for cpu in members] == sorted(siblings)]
+            by_siblings.setdefault(cpu.siblings, []).append(cpu)
+    return [members for siblings, members in by_siblings.items() if [cpu.id for cpu in members] == sorted(siblings)]

@@ -25,7 +25,7 @@ def collect(source: Source, *, several: bool = False) -> tuple[DeviceFacts, ...]
     """Every device by address, PCI first; None where the kernel has none of the buses.
 
     Four files a PCI device, in one batch; a directory for those that may have a name in a class. ``several`` says that
-    the host has several nodes: what else tells of a device without a node is then read too.
+    the host has several nodes: what else indicates the node of such a device is then read too.
     """
     addresses = source.names(DEVICES)
     others = _others(source)

@@ -1,4 +1,4 @@
-"""What the kernel does with memory by itself, and memory that it does not use: read for the doctor only.
+"""What the kernel does with memory on its own, and memory that it does not use: read for the doctor only.
 
 Sources: Documentation/admin-guide/sysctl/{kernel,vm}.rst and Documentation/admin-guide/mm/{ksm,memory-hotplug}.rst of
 Linux.

@@ -147,7 +147,7 @@ def _allowed(
 def _cell(node: NodeFacts, facts: LinuxFacts, online: frozenset[int], notes: list[Note]) -> Cell:
     cpus = node.cpus
     if cpus is not None and facts.cpus.present and not online.issuperset(cpus):
-        # The masks of old kernels, and those of ppc64, include offline cpus too.
+        # The masks of older kernels, and those of ppc64, include offline cpus too.
         cpus = tuple([cpu for cpu in cpus if cpu in online])
     if cpus is None and facts.has_cpu is not None and node.id not in facts.has_cpu:
         cpus = ()

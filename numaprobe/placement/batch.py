@@ -68,7 +68,7 @@ def heuristic(stock: HostCapacity, requests: Sequence[Request]) -> tuple[Outcome
     """
     if not requests:
         return Outcome([], {}, {}), Limits(0, [])
-    fields = [Candidates(stock, asked) for asked in requests]
+    fields = [Candidates(stock, request) for request in requests]
     alone = _alone(fields)
     limits = Limits(most_guests(stock, requests, [cost is not None for cost in alone]), least_costs(fields, alone))
     sizes = _sizes(stock, requests)
@@ -155,11 +155,11 @@ def _alone(fields: Sequence[Candidates]) -> list[float | None]:
     out = []
     for field in fields:
         # Most batches have many guests of few sizes.
-        asked = field.request._replace(name=None)
-        if asked not in known:
+        request = field.request._replace(name=None)
+        if request not in known:
             chosen = best(field)
-            known[asked] = None if chosen is None else expected_cost(field, chosen)
-        out.append(known[asked])
+            known[request] = None if chosen is None else expected_cost(field, chosen)
+        out.append(known[request])
     return out
 
 
@@ -168,10 +168,10 @@ def _sizes(stock: HostCapacity, requests: Sequence[Request]) -> list[tuple[float
     memory = max([room.full_memory for room in stock.rooms.values()]) or 1
     cpus = max([room.full_cpus for room in stock.rooms.values()]) or 1
     out = []
-    for asked in requests:
-        parts = asked.parts or 1
-        by_memory, by_cpus = asked.memory / parts / memory, asked.vcpus / parts / cpus
-        out.append((max(by_memory, by_cpus) + (asked.guest_cells or 0), by_memory, by_cpus))
+    for request in requests:
+        parts = request.parts or 1
+        by_memory, by_cpus = request.memory / parts / memory, request.vcpus / parts / cpus
+        out.append((max(by_memory, by_cpus) + (request.guest_cells or 0), by_memory, by_cpus))
     return out
 
 
@@ -189,8 +189,8 @@ def _explained(
     missed = []
     left = stock.copy()
     for position in outcome.order:
-        asked = requests[position]
-        field = Candidates(left, asked)
+        request = requests[position]
+        field = Candidates(left, request)
         cells = outcome.sets[position]
         if cells is None:
             error = does_not_fit(field)

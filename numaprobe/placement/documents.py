@@ -19,28 +19,28 @@ def read_plan(document: object) -> Plan:
     """
     check("place", document)
     assert isinstance(document, dict)
-    told: dict[str, Any] = document
-    if not told["fits"]:
+    content: dict[str, Any] = document
+    if not content["fits"]:
         raise ValueError("the plan says that the guest does not fit")
-    pinned = bool(told.get("pinned"))
-    alone = set(told.get("pinned_vcpus", ()))
+    pinned = bool(content.get("pinned"))
+    alone = set(content.get("pinned_vcpus", ()))
     vcpus = tuple(
         [
             PlannedVcpu(vcpu=one["vcpu"], cpus=tuple(one["cpus"]), pinned=pinned or one["vcpu"] in alone)
-            for one in told["vcpus"]
+            for one in content["vcpus"]
         ]
     )
-    memory = {int(cell): size for cell, size in told["memory"].items()}
-    cells, cpus = tuple(told["cells"]), tuple(told["cpus"])
+    memory = {int(cell): size for cell, size in content["memory"].items()}
+    cells, cpus = tuple(content["cells"]), tuple(content["cpus"])
     _agree(vcpus, cells, cpus, memory)
-    guest_cells = tuple([_guest_cell(one) for one in told["guest_cells"]])
-    emulator = tuple(told.get("emulator", ()))
+    guest_cells = tuple([_guest_cell(one) for one in content["guest_cells"]])
+    emulator = tuple(content.get("emulator", ()))
     try:
         request = Request(
             vcpus=len(vcpus),
             memory=sum(memory.values()),
-            name=told.get("name") or None,
-            huge_page=told.get("huge_page"),
+            name=content.get("name") or None,
+            huge_page=content.get("huge_page"),
             pinned=pinned and all(len(one.cpus) == 1 for one in vcpus),
             cores=pinned and any(len(one.cpus) > 1 for one in vcpus),
             guest_cells=len(guest_cells) or None,
@@ -55,13 +55,13 @@ def read_plan(document: object) -> Plan:
         cpus=cpus,
         vcpus=vcpus,
         memory=memory,
-        memory_only=tuple(told.get("memory_only", ())),
+        memory_only=tuple(content.get("memory_only", ())),
         guest_cells=guest_cells,
-        distance=told.get("distance"),
-        reasons=tuple(told["reasons"]),
-        bind=told.get("bind", True),
+        distance=content.get("distance"),
+        reasons=tuple(content["reasons"]),
+        bind=content.get("bind", True),
         emulator=emulator,
-        repin=tuple([_repin(one) for one in told.get("repin", ())]),
+        repin=tuple([_repin(one) for one in content.get("repin", ())]),
     )
 
 

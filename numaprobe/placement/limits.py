@@ -43,7 +43,7 @@ class Limits:
 
 def most_guests(stock: HostCapacity, requests: Sequence[Request], possible: Sequence[bool]) -> int:
     """No plan places more guests than this. ``possible`` says which of them fit if they are alone."""
-    wanted = [asked for asked, alone in zip(requests, possible, strict=True) if alone]
+    wanted = [request for request, alone in zip(requests, possible, strict=True) if alone]
     return min([len(wanted), _by_weight(stock, wanted), *_by_size(stock, wanted)])
 
 
@@ -51,12 +51,12 @@ def _by_weight(stock: HostCapacity, wanted: Sequence[Request]) -> int:
     """As many of the smallest as all cells together hold, by every mixture of memory and exclusive cpus."""
     rooms = stock.rooms.values()
     pages: dict[int | None, int] = {}
-    for asked in wanted:
-        page = asked.huge_page
+    for request in wanted:
+        page = request.huge_page
         if page not in pages:
             pages[page] = sum([max(0, room.bytes(page)) for room in rooms]) or 1
     cpus = sum([room.cpus for room in rooms]) or 1
-    rows = [(asked.memory / pages[asked.huge_page], asked.exclusive / cpus) for asked in wanted]
+    rows = [(request.memory / pages[request.huge_page], request.exclusive / cpus) for request in wanted]
     lowest = len(wanted)
     for weight in WEIGHTS:
         # Each kind of pages is a whole of its own, and so are the cpus.
@@ -74,7 +74,7 @@ def _by_weight(stock: HostCapacity, wanted: Sequence[Request]) -> int:
 def _by_size(stock: HostCapacity, wanted: Sequence[Request]) -> list[int]:
     """Of guests that stay on one cell and are at least of some size, each cell holds so many and no more."""
     sizes = sorted(
-        [asked.memory for asked in wanted if asked.huge_page is None and 1 in (asked.parts, asked.max_cells)]
+        [request.memory for request in wanted if request.huge_page is None and 1 in (request.parts, request.max_cells)]
     )
     rooms = [max(0, room.memory) for room in stock.rooms.values()]
     out = []

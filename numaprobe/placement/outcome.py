@@ -55,7 +55,8 @@ def run(
     done: list[int] = []
     costs: dict[int, float] = {}
     asked_for = [
-        asked._replace(policy=policy) if policy is not None and asked.policy == "pack" else asked for asked in requests
+        request._replace(policy=policy) if policy is not None and request.policy == "pack" else request
+        for request in requests
     ]
     for position in order:
         if position in sets:

@@ -115,11 +115,11 @@ class Plan(
 
     def to_dict(self) -> dict[str, Any]:
         """The document of ``numaprobe place --format json`` (``schemas/place.json``): built-in types only."""
-        asked = self.request
+        request = self.request
         return {
             "schema": SCHEMA,
             "fits": True,
-            "name": asked.name,
+            "name": request.name,
             "cells": list(self.cells),
             "cpus": list(self.cpus),
             "vcpus": [{"vcpu": one.vcpu, "cpus": list(one.cpus)} for one in self.vcpus],
@@ -128,8 +128,8 @@ class Plan(
             "memory": {str(cell): size for cell, size in self.memory.items()},
             "memory_only": list(self.memory_only),
             "bind": self.bind,
-            "huge_page": asked.huge_page,
-            "pinned": asked.dedicated,
+            "huge_page": request.huge_page,
+            "pinned": request.dedicated,
             "guest_cells": [
                 {
                     "id": one.id,

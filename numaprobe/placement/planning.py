@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from .allocate import Share
 
 
-def planned(stock: HostCapacity, asked: Request, most_rejected: int, *, taking: bool = False) -> Plan:
+def planned(stock: HostCapacity, request: Request, most_rejected: int, *, taking: bool = False) -> Plan:
     """The plan for one request out of what is left; ``taking`` takes it away from there."""
-    field = Candidates(stock, asked)
+    field = Candidates(stock, request)
     chosen = best(field)
     if chosen is None:
         raise does_not_fit(field)
@@ -28,20 +28,20 @@ def planned(stock: HostCapacity, asked: Request, most_rejected: int, *, taking: 
 
 def explained(field: Candidates, chosen: tuple[int, ...], most_rejected: int, *, taking: bool = False) -> Plan:
     """The plan for a set of cells that fits."""
-    stock, asked = field.stock, field.request
+    stock, request = field.stock, field.request
     parts = split(field, chosen)
     taken = {cpu for part in parts for cpus in (*part.cpus, part.emulator) for cpu in cpus}
-    vcpus = _vcpus(stock, asked, parts, taken)
-    emulator = asked.emulator if isinstance(asked.emulator, tuple) else tuple(c for p in parts for c in p.emulator)
+    vcpus = _vcpus(stock, request, parts, taken)
+    emulator = request.emulator if isinstance(request.emulator, tuple) else tuple(c for p in parts for c in p.emulator)
     repin = _repins(stock, taken)
     plan = Plan(
-        request=asked,
+        request=request,
         cells=tuple([part.cell for part in parts]),
         cpus=tuple(sorted({cpu for one in vcpus for cpu in one.cpus}.union(emulator))),
         vcpus=vcpus,
         memory={part.cell: part.memory for part in parts if part.memory},
-        memory_only=tuple([part.cell for part in parts if not _reached(stock, asked, part)]),
-        guest_cells=_guest_cells(stock, parts) if asked.guest_cells else (),
+        memory_only=tuple([part.cell for part in parts if not _reached(stock, request, part)]),
+        guest_cells=_guest_cells(stock, parts) if request.guest_cells else (),
         distance=_distance(stock, parts, vcpus),
         reasons=reasons_for(field, chosen, parts, repin),
         rejected=rejected(field, chosen, most_rejected) if most_rejected else (),
@@ -50,7 +50,7 @@ def explained(field: Candidates, chosen: tuple[int, ...], most_rejected: int, *,
         repin=repin,
     )
     if taking:
-        take(stock, asked, parts)
+        take(stock, request, parts)
     return plan
 
 
@@ -70,15 +70,15 @@ def without(plan: Plan, taken: Iterable[int]) -> Plan:
     return plan._replace(vcpus=vcpus, cpus=tuple(sorted(cpus)))
 
 
-def _vcpus(stock: HostCapacity, asked: Request, parts: Sequence[Share], taken: set[int]) -> tuple[PlannedVcpu, ...]:
+def _vcpus(stock: HostCapacity, request: Request, parts: Sequence[Share], taken: set[int]) -> tuple[PlannedVcpu, ...]:
     free = {part.cell: tuple([cpu for cpu in cpus_of(stock, part.cell) if cpu not in taken]) for part in parts}
-    inside = [part.cell for part in parts if _reached(stock, asked, part)]
+    inside = [part.cell for part in parts if _reached(stock, request, part)]
     everywhere = tuple(sorted([cpu for cell in inside for cpu in free[cell]]))
     # Under Xen memory follows the affinity of all vcpus; elsewhere each stays where the plan counts it.
     together = stock.striped or any(_core_left(stock, part, free[part.cell]) for part in parts)
     out: list[PlannedVcpu] = []
     for part in parts:
-        floating = everywhere if together and not asked.guest_cells else free[part.cell]
+        floating = everywhere if together and not request.guest_cells else free[part.cell]
         for place in range(part.vcpus):
             alone = part.cpus[place] if part.cpus else ()
             out.append(PlannedVcpu(vcpu=len(out), cpus=alone or floating, pinned=bool(alone)))
@@ -92,12 +92,12 @@ def _core_left(stock: HostCapacity, part: Share, free: tuple[int, ...]) -> bool:
     return bool(floating) and len(free) < room.online and any(set(free) <= set(core.threads) for core in room.cores)
 
 
-def _reached(stock: HostCapacity, asked: Request, part: Share) -> bool:
+def _reached(stock: HostCapacity, request: Request, part: Share) -> bool:
     """Whether vcpus may run on a part's cell.
 
     Under Xen memory follows the vcpus' affinity, which therefore has to reach every cell that gives some.
     """
-    return bool(part.vcpus or (stock.striped and not asked.dedicated and stock.rooms[part.cell].cpus))
+    return bool(part.vcpus or (stock.striped and not request.dedicated and stock.rooms[part.cell].cpus))
 
 
 def _repins(stock: HostCapacity, taken: set[int]) -> tuple[Repin, ...]:

@@ -111,7 +111,7 @@ def ask_xen(
     for row in found:
         # There before the key was pressed and after it: it was there when Xen printed.
         if row.id in before and row.id not in located:
-            raise FactError(debugkey.WHERE, f"domain {row.id}", "the answer is not whole")
+            raise FactError(debugkey.WHERE, f"domain {row.id}", "the answer is incomplete")
     pages = {number: here.pages for number, here in located.items()}
     hidden = unlisted(sysctl, info, queried, found)
     notes = (*queried.notes, *hidden)

@@ -23,11 +23,11 @@ def machine(reader: Reader, *, live: bool) -> str | None:
         import json
 
         try:
-            told = json.loads(manifest).get("machine")
+            word = json.loads(manifest).get("machine")
         except (ValueError, AttributeError):
-            told = None
-        if isinstance(told, str):
-            return told
+            word = None
+        if isinstance(word, str):
+            return word
     from ..linux.cpuinfo import of_cpuinfo
 
     head = getattr(reader, "head", None)

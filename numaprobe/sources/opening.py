@@ -85,8 +85,8 @@ def choose_source(reader: Reader, source: str, *, live: bool) -> str:
     can_ask = kind == "control" and (live or not isinstance(reader.read((TRANSCRIPT,))[0], int))
     if source == "xen" and not can_ask:
         if kind == "control":
-            raise RecordingError("the recording has none of the hypervisor's answers")
-        reason = "a Xen guest cannot ask the hypervisor" if kind == "guest" else "not running under Xen"
+            raise RecordingError("the recording has no hypercalls: record it in the control domain, as root")
+        reason = "a Xen guest cannot make these hypercalls" if kind == "guest" else "not running under Xen"
         raise SourceUnavailable("xen", None, reason)
     return "xen" if can_ask else "linux"
 
@@ -102,14 +102,14 @@ def hypercalls(reader: Reader, *, live: bool, debug_key: bool = False) -> Abstra
 
         content = reader.read((TRANSCRIPT,))[0]
         if isinstance(content, int):
-            raise RecordingError("the recording has none of the hypervisor's answers")
+            raise RecordingError("the recording has no hypercalls: record it in the control domain, as root")
         return _Opened(Transcript(content.decode("utf-8", "replace")), _nothing_to_close)
     from .._fast import Privcmd
 
     try:
         device = Privcmd(debug_key=debug_key)
     except PermissionError as error:
-        raise SourceDenied(PRIVCMD, error.errno, "only root may ask the hypervisor") from None
+        raise SourceDenied(PRIVCMD, error.errno, "only root may make hypercalls") from None
     except OSError as error:
         raise SourceUnavailable(error.filename or PRIVCMD, error.errno) from None
     return _Opened(device, device.close)

@@ -82,9 +82,11 @@ class Transcript:
         answers = self._answers.get(request)
         if answers is None:
             name = call_name(number, command)
-            known = any(asked[:2] == request[:2] for asked in self._answers)
-            how = " asked in this way" if known else ""
-            raise RecordingError(f"the recording has no answer to {name}{how}")
+            known = any(other[:2] == request[:2] for other in self._answers)
+            raise RecordingError(
+                f"the recording does not contain {'this' if known else 'a'} {name} call: record the host again, with "
+                "--domains for its guests"
+            )
         turn = self._asked.get(request, 0)
         self._asked[request] = turn + 1
         answer = answers[min(turn, len(answers) - 1)]

@@ -55,7 +55,7 @@ def _read(connection: socket, request: int, path: str, end: float) -> str | None
     connection.sendall(_HEADER.pack(_READ, request, 0, len(content)) + content)
     kind, answered, _, length = _HEADER.unpack(_exactly(connection, _HEADER.size, end))
     if answered != request or length > _MAX_PAYLOAD:
-        raise ValueError("not an answer to what was asked")
+        raise ValueError("an answer to another request")
     value = _exactly(connection, length, end)
     return value.decode("utf-8", "replace") if kind == _READ else None
 

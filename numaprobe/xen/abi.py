@@ -102,31 +102,39 @@ def call_name(number: int, command: int) -> str:
     return f"{hypercall} {COMMAND_NAMES.get((number, command), f'command {command}')}"
 
 
-# sysctl version, then the domctl versions: the release's own first. 4.10.1 changed domctl and not sysctl.
-RELEASES: dict[tuple[int, int], tuple[int, tuple[int, ...]]] = {
-    (4, 1): (0x08, (0x07,)),
-    (4, 2): (0x09, (0x08,)),
-    (4, 3): (0x0A, (0x09,)),
-    (4, 4): (0x0A, (0x09,)),
-    (4, 5): (0x0B, (0x0A,)),
-    (4, 6): (0x0C, (0x0B,)),
-    (4, 7): (0x0D, (0x0B,)),
-    (4, 8): (0x0E, (0x0C,)),
-    (4, 9): (0x0F, (0x0D,)),
-    (4, 10): (0x10, (0x0F, 0x0E)),
-    (4, 11): (0x11, (0x10,)),
-    (4, 12): (0x12, (0x11,)),
-    (4, 13): (0x12, (0x12,)),
-    (4, 14): (0x13, (0x12,)),
-    (4, 15): (0x13, (0x13,)),
-    (4, 16): (0x14, (0x14,)),
-    (4, 17): (0x15, (0x15,)),
-    (4, 18): (0x15, (0x16,)),
-    (4, 19): (0x15, (0x17,)),
-    (4, 20): (0x15, (0x17,)),
-    (4, 21): (0x16, (0x17,)),
-    (4, 22): (0x16, (0x18,)),
-    (4, 23): (0x16, (0x18,)),
+class Interfaces(namedtuple("Interfaces", "sysctl domctl")):
+    """The interface versions of a release; of domctl the release's own first."""
+
+    __slots__ = ()
+    sysctl: int
+    domctl: tuple[int, ...]
+
+
+# 4.10.1 changed domctl and not sysctl.
+RELEASES: dict[tuple[int, int], Interfaces] = {
+    (4, 1): Interfaces(0x08, (0x07,)),
+    (4, 2): Interfaces(0x09, (0x08,)),
+    (4, 3): Interfaces(0x0A, (0x09,)),
+    (4, 4): Interfaces(0x0A, (0x09,)),
+    (4, 5): Interfaces(0x0B, (0x0A,)),
+    (4, 6): Interfaces(0x0C, (0x0B,)),
+    (4, 7): Interfaces(0x0D, (0x0B,)),
+    (4, 8): Interfaces(0x0E, (0x0C,)),
+    (4, 9): Interfaces(0x0F, (0x0D,)),
+    (4, 10): Interfaces(0x10, (0x0F, 0x0E)),
+    (4, 11): Interfaces(0x11, (0x10,)),
+    (4, 12): Interfaces(0x12, (0x11,)),
+    (4, 13): Interfaces(0x12, (0x12,)),
+    (4, 14): Interfaces(0x13, (0x12,)),
+    (4, 15): Interfaces(0x13, (0x13,)),
+    (4, 16): Interfaces(0x14, (0x14,)),
+    (4, 17): Interfaces(0x15, (0x15,)),
+    (4, 18): Interfaces(0x15, (0x16,)),
+    (4, 19): Interfaces(0x15, (0x17,)),
+    (4, 20): Interfaces(0x15, (0x17,)),
+    (4, 21): Interfaces(0x16, (0x17,)),
+    (4, 22): Interfaces(0x16, (0x18,)),
+    (4, 23): Interfaces(0x16, (0x18,)),
 }
 
 # 4.0 and older keep the topology inside physinfo and have no numainfo; their versions are not tried.

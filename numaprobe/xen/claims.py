@@ -40,7 +40,7 @@ def collect(
         try:
             rows = _rows(sysctl, len(nodes))
         except RecordingError:
-            # Of a hypervisor that was not asked.
+            # Of a hypervisor that was not queried.
             refused[KEY] = ENOSYS
         except SourceError as error:
             refused[KEY] = error.errno or 0

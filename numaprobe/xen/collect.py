@@ -59,7 +59,7 @@ def collect(
         if _shape(before) == _shape(info):
             break
     else:
-        ask.note("sysctl physinfo", "cpus, nodes or memory came or went all the while they were asked for")
+        ask.note("sysctl physinfo", "CPUs, nodes or memory kept being added or removed while they were queried")
     if cpuinfo is not None:
         cpuinfo += (None,) * (len(cpus) - len(cpuinfo))
     pools = ask.optional(sysctl.cpupools, info.max_cpu_id + 1)
@@ -119,7 +119,7 @@ class _Asker:
             if self.x86:
                 self.note(error.where, "this Xen does not have it")
         except SourceError as error:
-            self.note(error.where, error.reason or (strerror(error.errno) if error.errno else "cannot be asked"))
+            self.note(error.where, error.reason or (strerror(error.errno) if error.errno else "cannot be queried"))
         except FactError as error:
             self.note(error.where, f"{error.reason}: {error.text}" if error.text else error.reason)
         return None
@@ -146,7 +146,10 @@ class _Asker:
             online = frozenset(cpu for cpu, row in enumerate(cpus) if row.socket is not None)
         if len(online) == info.nr_cpus:
             return online
-        self.note("sysctl physinfo", f"{info.nr_cpus} cpus are online, and which cannot be told ({len(online)} found)")
+        self.note(
+            "sysctl physinfo",
+            f"{info.nr_cpus} CPUs are online, but {len(online)} were found: it is unknown which are online",
+        )
         return None
 
     def present_pages(
@@ -187,11 +190,11 @@ class _Asker:
         """None before 4.6, whose physinfo era has no such hypercall."""
         if sysctl.version < abi.ROWS_SINCE:
             return None
-        asked = {address: device for address in addresses if (device := _pci_device(address)) is not None}
-        answers = self.optional(sysctl.pci_nodes, tuple(asked.values())) if asked else []
+        queried = {address: device for address in addresses if (device := _pci_device(address)) is not None}
+        answers = self.optional(sysctl.pci_nodes, tuple(queried.values())) if queried else []
         if answers is None:
             return None
-        nodes = dict(zip(asked, answers, strict=True))
+        nodes = dict(zip(queried, answers, strict=True))
         return tuple([_placed(address, nodes.get(address, abi.PCI_DEVICE_UNKNOWN)) for address in addresses])
 
 

@@ -150,9 +150,9 @@ def present_pages(
             raise FactError(PATH, f"{found} pages", f"node {node} has more free memory than the table gives it")
     for cpu, (row, info) in enumerate(zip(cpus, cpuinfo or (), strict=False)):
         if info is not None and info.online and info.apic_id is not None:
-            told = srat.apic_nodes.get(info.apic_id, row.node)
-            if told != row.node:
-                raise FactError(PATH, f"node {told}", f"cpu {cpu} is on node {row.node} for Xen, not as in the table")
+            listed = srat.apic_nodes.get(info.apic_id, row.node)
+            if listed != row.node:
+                raise FactError(PATH, f"node {listed}", f"cpu {cpu} is on node {row.node} for Xen, not as in the table")
     return tuple([None if memory is None else pages[node] for node, memory in enumerate(nodes)])
 
 

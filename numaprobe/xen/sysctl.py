@@ -142,8 +142,8 @@ class Sysctl:
         nodes: list[int] = []
         while len(nodes) < len(devices):
             rest = devices[len(nodes) :]
-            asked = b"".join([abi.PCI_DEV.pack(*device) for device in rest])
-            buffers = ((abi.PCI_DEVS_AT, asked), (abi.PCI_NODES_AT, b"\xff" * (4 * len(rest))))
+            queried = b"".join([abi.PCI_DEV.pack(*device) for device in rest])
+            buffers = ((abi.PCI_DEVS_AT, queried), (abi.PCI_NODES_AT, b"\xff" * (4 * len(rest))))
             reply, (_, answers) = self._ask(abi.SYSCTL_PCITOPOINFO, abi.WORD.pack(len(rest)), buffers)
             # Xen may stop early after 64 devices when it has something else to do.
             done = abi.WORD.unpack_from(reply, abi.WORD_AT)[0]
@@ -155,19 +155,19 @@ class Sysctl:
     def cpupools(self, cpus: int) -> tuple[CpuPool, ...]:
         """``sysctl cpupool_op`` INFO of every pool; ``cpus`` is ``max_cpu_id`` + 1."""
         pools: list[CpuPool] = []
-        asked = 0
+        wanted = 0
         while True:
             try:
-                pool = self._cpupool(abi.CPUPOOL_INFO, asked, cpus)
+                pool = self._cpupool(abi.CPUPOOL_INFO, wanted, cpus)
             except SourceError as error:
                 if error.errno == ENOENT:
                     return tuple(pools)
                 raise
-            if pool.id < asked or len(pools) > cpus + 1:
+            if pool.id < wanted or len(pools) > cpus + 1:
                 raise FactError("sysctl cpupool_op", str(pool.id), "the list of pools does not end")
             pools.append(pool)
-            asked = pool.id + 1
-            if asked > abi.ALL_ONES_32:
+            wanted = pool.id + 1
+            if wanted > abi.ALL_ONES_32:
                 return tuple(pools)
 
     def free_cpus(self, cpus: int) -> tuple[int, ...]:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 _MAY_NOT = (
-    "not permitted: only root in a control domain may ask the hypervisor, and not where the kernel filters "
-    "hypercalls or restricts them to one domain"
+    "not permitted: only root in a control domain may make hypercalls, and not where the kernel filters them or "
+    "restricts them to one domain"
 )
 
 
@@ -38,7 +38,7 @@ def negotiate(calls: Hypercalls, version: XenVersion) -> tuple[Sysctl, PhysInfo,
     version known or soon to be; ``FactError`` where the version is taken and the answer is not plausible.
     """
     release = (version.major, version.minor)
-    expected = abi.RELEASES[release][:1] if release in abi.RELEASES else ()
+    expected = (abi.RELEASES[release].sysctl,) if release in abi.RELEASES else ()
     found, info = _search(
         "sysctl",
         version,
@@ -56,7 +56,7 @@ def negotiate_domctl(calls: Hypercalls, version: XenVersion) -> tuple[int, tuple
         issue(calls, abi.DOMCTL, abi.DOMCTL_GETDOMAININFO, header.ljust(abi.DOMCTL_BYTES, b"\0"))
 
     release = (version.major, version.minor)
-    expected = abi.RELEASES[release][1] if release in abi.RELEASES else ()
+    expected = abi.RELEASES[release].domctl if release in abi.RELEASES else ()
     found, _ = _search("domctl", version, _candidates(expected, abi.OLDEST_DOMCTL, abi.NEWEST_DOMCTL), ask)
     return found, _notes("domctl", version, found, expected, abi.NEWEST_DOMCTL)
 
@@ -71,7 +71,7 @@ def _candidates(expected: tuple[int, ...], oldest: int, newest: int) -> Iterator
 
 def _search(hypercall: str, version: XenVersion, candidates: Iterable[int], ask: Callable[[int], T]) -> tuple[int, T]:
     if (version.major, version.minor) < abi.OLDEST_RELEASE:
-        raise InterfaceMismatch(hypercall, None, f"Xen {version} is too old; 4.1 and later can be asked")
+        raise InterfaceMismatch(hypercall, None, f"Xen {version} is too old; numaprobe supports 4.1 and later")
     tried = []
     for candidate in candidates:
         tried.append(candidate)
@@ -82,7 +82,7 @@ def _search(hypercall: str, version: XenVersion, candidates: Iterable[int], ask:
                 raise SourceDenied(error.where, error.errno, _MAY_NOT) from error
         except SourceUnavailable as error:
             raise SourceUnavailable(
-                hypercall, error.errno, f"this Xen {version} has no {hypercall}, so that nobody can ask it"
+                hypercall, error.errno, f"this Xen {version} has no {hypercall} hypercall"
             ) from error
     if (version.major, version.minor) in abi.RELEASES:
         raise SourceDenied(

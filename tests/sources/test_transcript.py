@@ -80,9 +80,9 @@ def test_refusals_are_recorded_with_their_errno() -> None:
 def test_a_call_that_was_not_recorded_is_refused_by_name() -> None:
     """Whether it was never made, or made in another way."""
     replay = Transcript(recorded(two_node_pc()))
-    with pytest.raises(RecordingError, match=r"^the recording has no answer to domctl getdomaininfo$"):
+    with pytest.raises(RecordingError, match=r"^the recording does not contain a domctl getdomaininfo call"):
         replay.call(36, 5, bytes(144))
-    with pytest.raises(RecordingError, match=r"^the recording has no answer to sysctl numainfo asked in this way$"):
+    with pytest.raises(RecordingError, match=r"^the recording does not contain this sysctl numainfo call"):
         replay.call(35, 17, bytes(136))
 
 

@@ -319,7 +319,7 @@ def test_an_answer_without_one_of_the_domains_is_an_error() -> None:
 
     xen = two_node_domains()
     xen.__class__ = Short
-    with pytest.raises(FactError, match="not whole"):
+    with pytest.raises(FactError, match="incomplete"):
         domains_of(xen, debug_key=True)
 
 

@@ -272,8 +272,8 @@ def test_releases_are_in_order_and_their_versions_never_fall() -> None:
     """The table has no gap between the oldest and the newest release, and agrees with its bounds."""
     releases = list(abi.RELEASES)
     assert releases == [(4, minor) for minor in range(1, 24)]
-    sysctls = [sysctl for sysctl, _ in abi.RELEASES.values()]
-    domctls = [domctl for _, versions in abi.RELEASES.values() for domctl in sorted(versions)]
+    sysctls = [release.sysctl for release in abi.RELEASES.values()]
+    domctls = [domctl for release in abi.RELEASES.values() for domctl in sorted(release.domctl)]
     assert sysctls == sorted(sysctls)
     assert domctls == sorted(domctls)
     assert (sysctls[0], sysctls[-1]) == (abi.OLDEST_SYSCTL, abi.NEWEST_SYSCTL)

@@ -159,7 +159,7 @@ def guests(reading: Reading, state: State, width: int) -> Page:
 
 
 def _rest(found: Observed) -> list[tuple[str, list[int | None]]]:
-    """What is in a cell beside guests, by cell; kinds that nothing has are left out."""
+    """What is in a cell apart from guests, by cell; kinds that nothing has are left out."""
     uses: Sequence[CellUse] = found.uses
     kinds: list[tuple[str, list[int | None]]] = [
         ("free", [use.free for use in uses]),

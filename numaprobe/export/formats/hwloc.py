@@ -52,8 +52,8 @@ class _Writer:
 
     def start(self, kind: str, indent: int, /, **attributes: object) -> str:
         self.number += 1
-        told = {"type": kind, **attributes, "gp_index": self.number}
-        pairs = [f"{name}={quoteattr(str(value))}" for name, value in told.items() if value is not None]
+        values = {"type": kind, **attributes, "gp_index": self.number}
+        pairs = [f"{name}={quoteattr(str(value))}" for name, value in values.items() if value is not None]
         return f"{'  ' * indent}<object {' '.join(pairs)}"
 
     def object(self, thing: Thing, above: int, depth: int) -> Iterator[str]:

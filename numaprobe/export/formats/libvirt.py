@@ -131,13 +131,13 @@ def _interconnects(host: Host) -> list[str]:
     """What HMAT says, of initiators with cpus (the kernel's ``access1``, as libvirt takes it), else of any."""
     latencies: list[str] = []
     bandwidths: list[str] = []
-    told: set[tuple[int, int]] = set()
+    written: set[tuple[int, int]] = set()
     for cell in host.cells:
         for access in sorted(cell.accesses, key=lambda access: -access.level):
             for initiator in access.initiators:
-                if (initiator, cell.id) in told:
+                if (initiator, cell.id) in written:
                     continue
-                told.add((initiator, cell.id))
+                written.add((initiator, cell.id))
                 way = f"initiator='{initiator}' target='{cell.id}'"
                 for kind in ("read", "write"):
                     latency, bandwidth = getattr(access, f"{kind}_latency"), getattr(access, f"{kind}_bandwidth")

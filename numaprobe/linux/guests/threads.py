@@ -208,15 +208,15 @@ def rested(files: ProcessFiles, found: dict[int, tuple[ThreadFacts, ...] | None]
 
     A vcpu waits in a futex while its program holds it back, and for moments while another thread has QEMU's lock.
     """
-    asked = [
+    queried = [
         (process, thread)
         for process, threads in found.items()
         if threads is not None and all((thread.asleep_in or "").startswith("futex") for thread in threads)
         for thread in threads
     ]
-    wanted = [(process, [f"task/{thread.id}/{name}" for name in ("status", "wchan")]) for process, thread in asked]
-    quiet = {process for process, _ in asked}
-    for (process, thread), (status, asleep) in zip(asked, _contents(files, wanted), strict=True):
+    wanted = [(process, [f"task/{thread.id}/{name}" for name in ("status", "wchan")]) for process, thread in queried]
+    quiet = {process for process, _ in queried}
+    for (process, thread), (status, asleep) in zip(queried, _contents(files, wanted), strict=True):
         switches = _line(status or b"", SWITCHES).strip()
         same = thread.switches is None or switches == str(thread.switches).encode()
         if not same or _function(asleep) != thread.asleep_in:

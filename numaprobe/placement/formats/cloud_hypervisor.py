@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 def render(plan: Plan) -> str:
     """One line of options, quoted for a shell."""
-    asked = plan.request
+    request = plan.request
     pins = ",".join(f"{one.vcpu}@[{id_list(one.cpus)}]" for one in plan.vcpus)
-    options = ["--cpus", f"boot={asked.vcpus},affinity=[{pins}]"]
-    pages = f",hugepages=on,hugepage_size={asked.huge_page // 1024}K" if asked.huge_page else ""
+    options = ["--cpus", f"boot={request.vcpus},affinity=[{pins}]"]
+    pages = f",hugepages=on,hugepage_size={request.huge_page // 1024}K" if request.huge_page else ""
     if not plan.bind and not plan.guest_cells:
-        options += ["--memory", f"size={_kib(asked.memory)}{pages}"]
+        options += ["--memory", f"size={_kib(request.memory)}{pages}"]
         return shlex.join(options) + "\n"
     given = [(one.cell, one.memory) for one in plan.guest_cells] or list(plan.memory.items())
     options += ["--memory", "size=0", "--memory-zone"]

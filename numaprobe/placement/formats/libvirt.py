@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 def render(plan: Plan) -> str:
     """``memory``, ``memoryBacking``, ``vcpu``, ``cputune``, ``numatune`` and, for guest cells, ``cpu``."""
-    asked = plan.request
-    kib = sum(_kib(one.memory) for one in plan.guest_cells) or _kib(asked.memory)
+    request = plan.request
+    kib = sum(_kib(one.memory) for one in plan.guest_cells) or _kib(request.memory)
     lines = [f"<memory unit='KiB'>{kib}</memory>"]
-    if asked.huge_page:
+    if request.huge_page:
         nodes = f" nodeset='{id_list(one.id for one in plan.guest_cells)}'" if plan.guest_cells else ""
-        page = f"<page size='{asked.huge_page // 1024}' unit='KiB'{nodes}/>"
+        page = f"<page size='{request.huge_page // 1024}' unit='KiB'{nodes}/>"
         lines += ["<memoryBacking>", f"  <hugepages>{page}</hugepages>", "</memoryBacking>"]
-    lines.append(f"<vcpu placement='static' cpuset='{id_list(plan.cpus)}'>{asked.vcpus}</vcpu>")
+    lines.append(f"<vcpu placement='static' cpuset='{id_list(plan.cpus)}'>{request.vcpus}</vcpu>")
     lines.append("<cputune>")
     lines += [f"  <vcpupin vcpu='{one.vcpu}' cpuset='{id_list(one.cpus)}'/>" for one in plan.vcpus]
     lines += [f"  <emulatorpin cpuset='{id_list(plan.emulator or plan.cpus)}'/>", "</cputune>"]

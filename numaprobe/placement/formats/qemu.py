@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 def render(plan: Plan) -> str:
     """One line of options, quoted for a shell."""
-    asked = plan.request
-    options = ["-smp", str(asked.vcpus), "-m", f"size={-(-asked.memory // 1024)}k"]
+    request = plan.request
+    options = ["-smp", str(request.vcpus), "-m", f"size={-(-request.memory // 1024)}k"]
     if not plan.guest_cells:
-        options += ["-object", _memory("m0", asked.memory, plan.memory if plan.bind else (), asked.huge_page)]
+        options += ["-object", _memory("m0", request.memory, plan.memory if plan.bind else (), request.huge_page)]
         # Since QEMU 5.0; the machine's own name for its memory until then was -numa node,memdev=.
         options += ["-machine", "memory-backend=m0"]
         return shlex.join(options) + "\n"
     for one in plan.guest_cells:
-        options += ["-object", _memory(f"m{one.id}", one.memory, (one.cell,) if plan.bind else (), asked.huge_page)]
+        options += ["-object", _memory(f"m{one.id}", one.memory, (one.cell,) if plan.bind else (), request.huge_page)]
         runs = "".join(f",cpus={run}" for run in id_list(one.vcpus).split(","))
         options += ["-numa", f"node,nodeid={one.id}{runs},memdev=m{one.id}"]
     # QEMU wants 10 for a node itself, and for two nodes something between 10 and 255 (hw/core/numa.c).

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 def render(plan: Plan) -> str:
     """Cells, cpus and memory, then the reasons, then what was not chosen."""
-    asked = plan.request
-    label = f"{asked.name}: " if asked.name else ""
-    lines = [f"{label}{cells(plan.cells)} for {count(asked.vcpus, 'vcpu')} and {size(asked.memory)}"]
-    pages = f" in huge pages of {size(asked.huge_page)}" if asked.huge_page else ""
+    request = plan.request
+    label = f"{request.name}: " if request.name else ""
+    lines = [f"{label}{cells(plan.cells)} for {count(request.vcpus, 'vcpu')} and {size(request.memory)}"]
+    pages = f" in huge pages of {size(request.huge_page)}" if request.huge_page else ""
     lines += [f"  memory   {size(got)}{pages} of cell {cell}" for cell, got in plan.memory.items()]
     pinned = [one for one in plan.vcpus if one.pinned]
     lines += [

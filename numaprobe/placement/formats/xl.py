@@ -25,11 +25,11 @@ def render(plan: Plan, *, soft: bool = False, pool: int | None = None) -> str:
     Raises ``ValueError`` for memory of a cell without vcpus, which only ``vnuma`` could name; not with ``pool``, whose
     guests Xen serves from other cells when the pool's own are empty.
     """
-    asked = plan.request
-    lines = [f'name = "{_quoted(asked.name)}"'] if asked.name else []
+    request = plan.request
+    lines = [f'name = "{_quoted(request.name)}"'] if request.name else []
     sizes = [-(-one.memory // MIB) for one in plan.guest_cells]
-    memory = sum(sizes) if sizes else -(-asked.memory // MIB)
-    lines += [f"vcpus = {asked.vcpus}", f"memory = {memory}"]
+    memory = sum(sizes) if sizes else -(-request.memory // MIB)
+    lines += [f"vcpus = {request.vcpus}", f"memory = {memory}"]
     if plan.guest_cells:
         lines.append(f"maxmem = {memory}")
     if pool is not None:
@@ -42,7 +42,7 @@ def render(plan: Plan, *, soft: bool = False, pool: int | None = None) -> str:
         for one, size in zip(plan.guest_cells, sizes, strict=True):
             costs = [str(cost) for _, cost in one.distances or ()]
             if not costs:
-                raise ValueError("xl wants the distances between guest cells, and the host gives none")
+                raise ValueError("xl needs the distances between guest cells, and the host reports none")
             lines.append(
                 f'  [ "pnode={one.cell}", "size={size}", "vcpus={id_list(one.vcpus)}",'
                 f' "vdistances={",".join(costs)}" ],'

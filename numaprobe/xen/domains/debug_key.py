@@ -110,13 +110,13 @@ def parse(text: str) -> dict[int, Located]:
             current = found[int(domain[1])] = Located(int(domain[2]), {})
         elif (pages := _PAGES.fullmatch(line)) and current is not None:
             if int(pages[1]) in current.pages:
-                raise FactError(WHERE, line, "a node told twice")
+                raise FactError(WHERE, line, "a node is reported twice")
             current.pages[int(pages[1])] = int(pages[2])
     if not heading or not section or not nodes or not found:
         raise FactError(WHERE, text[-60:], "the answer is not on the console")
     for number, located in found.items():
         if set(located.pages) != nodes or sum(located.pages.values()) > located.total:
-            raise FactError(WHERE, f"domain {number}", "the answer is not whole")
+            raise FactError(WHERE, f"domain {number}", "the answer is incomplete")
     return found
 
 

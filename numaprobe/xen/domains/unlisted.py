@@ -33,7 +33,7 @@ def unlisted(sysctl: Sysctl, info: PhysInfo, queried: Domains, found: Sequence[D
 def _by_pools(
     sysctl: Sysctl, info: PhysInfo, queried: Domains, found: Sequence[DomainFacts]
 ) -> list[tuple[str, str]] | None:
-    """Compared with the pools' counts; None where these cannot be had."""
+    """Compared with the pools' counts; None where these are not available."""
     listed = len(found)
     for _ in range(2):
         try:

@@ -93,7 +93,7 @@ complete -c numaprobe -n '_shtab_numaprobe_using domains' -l source -xka "auto l
 complete -c numaprobe -n '_shtab_numaprobe_using domains' -l json -d 'as JSON'
 complete -c numaprobe -n '_shtab_numaprobe_using domains' -l pid -x -d 'this process (Linux)'
 complete -c numaprobe -n '_shtab_numaprobe_using domains' -l cgroup -x -d 'this control group (Linux)'
-complete -c numaprobe -n '_shtab_numaprobe_using domains' -l debug-key -d 'use Xen'"'"'s debug key u where nothing else reports the location of memory: Xen walks every page of every domain without a pause, for up to a second per 32 GiB, and answers nothing else meanwhile; a walk of several seconds may trigger a watchdog and take the host down'
+complete -c numaprobe -n '_shtab_numaprobe_using domains' -l debug-key -d 'use Xen'"'"'s debug key u where nothing else reports the location of memory: Xen walks every page of every domain without a pause, for up to a second per 32 GiB, and handles nothing else until it is done; a walk of several seconds may trigger a watchdog and take the host down'
 complete -c numaprobe -n '_shtab_numaprobe_using domains' -l debug-key-limit -x -d 'not if a domain is larger than this (default: 32G)'
 complete -c numaprobe -n '_shtab_numaprobe_using; and test $_shtab_numaprobe_npos -eq 0' -a place -d 'Where a domain should run, and why.'
 complete -c numaprobe -n '_shtab_numaprobe_using place' -s h -l help -d 'show this help message and exit'
