@@ -19,10 +19,9 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
+import psutil
 from fleets import guest, guests
 from placement_service import postgres, service
-
-import psutil
 
 import numaprobe
 from numaprobe import DoesNotFit, Request
@@ -108,9 +107,8 @@ def measure(url: str, fleet: list[Member]) -> None:
     print(f"  CPU seconds: {cpu[0]:.1f} here, {cpu[1]:.1f} service, {cpu[2]:.1f} database")
     again = [timed(publish, client, one) for one in fleet[:200]]
     counts = [one.requests for _, one in again]
-    print(
-        f"  unchanged host: {statistics.median(counts):.0f} requests (at most {max(counts)}), {ms([t for t, _ in again])}"
-    )
+    took = ms([seconds for seconds, _ in again])
+    print(f"  unchanged host: {statistics.median(counts):.0f} requests (at most {max(counts)}), {took}")
     ready = known(fleet)
     for shape in (SMALL, LARGE):
         request = Request(*shape)
@@ -119,8 +117,9 @@ def measure(url: str, fleet: list[Member]) -> None:
         placed = [timed(choose, ready, room, request) for _ in range(7)]
         first = placed[0][0]
         print(
-            f"  {shape[0]} vcpus, {shape[1] >> 20} MiB: read the ledger {ms([t for t, _ in read])}, place {first * 1e3:.0f} ms "
-            f"at first, then {ms([t for t, _ in placed[1:]])}; {len(placed[0][1].choices)} hosts have room"
+            f"  {shape[0]} vcpus, {shape[1] >> 20} MiB: read the ledger {ms([t for t, _ in read])}, place "
+            f"{first * 1e3:.0f} ms at first, then {ms([t for t, _ in placed[1:]])}; "
+            f"{len(placed[0][1].choices)} hosts have room"
         )
     whole, counts, taken = [], [], []
     from numaprobe.contrib.openstack import claims
@@ -157,9 +156,12 @@ def main() -> None:
     found = list(machines(options.machines))
     print(f"{len(found)} recorded machines")
     for count in map(int, options.hosts.split(",")):
-        with postgres() as database, tempfile.TemporaryDirectory() as directory:
-            with service(database.address, Path(directory) / "log") as url:
-                measure(url, members(found, count))
+        with (
+            postgres() as database,
+            tempfile.TemporaryDirectory() as directory,
+            service(database.address, Path(directory) / "log") as url,
+        ):
+            measure(url, members(found, count))
 
 
 if __name__ == "__main__":

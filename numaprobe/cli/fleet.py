@@ -17,7 +17,7 @@ from .sizes import parse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, TextIO
 
     from ..contrib.openstack.choose import Choice, Chosen
@@ -49,22 +49,26 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
 
 def ledger(options: argparse.Namespace) -> Client:
     """The ledger that the options name, checked. Raises ``FleetError``, and ``ValueError`` if they name none."""
+    found = connect(options)()
+    found.check()
+    return found
+
+
+def connect(options: argparse.Namespace) -> Callable[[], Client]:
+    """What makes a client of the ledger that the options name. Raises ``ValueError`` if they name none."""
     from ..contrib.openstack import session
 
     if options.directory is not None:
         from ..contrib.openstack.embedded import embedded
 
-        found = embedded(options.directory)
-    elif options.placement is not None:
-        found = session.at(options.placement)
-    elif options.os_cloud is not None or os.environ.get("OS_CLOUD") or os.environ.get("OS_AUTH_URL"):
-        found = session.cloud(options.os_cloud, region=options.os_region_name)
-    else:
+        return lambda: embedded(options.directory)
+    if options.placement is not None:
+        return lambda: session.at(options.placement)
+    if options.os_cloud is None and not os.environ.get("OS_CLOUD") and not os.environ.get("OS_AUTH_URL"):
         raise ValueError(
             "which ledger? --os-cloud NAME, --placement URL, --directory DIR, or OS_CLOUD in the environment"
         )
-    found.check()
-    return found
+    return lambda: session.cloud(options.os_cloud, region=options.os_region_name)
 
 
 def members(words: Sequence[str], name: str | None = None) -> list[Member]:

@@ -69,7 +69,19 @@ def fleet_options(parser: argparse.ArgumentParser) -> None:
     ledger_options(one)
 
 
-def publish_options(parser: argparse.ArgumentParser) -> None:
+def agent_options(parser: argparse.ArgumentParser) -> None:
+    """Declare how ``numaprobe serve`` publishes its host."""
+    group = parser.add_argument_group("publishing this host to a fleet's ledger (numaprobe[openstack])")
+    group.add_argument("--fleet", action="store_true", help="publish it, at an interval and when cells or CPUs change")
+    group.add_argument("--fleet-name", metavar="NAME", help="its name in the ledger (default: its host name)")
+    group.add_argument(
+        "--fleet-interval", type=float, default=60.0, metavar="S", help="seconds between two publications (default: 60)"
+    )
+    publish_options(group)
+    ledger_options(parser)
+
+
+def publish_options(parser: argparse._ActionsContainer) -> None:
     """Declare how a host is published."""
     parser.add_argument(
         "--reserve", metavar="SIZE", help="kept back in each cell (default: a 64th of its memory, at most 512M)"

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from importlib import import_module
 
 from ..atomic_file import replace
 from ..errors import printable
@@ -72,6 +73,7 @@ def serve_options(parser: argparse.ArgumentParser) -> None:
         "--no-distances", action="store_true", help="omit distances; they are always omitted above 64 cells"
     )
     parser.add_argument("--cpu-info", action="store_true", help="add a metric for every CPU")
+    import_module(".fleet_options", __package__).agent_options(parser)
 
 
 def run(options: argparse.Namespace, out: TextIO) -> None:  # noqa: ARG001  # its data goes to clients
@@ -103,12 +105,17 @@ def run(options: argparse.Namespace, out: TextIO) -> None:  # noqa: ARG001  # it
         patience=PATIENCE,
         max_age=MAX_AGE,
     )
+    agent = None
     try:
+        if options.fleet:
+            agent = import_module(".fleet_agent", __package__).agent(options, _say).start()
         if options.textfile is None:
             _listen(options.listen, collector, options.web_config)
         else:
             _write(options.textfile, collector, options.interval, options.count)
     finally:
+        if agent is not None:
+            agent.close()
         collector.close()
 
 

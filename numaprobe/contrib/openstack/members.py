@@ -35,12 +35,18 @@ class Member(namedtuple("Member", "name host guests")):
 
 def live(name: str | None = None, *, source: str = "auto") -> Member:
     """The host that runs this, under its own name unless another is given. Raises what ``numaprobe.probe`` raises."""
-    host = numaprobe.probe(source=source, devices=True)
+    return recorded(checked_name(name or os.uname().nodename), source=source)
+
+
+def recorded(name: str, root: str | None = None, recording: str | None = None, source: str = "auto") -> Member:
+    """The host of a recorded tree or a recording, or this one, under a name. Raises what ``numaprobe.probe`` raises."""
+    host = numaprobe.probe(root, recording=recording, source=source, devices=True)
     try:
-        guests: Domains | None = numaprobe.domains(host)
+        guests: Domains | None = numaprobe.domains(host, root=root, recording=recording)
     except NumaprobeError:
         guests = None
-    return Member(checked_name(name or os.uname().nodename), host, guests)
+    # A recording without processes shows no guests, which is not the same as having none.
+    return Member(name, host, None if guests is not None and not guests and not guests.complete else guests)
 
 
 def read(source: str) -> Member:
@@ -60,14 +66,7 @@ def read(source: str) -> Member:
             return Member(name, host_of(document), guests_of(document))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-    where = {"root": path} if os.path.isdir(path) else {"recording": path}
-    host = numaprobe.probe(**where, devices=True)  # type: ignore[arg-type]
-    try:
-        guests: Domains | None = numaprobe.domains(host, **where)  # type: ignore[arg-type]
-    except NumaprobeError:
-        guests = None
-    # A recording without processes shows no guests, which is not the same as having none.
-    return Member(name, host, None if guests is not None and not guests and not guests.complete else guests)
+    return recorded(name, root=path) if os.path.isdir(path) else recorded(name, recording=path)
 
 
 def checked_name(name: str) -> str:
