@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ def test_it_waits_longer_after_each_failure_and_says_so_once(ledger: Client, pre
     agent = Agent(connect, lambda: Member(f"{prefix}a", two_cells(), guests()), interval=0.05, say=lines.append).start()
     until(lambda: agent.published)
     agent.close()
-    pauses = [after - before for before, after in zip(tries, tries[1:], strict=False)]
+    pauses = [after - before for before, after in pairwise(tries)]
     assert pauses[3] > 2 * pauses[0]
     assert agent.failures == 4
     assert lines[:2] == [
