@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 # Keywords of the formats by the name of their option.
-OPTIONS = {"libvirt_version": "version", "arch": "arch", "name": "name"}
+OPTIONS = {"libvirt_version": "version", "arch": "arch", "name": "name", "driver": "driver", "numa_list": "numa_list"}
 
 
 def run(options: argparse.Namespace, out: TextIO) -> None:
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
         options.root,
         recording=options.recording,
         source=options.source,
-        devices=everything,
+        devices=everything or options.format == "dra",
         allowed=everything,
         caches=form.caches,
     )

@@ -157,7 +157,13 @@ def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--arch", metavar="NAME", help="libvirt, hwloc: the architecture, for a recording that does not contain it"
     )
-    parser.add_argument("--name", metavar="NAME", help="nrt, slurm: the node's name (default: this live host's)")
+    parser.add_argument("--name", metavar="NAME", help="dra, nrt, slurm: the node's name (default: this live host's)")
+    parser.add_argument(
+        "--driver", metavar="NAME", help="dra: the driver's name, a domain of yours (default: numaprobe)"
+    )
+    parser.add_argument(
+        "--numa-list", action="store_const", const=True, help="dra: the own node and those nearest to it, as a list"
+    )
     _host_options(parser)
 
 

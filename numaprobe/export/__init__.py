@@ -41,6 +41,11 @@ FORMATS: dict[str, Format] = {
     ),
     "hwloc": Format("formats.hwloc", "hwloc's XML, for HWLOC_XMLFILE and lstopo -i", options=("arch",), caches=True),
     "nrt": Format("formats.nrt", "a Kubernetes NodeResourceTopology, as JSON", ("name",)),
+    "dra": Format(
+        "formats.dra",
+        "ResourceSlices of Kubernetes' Dynamic Resource Allocation, as JSON",
+        ("name", "driver", "numa_list"),
+    ),
     "lscpu": Format("formats.lscpu", "the columns of lscpu -p", caches=True),
     "prometheus": Format("formats.prometheus", "Prometheus's text exposition (takes numaprobe[prometheus])"),
     "collectd": Format("formats.collectd", "PUTVAL lines, for collectd's exec plugin"),
