@@ -82,6 +82,7 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
             groups=options.cgroup,
             debug_key=options.debug_key,
             debug_key_limit=limit,
+            remote=options.remote,
         )
     if options.json:
         import json
@@ -107,6 +108,7 @@ def remarks(host: Host, found: Domains, uses: Sequence[CellUse]) -> list[str]:
         why = "" if first is None else f": {first.where}: {first.text}"
         more = f" (and {count(len(found.notes) - 1, 'more note')}: --json)" if len(found.notes) > 1 else ""
         out.append(printable(f"incomplete: there may be more than is shown{why}{more}"))
+    out += map(printable, _why_unknown(found))
     hows = sorted({domain.how for domain in found})
     if "unknown" in hows and host.source == "xen":
         refusal = next((f"{note.where}: {note.text}" for note in found.notes if note.where.startswith("domctl")), None)
@@ -133,7 +135,8 @@ def _fitting(host: Host, found: Domains, uses: Sequence[CellUse], width: int) ->
 
 
 def _rows(host: Host, found: Domains, uses: Sequence[CellUse], group: list[int]) -> list[list[str]]:
-    rows = [["id", "name", "state", "vcpus", "memory", *_headings(group), "cpus", "how"]]
+    remote = ["remote"] if any(domain.remote is not None for domain in found) else []
+    rows = [["id", "name", "state", "vcpus", "memory", *_headings(group), "cpus", "how", *remote]]
     for domain in found:
         cells = dict(domain.cells or ())
         rows.append(
@@ -146,6 +149,7 @@ def _rows(host: Host, found: Domains, uses: Sequence[CellUse], group: list[int])
                 *(short(cells.get(cell, 0) if domain.cells is not None else None) for cell in group),
                 _cut(id_words(domain.affinity.cpus), 12),
                 domain.how,
+                *([_remote(domain)] if remote else []),
             ]
         )
     by_cell = {use.id: use for use in uses}
@@ -161,8 +165,25 @@ def _rows(host: Host, found: Domains, uses: Sequence[CellUse], group: list[int])
     positions = {cell: position for position, cell in enumerate(by_cell)}
     for label, figures in kinds:
         cells_of = [short(figures[positions[cell]]) for cell in group]
-        rows.append(["", label, "", "", short(sum_of(figures)), *cells_of, "", ""])
+        rows.append(["", label, "", "", short(sum_of(figures)), *cells_of, "", "", *("" for _ in remote)])
     return rows
+
+
+def _remote(domain: Domain) -> str:
+    """Shares with their sources; of sources that say nothing only the JSON has the reason."""
+    known = [f"{share.share:.0%} by {share.source}" for share in domain.remote or () if share.share is not None]
+    return ", ".join(known) or UNKNOWN
+
+
+def _why_unknown(found: Domains) -> list[str]:
+    """A line for each source and reason, with how many domains it concerns."""
+    reasons: dict[tuple[str, str], int] = {}
+    for domain in found:
+        for share in domain.remote or ():
+            if share.share is None:
+                key = share.source, share.how_from or "unknown"
+                reasons[key] = reasons.get(key, 0) + 1
+    return [f"remote by {source}, {count(number, 'domain')}: {why}" for (source, why), number in reasons.items()]
 
 
 def _headings(group: list[int]) -> list[str]:

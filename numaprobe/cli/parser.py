@@ -86,6 +86,7 @@ def _watch(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="who holds memory where, as numaprobe domains does; a terminal starts with it",
     )
+    _remote_option(parser, "with --domains: ")
     _watch_options(parser)
 
 
@@ -94,6 +95,7 @@ def _domains(parser: argparse.ArgumentParser) -> None:
     _json_option(parser)
     parser.add_argument("--pid", type=int, action="append", default=[], metavar="N", help="this process (Linux)")
     parser.add_argument("--cgroup", action="append", default=[], metavar="PATH", help="this control group (Linux)")
+    _remote_option(parser)
     parser.add_argument(
         "--debug-key",
         action="store_true",
@@ -197,6 +199,12 @@ def _watch_options(parser: argparse.ArgumentParser, when: str = "") -> None:
     words = f"{when} seconds between two updates (default: 1)", f"{when} stop after N updates"
     parser.add_argument("--interval", type=float, metavar="S", help=words[0].strip())
     parser.add_argument("--count", type=int, metavar="N", help=words[1].strip())
+
+
+def _remote_option(parser: argparse.ArgumentParser, when: str = "") -> None:
+    parser.add_argument(
+        "--remote", action="store_true", help=f"{when}how much of each guest's memory accesses leave the vcpu's cell"
+    )
 
 
 def _json_option(parser: argparse.ArgumentParser) -> None:

@@ -33,6 +33,8 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
         raise ValueError("--count must be at least 1")
     if options.domains and options.cell is not None:
         raise ValueError("--cell and --domains exclude each other")
+    if getattr(options, "remote", False) and not options.domains:
+        raise ValueError("--remote is for --domains")
     try:
         if not options.json and _is_a_screen(out):
             _live(options)
@@ -75,7 +77,7 @@ def _domains(options: argparse.Namespace, out: TextIO) -> None:
     from . import domains
 
     for _ in _turns(options.interval, options.count):
-        found = domains.observe(options.root, options.recording, options.source)
+        found = domains.observe(options.root, options.recording, options.source, remote=options.remote)
         if options.json:
             import json
 

@@ -152,7 +152,7 @@ class Refresher:
         if self._host is None:
             raise numaprobe.SourceUnavailable("domains", None, "the host could not be read")
         options = self.options
-        found = numaprobe.domains(self._host, root=options.root, recording=options.recording)
+        found = numaprobe.domains(self._host, root=options.root, recording=options.recording, remote=True)
         self.notes["domains"] = len(found.notes)
         # A recording without processes does not mean that there are no guests.
         recorded = options.root is not None or options.recording is not None

@@ -255,6 +255,12 @@ METRICS: tuple[Metric, ...] = (
         "domain.pinned_cpus",
         "{cpu}",
     ),
+    _gauge(
+        "domain_remote_ratio",
+        "Part of a domain's memory accesses that leave the cell of the vcpu, from 0 to 1, as a source samples it.",
+        ("domain", "name", "source"),
+        "domain.remote_ratio",
+    ),
     _info(
         "domain_info",
         "A domain, its kind and its uuid, which stays the same when it is started again.",

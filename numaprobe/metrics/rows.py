@@ -138,6 +138,12 @@ def domain_rows(domains: Sequence[Domain], limit: int = DOMAINS_LIMIT, *, host: 
         "numaprobe_domain_configured_memory_bytes": _known((label, domain.maximum) for label, domain in kept),
         "numaprobe_domain_vcpus": _known((label, domain.vcpus) for label, domain in kept),
         "numaprobe_domain_pinned_cpus": [] if host is None else _pinned_rows(kept, host),
+        "numaprobe_domain_remote_ratio": [
+            ((*label, share.source), share.share)
+            for label, domain in kept
+            for share in domain.remote or ()
+            if share.share is not None
+        ],
         "numaprobe_domain_info": [((*label, _name(domain.uuid), domain.kind), 1) for label, domain in kept],
     }
     return _add({}, found)

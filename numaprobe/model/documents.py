@@ -75,8 +75,12 @@ def domains_document(
 
 
 def _domain(domain: Domain) -> dict[str, Any]:
+    known = domain._asdict()
+    # Only where it was requested.
+    remote = known.pop("remote")
     return {
-        **domain._asdict(),
+        **known,
+        **({} if remote is None else {"remote": [share._asdict() for share in remote]}),
         "each_vcpu": None
         if domain.each_vcpu is None
         else [{**v._asdict(), "cpus": as_list(v.cpus), "soft_cpus": as_list(v.soft_cpus)} for v in domain.each_vcpu],

@@ -56,6 +56,22 @@ class GuestCell(namedtuple("GuestCell", "id memory vcpus cells", defaults=(None,
     cells: tuple[int, ...] | None
 
 
+class RemoteShare(namedtuple("RemoteShare", "source share how how_from", defaults=(None, "unknown", None))):
+    """The part of a domain's memory accesses that leave the cell of the vcpu, from 0 to 1, by one source.
+
+    ``source`` is ``hint faults`` (Linux's NUMA balancing), ``run time`` (Linux: where vcpus ran, by their run time, and
+    where the memory is) or ``vcpu samples`` (Xen: where vcpus are now, and where the memory is). ``how`` is ``sampled``
+    for faults; ``estimated`` for the other two, which take every vcpu to reach all of the memory alike; ``unknown``
+    with a ``share`` of None, and then ``how_from`` says why, for example because a source is switched off.
+    """
+
+    __slots__ = ()
+    source: str
+    share: float | None
+    how: str
+    how_from: str | None
+
+
 # A value for each field from name to unplaced.
 _UNKNOWN: tuple[None, ...] = (None,) * 13
 
@@ -64,9 +80,9 @@ class Domain(
     namedtuple(
         "Domain",
         "id kind name uuid state vcpus vcpus_maximum each_vcpu memory maximum claimed shared paged cells unplaced"
-        " how how_from affinity pool guest_cells",
+        " how how_from affinity pool guest_cells remote",
         # From name to unplaced, then how and the rest.
-        defaults=(*_UNKNOWN, "unknown", None, Affinity(), None, None),
+        defaults=(*_UNKNOWN, "unknown", None, Affinity(), None, None, None),
     )
 ):
     """A domain at one moment.
@@ -87,7 +103,8 @@ class Domain(
     ``memory`` whose cell is unknown, so memory is always the sum of both. Both are None if part of the memory is known
     to exist but its size is not. ``how`` is ``exact`` (counted by the kernel or hypervisor), ``deduced`` (no other
     placement is possible), ``debug-key`` or ``unknown``; ``how_from`` is the file or hypercall. ``pool`` is Xen's
-    cpupool. ``guest_cells`` is None for a domain without virtual NUMA.
+    cpupool. ``guest_cells`` is None for a domain without virtual NUMA. ``remote`` is how much of its accesses leave the
+    cell of the vcpu, by each source; None unless requested.
     """
 
     __slots__ = ()
@@ -111,6 +128,7 @@ class Domain(
     affinity: Affinity
     pool: int | None
     guest_cells: tuple[GuestCell, ...] | None
+    remote: tuple[RemoteShare, ...] | None
 
     def on(self, cell_id: int) -> int | None:
         """Bytes on one cell; None where the placement is unknown. Raises ``KeyError`` for no such cell."""

@@ -32,11 +32,18 @@ LIBVIRT_STATES = {
 }
 
 
-def from_guests(found: Found, host: Host) -> Domains:
-    """Guests, processes and control groups of a Linux host."""
+def from_guests(found: Found, host: Host, *, remote: bool = False) -> Domains:
+    """Guests, processes and control groups of a Linux host; ``remote`` adds how much of their accesses are remote."""
     with_memory = [cell.id for cell in host.cells if cell.memory.total != 0]
     notes = [Note(where=where, text=text) for where, text in found.notes]
     domains = [_from_guest(guest, host, with_memory, notes) for guest in found.guests]
+    if remote:
+        from .remote import of_guest
+
+        domains = [
+            domain._replace(remote=of_guest(domain, guest.threads, host, found.balancing))
+            for domain, guest in zip(domains, found.guests, strict=True)
+        ]
     return Domains(domains, complete=found.complete, notes=notes)
 
 

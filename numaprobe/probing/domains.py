@@ -33,6 +33,7 @@ def collect(
     each_vcpu: bool,
     debug_key: bool,
     debug_key_limit: int,
+    remote: bool = False,
 ) -> Domains:
     """The domains of a host; see ``numaprobe.domains``."""
     live = root is None and recording is None
@@ -45,8 +46,8 @@ def collect(
             from ..linux.guests.collect import collect
 
             chosen = tuple(processes) if processes or groups else None
-            facts = collect(reader, processes=chosen, groups=groups, each_vcpu=each_vcpu)
-            return normalise.from_guests(facts, host)
+            facts = collect(reader, processes=chosen, groups=groups, each_vcpu=each_vcpu, faults=remote)
+            return normalise.from_guests(facts, host, remote=remote)
         from ..xen.refused import LIVE
 
         with hypercalls(reader, live=live, debug_key=debug_key) as port:
@@ -58,7 +59,21 @@ def collect(
                 refused=LIVE if live else None,
             )
         names = names_of(reader, found.domains, live=live)
-        return normalise.from_domains(found.domains, host, names, found.located, found.notes, complete=found.complete)
+        domains = normalise.from_domains(
+            found.domains, host, names, found.located, found.notes, complete=found.complete
+        )
+        return _with_remote(domains, host) if remote else domains
+
+
+def _with_remote(domains: Domains, host: Host) -> Domains:
+    from ..model.domains import Domains
+    from ..normalise.remote import of_domain
+
+    return Domains(
+        [domain._replace(remote=of_domain(domain, host)) for domain in domains],
+        complete=domains.complete,
+        notes=domains.notes,
+    )
 
 
 class XenAnswer(namedtuple("XenAnswer", "domains located notes complete", defaults=(None, (), True))):

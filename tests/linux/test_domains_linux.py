@@ -19,6 +19,7 @@ from numaprobe.errors import FactError
 from numaprobe.linux.collect import collect as collect_host
 from numaprobe.linux.guests import command_line, numa_maps, threads
 from numaprobe.linux.guests.collect import collect
+from numaprobe.linux.guests.facts import Found
 from numaprobe.linux.text import numa_maps as scan
 from numaprobe.model.domains import Affinity, GuestCell
 from numaprobe.normalise.domains import account
@@ -215,7 +216,7 @@ def test_a_guest_that_goes_while_it_is_looked_at_is_left_out(change: Machine) ->
     """What was read of it may be of a process that was giving its memory up."""
     tree = machine(process(500))
     shelf = _Changing(tree, "proc/500/numa_maps", 1, change)
-    assert collect(shelf) == ((), True, ())
+    assert collect(shelf) == Found(guests=())
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from ...errors import SourceDenied, SourceError
 from ...named import namedtuple
 from ..cgroups import Groups
 from ..source import Source
-from . import libvirt, threads
+from . import hint_faults, libvirt, threads
 from .detect import Detector
 from .facts import Found, GuestFacts
 from .files import ProcessFiles, note, numbers
@@ -48,21 +48,28 @@ class _Process(namedtuple("_Process", "id line began state status holding")):
 
 
 def collect(
-    reader: Reader, *, processes: Sequence[int] | None = None, groups: Sequence[str] = (), each_vcpu: bool = True
+    reader: Reader,
+    *,
+    processes: Sequence[int] | None = None,
+    groups: Sequence[str] = (),
+    each_vcpu: bool = True,
+    faults: bool = False,
 ) -> Found:
     """Every guest by process id, then the control groups that were named; and whether these are all.
 
     With ``processes`` only these, whether or not they are guests; a process or group that does not exist is left out.
-    ``each_vcpu`` reads the threads too. What is unreadable or broken is None and noted. Raises ``SourceError`` or
+    ``each_vcpu`` reads the threads too, ``faults`` their NUMA hint faults. What is unreadable or broken is None and
+    noted. Raises ``SourceError`` or
     ``SourceDenied`` if ``/proc`` cannot be listed.
     """
     look = _Look(reader)
     everything = processes is None and not groups
     found = look.guests() if everything else look.named(sorted(set(processes or ())))
-    facts = look.finished(found, each_vcpu=each_vcpu)
+    facts = look.finished(found, each_vcpu=each_vcpu, faults=faults)
     facts += [group for name in groups if (group := look.group(name)) is not None]
+    balancing = hint_faults.balancing(look.source) if faults else None
     notes = look.notes()
-    return Found(guests=tuple(facts), complete=not look.incomplete, notes=notes)
+    return Found(guests=tuple(facts), complete=not look.incomplete, notes=notes, balancing=balancing)
 
 
 class _Look:
@@ -149,7 +156,7 @@ class _Look:
         holding = self.holdings.of(pid, line, cgroup, status)
         return _Process(id=pid, line=line, began=about.began, state=about.state, status=status, holding=holding)
 
-    def finished(self, found: list[_Process], *, each_vcpu: bool) -> list[GuestFacts]:
+    def finished(self, found: list[_Process], *, each_vcpu: bool, faults: bool = False) -> list[GuestFacts]:
         """Facts of the processes that are still there, their shared memory counted once."""
         counted, elsewhere = self.holdings.shared({process.id: process.holding for process in found})
         guests = [process.id for process in found if process.line is not None]
@@ -158,6 +165,8 @@ class _Look:
         rested: set[int] = set()
         if guests and each_vcpu:
             vcpus = threads.collect(self.files, guests)
+            if faults:
+                vcpus = hint_faults.collect(self.files, vcpus)
         if any(process.line is not None and process.line.program == "qemu" for process in found):
             records = libvirt.collect(self.source)
         if vcpus:

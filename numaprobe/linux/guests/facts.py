@@ -61,8 +61,8 @@ class LibvirtRecord(
 class ThreadFacts(
     namedtuple(
         "ThreadFacts",
-        "id vcpu accelerated state cpu cpus run_time guest_time switches asleep_in",
-        defaults=(None, None, 0, None, None, None),
+        "id vcpu accelerated state cpu cpus run_time guest_time switches asleep_in faults",
+        defaults=(None, None, 0, None, None, None, None),
     )
 ):
     """A thread that runs a vcpu, from ``/proc/PID/task/TID``: its stat, status and wchan (proc(5)).
@@ -70,6 +70,7 @@ class ThreadFacts(
     ``accelerated`` is False for QEMU's own emulation (TCG). ``state`` is the kernel's letter, ``cpu`` the one it ran on
     last, ``cpus`` those it may run on, ``run_time`` its time in clock ticks, ``guest_time`` the part of it that the
     vcpu ran, ``switches`` how often it has gone to sleep, ``asleep_in`` a function of the kernel.
+    ``faults`` are NUMA hint faults by the node of the memory, None where they were not requested or there are none.
     """
 
     __slots__ = ()
@@ -83,6 +84,7 @@ class ThreadFacts(
     guest_time: int | None
     switches: int | None
     asleep_in: str | None
+    faults: dict[int, int] | None
 
 
 class GuestFacts(
@@ -117,13 +119,15 @@ class GuestFacts(
     record: LibvirtRecord | None
 
 
-class Found(namedtuple("Found", "guests complete notes", defaults=(True, ()))):
+class Found(namedtuple("Found", "guests complete notes balancing", defaults=(True, (), None))):
     """All guests that could be seen; ``complete`` is False if there may be others, or figures are missing.
 
-    ``notes`` are pairs of a path and what was wrong with it.
+    ``notes`` are pairs of a path and what was wrong with it. ``balancing`` is ``kernel.numa_balancing``, read with the
+    hint faults; None where the kernel has none.
     """
 
     __slots__ = ()
     guests: tuple[GuestFacts, ...]
     complete: bool
     notes: tuple[tuple[str, str], ...]
+    balancing: int | None
