@@ -6,6 +6,7 @@ from .. import Domains, account, domains, probe
 from ..atomic_file import replace
 from ..drawing import draw
 from ..errors import NumaprobeError
+from ..named import namedtuple
 from .layout import columns
 from .progress import progress
 
@@ -14,23 +15,40 @@ if TYPE_CHECKING:
     import argparse
     from typing import TextIO
 
+    from .. import CellUse, Host
 
-def run(options: argparse.Namespace, out: TextIO) -> None:
-    """Draw the host with its guests, where these can be queried."""
-    form = _form(options)
-    where = {"root": options.root, "recording": options.recording}
-    host = probe(**where, source=options.source, caches=True)
-    remark = None
+
+class Drawn(namedtuple("Drawn", "host domains uses remark")):
+    """What a picture shows: a host, its guests, and why these are missing."""
+
+    __slots__ = ()
+    host: Host
+    domains: Domains
+    uses: tuple[CellUse, ...] | None
+    remark: str | None
+
+    def picture(self, form: str, **more: int | None) -> str:
+        return draw(self.host, domains=self.domains, uses=self.uses, remark=self.remark, form=form, **more)
+
+
+def read(root: str | None, recording: str | None, source: str, *, guests: bool = True) -> Drawn:
+    """A host with its guests, where these can be queried. Raises what ``numaprobe.probe`` raises."""
+    host = probe(root, recording=recording, source=source, caches=True, devices=True)
+    if not guests:
+        return Drawn(host, Domains(), None, None)
     try:
-        with progress("reading the guests"):
-            found = domains(host, **where, each_vcpu=False)
-        uses = account(host, found)
+        found = domains(host, root=root, recording=recording, each_vcpu=False)
+        return Drawn(host, found, account(host, found), None)
     except NumaprobeError as error:
         # A recording without guests, or a caller without the rights: the cells are worth a picture all the same.
-        found, uses, remark = Domains(), None, f"guests are not shown: {error}"
-    picture = draw(
-        host, domains=found, uses=uses, remark=remark, form=form, width=columns(100) if form == "text" else None
-    )
+        return Drawn(host, Domains(), None, f"guests are not shown: {error}")
+
+
+def run(options: argparse.Namespace, out: TextIO) -> None:
+    form = _form(options)
+    with progress("reading the guests"):
+        found = read(options.root, options.recording, options.source)
+    picture = found.picture(form, width=columns(100) if form == "text" else None)
     if options.output is None:
         out.write(picture)
         return

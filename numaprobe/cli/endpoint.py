@@ -1,4 +1,4 @@
-"""A small HTTP server for metrics: ``/metrics`` and ``/healthz``, GET and HEAD, until it is stopped.
+"""A small HTTP server: ``/metrics``, ``/healthz`` and on request a page at ``/``; GET and HEAD, until it is stopped.
 
 One thread waits for all clients, so that slow ones cost a descriptor and not a thread.
 """
@@ -9,7 +9,7 @@ import asyncio
 import socket
 from http import HTTPStatus
 
-from .http_request import HEALTH, MAX_HEAD, Request
+from .http_request import HEALTH, MAX_HEAD, METRICS, PAGE, Request
 from .render_cache import RenderCache
 from .web_config import Authenticator, WebConfig
 
@@ -32,6 +32,16 @@ SEND_BUFFER = 1 << 17
 IDLE_SECONDS = 60.0
 # Seconds that a client has to close a TLS connection.
 CLOSE_SECONDS = 1.0
+# Seconds between two drawings of the page, and for which clients share one.
+PAGE_SECONDS = 5
+# The page is all that it needs; nothing may frame it or send it elsewhere.
+PAGE_HEADERS = {
+    "Content_Security_Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X_Content_Type_Options": "nosniff",
+    "Referrer_Policy": "no-referrer",
+    "Cache_Control": "no-store",
+}
 # Concurrent connections; the others wait in the kernel's queue.
 MAX_CONNECTIONS = 512
 # Seconds to wait when descriptors have run out.
@@ -41,7 +51,8 @@ NO_DESCRIPTORS_SECONDS = 0.1
 class Endpoint:
     """A listening server; ``run`` serves until ``stop`` is set.
 
-    ``render`` makes the body of a format, in a thread, one call at a time; ``negotiate`` chooses the format.
+    ``render`` makes the body of a format, in a thread, one call at a time; ``negotiate`` chooses the format. ``page``
+    makes the page, in a thread of its own, so that metrics do not wait for it; without one there is none.
     """
 
     def __init__(
@@ -51,11 +62,14 @@ class Endpoint:
         negotiate: Negotiate = lambda _accept: ("text", "text/plain"),
         *,
         web: WebConfig | None = None,
+        page: Render | None = None,
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         self._listening = listening
         self._cache = RenderCache(render)
         self._negotiate = negotiate
+        self._page = None if page is None else RenderCache(page, PAGE_SECONDS)
+        self._routes = (METRICS, HEALTH) if page is None else (PAGE, METRICS, HEALTH)
         self._web = WebConfig() if web is None else web
         self._authenticator = Authenticator()
         self._free = asyncio.Semaphore(max_connections)
@@ -84,6 +98,8 @@ class Endpoint:
                 client.cancel()
             await asyncio.gather(accepting, *self._clients, return_exceptions=True)
             self._cache.close()
+            if self._page is not None:
+                self._page.close()
             self._authenticator.close()
 
     async def _accept(self) -> None:
@@ -170,11 +186,24 @@ class Endpoint:
             if not allowed:
                 request.answer(HTTPStatus.UNAUTHORIZED, b"Unauthorized\n", WWW_Authenticate="Basic")
                 return
-        route = request.route()
+        route = request.route(self._routes)
         if route == HEALTH:
             request.answer(HTTPStatus.OK, b"ok\n")
+        elif route == PAGE and self._page is not None:
+            await self._drawn(request, self._page)
         elif route is not None:
             await self._metrics(request)
+
+    async def _drawn(self, request: Request, page: RenderCache) -> None:
+        compressed = request.accepts_gzip
+        try:
+            body = await page.body("html", compressed=compressed)
+        except Exception:
+            request.answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"the host could not be drawn\n")
+            return
+        coding = {"Content_Encoding": "gzip"} if compressed else {}
+        html = "text/html; charset=utf-8"
+        request.answer(HTTPStatus.OK, body, content_type=html, Vary="Accept-Encoding", **PAGE_HEADERS, **coding)
 
     async def _metrics(self, request: Request) -> None:
         compressed = request.accepts_gzip

@@ -8,7 +8,7 @@ from io import BytesIO
 
 # Bytes of a request line and its headers; Prometheus sends some 400.
 MAX_HEAD = 8192
-METRICS, HEALTH = "/metrics", "/healthz"
+METRICS, HEALTH, PAGE = "/metrics", "/healthz", "/"
 
 
 class Request(BaseHTTPRequestHandler):
@@ -43,11 +43,12 @@ class Request(BaseHTTPRequestHandler):
             return False
         return True
 
-    def route(self) -> str | None:
-        """``METRICS`` or ``HEALTH``; None if the request has been answered with an error."""
+    def route(self, routes: tuple[str, ...] = (METRICS, HEALTH)) -> str | None:
+        """One of ``routes``; None if the request has been answered with an error."""
         path = self.path.partition("?")[0]
-        if path not in (METRICS, HEALTH):
-            self.answer(HTTPStatus.NOT_FOUND, b"only /metrics and /healthz exist\n")
+        if path not in routes:
+            there = f"only {', '.join(routes[:-1])} and {routes[-1]} exist\n"
+            self.answer(HTTPStatus.NOT_FOUND, there.encode())
         elif self.command not in ("GET", "HEAD"):
             self.answer(HTTPStatus.METHOD_NOT_ALLOWED, b"only GET and HEAD are allowed\n", Allow="GET, HEAD")
         else:

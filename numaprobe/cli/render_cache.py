@@ -25,8 +25,9 @@ class RenderCache:
     client could have a rendering of its own. ``render`` is called in a thread, one call at a time.
     """
 
-    def __init__(self, render: Render) -> None:
+    def __init__(self, render: Render, max_age: float = MAX_AGE) -> None:
         self._render = render
+        self._max_age = max_age
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="numaprobe-render")
         self._kept: dict[tuple[str, bool], tuple[float, asyncio.Task[bytes]]] = {}
 
@@ -34,7 +35,7 @@ class RenderCache:
         """The metrics in a format. Raises what ``render`` raises."""
         now = monotonic()
         began, task = self._kept.get((form, compressed), (0.0, None))
-        if task is None or (task.done() and now - began > MAX_AGE):
+        if task is None or (task.done() and now - began > self._max_age):
             task = asyncio.create_task(self._compressed(form) if compressed else self._plain(form))
             task.add_done_callback(_retrieved)
             self._kept[form, compressed] = (now, task)

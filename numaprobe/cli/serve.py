@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     import socket
+    from collections.abc import Callable
     from types import FrameType
     from typing import NoReturn, TextIO
 
@@ -59,6 +60,9 @@ def serve_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds between two background readings, and between two files (default: 15)",
     )
+    parser.add_argument(
+        "--page", action="store_true", help="also show the host at /: a picture of its cells and guests, drawn anew"
+    )
     parser.add_argument("--count", type=int, metavar="N", help="with --textfile: stop after N files")
     parser.add_argument("--no-domains", action="store_true", help="omit the guests")
     parser.add_argument(
@@ -88,6 +92,8 @@ def run(options: argparse.Namespace, out: TextIO) -> None:  # noqa: ARG001  # it
         raise ValueError("--count must be at least 1, and requires --textfile")
     if options.web_config is not None and options.textfile is not None:
         raise ValueError("--web.config.file has no effect with --textfile")
+    if options.page and options.textfile is not None:
+        raise ValueError("--page has no effect with --textfile")
     try:
         from ..contrib.prometheus import NumaCollector
     except ModuleNotFoundError as error:
@@ -110,7 +116,7 @@ def run(options: argparse.Namespace, out: TextIO) -> None:  # noqa: ARG001  # it
         if options.fleet:
             agent = import_module(".fleet_agent", __package__).agent(options, _say).start()
         if options.textfile is None:
-            _listen(options.listen, collector, options.web_config)
+            _listen(options.listen, collector, options.web_config, _page(options) if options.page else None)
         else:
             _write(options.textfile, collector, options.interval, options.count)
     finally:
@@ -138,7 +144,21 @@ def _check(collector: NumaCollector) -> None:
         raise collector.error
 
 
-def _listen(address: str, collector: NumaCollector, web_config: str | None) -> None:
+def _page(options: argparse.Namespace) -> Callable[[str], bytes]:
+    """Draws the host with its guests as they are when it is called."""
+    from .draw import read
+    from .endpoint import PAGE_SECONDS
+
+    def page(form: str) -> bytes:
+        found = read(options.root, options.recording, options.source, guests=not options.no_domains)
+        return found.picture(form, reload_after=PAGE_SECONDS).encode("utf-8")
+
+    return page
+
+
+def _listen(
+    address: str, collector: NumaCollector, web_config: str | None, page: Callable[[str], bytes] | None
+) -> None:
     import asyncio
 
     from .endpoint import Endpoint
@@ -151,12 +171,15 @@ def _listen(address: str, collector: NumaCollector, web_config: str | None) -> N
     with found:
         _check(collector)
         _warn(found, web)
-        _say(f"metrics at {'http' if web.tls is None else 'https'}://{name_of(found)}/metrics")
+        base = f"{'http' if web.tls is None else 'https'}://{name_of(found)}"
+        _say(f"metrics at {base}/metrics")
+        if page is not None:
+            _say(f"picture at {base}/")
 
         async def serve(found: socket.socket) -> None:
             stop = asyncio.Event()
             loop = asyncio.get_running_loop()
-            endpoint = Endpoint(found, lambda form: rendered(collector.collect(), form), negotiated, web=web)
+            endpoint = Endpoint(found, lambda form: rendered(collector.collect(), form), negotiated, web=web, page=page)
             for number in END:
                 loop.add_signal_handler(number, stop.set)
             if web_config is not None:

@@ -22,6 +22,7 @@ def draw(
     remark: str | None = None,
     form: str = "svg",
     width: int | None = None,
+    reload_after: int | None = None,
 ) -> str:
     """A host as a picture.
 
@@ -45,5 +46,5 @@ def draw(
     if form == "html":
         from .page import render as render_page
 
-        return render_page(scene, 1200 if width is None else width)
+        return render_page(scene, 1200 if width is None else width, reload_after=reload_after)
     raise ValueError(f"a picture's form is one of {', '.join(FORMS)}, not {form!r}")

@@ -40,18 +40,23 @@ document.body.setAttribute('data-found', JSON.stringify({texts: texts.length, fo
 </script></body>"""
 
 
+def browser(place: Path) -> list[str]:
+    """The start of a command line."""
+    found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("no chromium here (Debian's chromium): tests/lab/install installs it")
+    return [found, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={place}/profile"]
+
+
 @pytest.mark.servers
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["hmat-two-tiers", "sixteen-nodes-64-cpus", "xen-4.17-two-nodes-hole", "fake-wide"])
 def test_no_text_is_cut_or_covered(name: str, scheme: str, tmp_path: Path) -> None:
     """With the browser's fonts, in a light and a dark setting; the screenshot is not empty."""
-    browser = shutil.which("chromium")
-    if browser is None:
-        pytest.skip("no chromium here (Debian's chromium): tests/lab/install installs it")
     host = numaprobe.probe(recording=FIXTURES / name / "host.tar.gz", caches=True)
     page = tmp_path / "page.html"
     page.write_text(draw(host, form="html").replace("</body>", MEASURE), "utf-8")
-    words = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    words = browser(tmp_path)
     if scheme == "dark":
         words.append("--blink-settings=preferredColorScheme=0")
     shot = tmp_path / "page.png"

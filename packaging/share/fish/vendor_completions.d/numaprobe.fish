@@ -212,6 +212,7 @@ complete -c numaprobe -n '_shtab_numaprobe_using serve' -l listen -x -d 'address
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l textfile -xka "(__fish_complete_path (commandline -ct))" -d 'write FILE periodically instead, whole or not at all'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l web.config.file -xka "(__fish_complete_path (commandline -ct))" -d 'TLS and basic authentication, in the format of Prometheus'"'"'s exporters (needs numaprobe[serve]); SIGHUP reads it again'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l interval -x -d 'seconds between two background readings, and between two files (default: 15)'
+complete -c numaprobe -n '_shtab_numaprobe_using serve' -l page -d 'also show the host at /: a picture of its cells and guests, drawn anew'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l count -x -d 'with --textfile: stop after N files'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l no-domains -d 'omit the guests'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l domains-limit -x -d 'at most N guests, those with the lowest ids (default: 100)'
