@@ -35,13 +35,13 @@ def read(root: str | None, recording: str | None, source: str, *, guests: bool =
     """A host with its guests, where these can be queried. Raises what ``numaprobe.probe`` raises."""
     host = probe(root, recording=recording, source=source, caches=True, devices=True)
     if not guests:
-        return Drawn(host, Domains(), None, None)
+        return Drawn(host=host, domains=Domains(), uses=None, remark=None)
     try:
         found = domains(host, root=root, recording=recording, each_vcpu=False)
-        return Drawn(host, found, account(host, found), None)
+        return Drawn(host=host, domains=found, uses=account(host, found), remark=None)
     except NumaprobeError as error:
         # A recording without guests, or a caller without the rights: the cells are worth a picture all the same.
-        return Drawn(host, Domains(), None, f"guests are not shown: {error}")
+        return Drawn(host=host, domains=Domains(), uses=None, remark=f"guests are not shown: {error}")
 
 
 def run(options: argparse.Namespace, out: TextIO) -> None:
