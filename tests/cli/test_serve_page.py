@@ -118,6 +118,7 @@ def drawn(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> Drawn:
     return Drawn(plant(trees.machine({0: [0, 1], 1: [2, 3]}, memory_kb=4 << 20)))
 
 
+@pytest.mark.servers
 def test_a_browser_shows_what_has_changed_since(browser: list[str], drawn: Drawn) -> None:
     """Chromium, headless: memory that was freed after the page was loaded is on the page a second later."""
     with endpoint(drawn) as where:
@@ -128,6 +129,7 @@ def test_a_browser_shows_what_has_changed_since(browser: list[str], drawn: Drawn
     assert run.stdout.count("<main>") == run.stdout.count("<svg ") == 1
 
 
+@pytest.mark.servers
 def test_a_browser_without_scripts_loads_it_again(browser: list[str], drawn: Drawn, tmp_path: Path) -> None:
     preferences = tmp_path / "profile" / "Default" / "Preferences"
     preferences.parent.mkdir(parents=True)

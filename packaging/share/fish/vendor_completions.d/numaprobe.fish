@@ -51,7 +51,7 @@ function _shtab_numaprobe_using
 end
 
 set -g _shtab_numaprobe_commands show free watch domains place pin doctor diff record draw serve fleet 'fleet try' 'fleet publish' 'fleet place' 'fleet release' 'fleet show' 'fleet set-aside' 'fleet unpublish' export
-set -g _shtab_numaprobe_opts_with_value --arch --away-from --batch --cell --cells --cgroup --claim-domain --claim-pid --claim-seconds --count --cpu-ratio --debug-key-limit --directory --domain --domains-limit --emulator --emulator-cpus --for --format --guest-cells --host --huge-page --interval --kind --ledger --libvirt-version --listen --max-cells --memory --minutes --moves --name --near --older-than --os-cloud --os-region-name --pid --pinned-vcpus --placement --plan --policy --pool --recording --release --reserve --root --seconds --shape --smt --source --textfile --together-with --uuid --vcpus --web.config.file --without -o
+set -g _shtab_numaprobe_opts_with_value --arch --away-from --batch --cell --cells --cgroup --claim-domain --claim-pid --claim-seconds --count --cpu-ratio --debug-key-limit --directory --domain --domains-limit --driver --emulator --emulator-cpus --fleet-interval --fleet-name --for --format --guest-cells --host --huge-page --interval --kind --ledger --libvirt-version --listen --max-cells --memory --minutes --moves --name --near --older-than --os-cloud --os-region-name --pid --pinned-vcpus --placement --plan --policy --pool --recording --release --reserve --root --seconds --shape --smt --source --textfile --together-with --uuid --vcpus --web.config.file --without -o
 
 complete -c numaprobe -e
 complete -c numaprobe -f
@@ -110,6 +110,7 @@ complete -c numaprobe -n '_shtab_numaprobe_using place' -l emulator -x -d 'N CPU
 complete -c numaprobe -n '_shtab_numaprobe_using place' -l emulator-cpus -x -d 'these CPUs, shared, for the emulator'"'"'s threads'
 complete -c numaprobe -n '_shtab_numaprobe_using place' -l smt -xka "share avoid isolate require" -d 'share: a thread counts as a CPU; avoid: a core does, others may use its other threads; isolate: a core does, its other threads stay idle; require: pairs of threads (default: cores where near cells have enough)'
 complete -c numaprobe -n '_shtab_numaprobe_using place' -l cores -d 'the same as --smt isolate'
+complete -c numaprobe -n '_shtab_numaprobe_using place' -l vfio -d 'a device is passed through to it: its memory is pinned, and outside of ZONE_MOVABLE'
 complete -c numaprobe -n '_shtab_numaprobe_using place' -l cells -x -d 'exactly N cells, with equal shares'
 complete -c numaprobe -n '_shtab_numaprobe_using place' -l max-cells -x -d 'at most N cells'
 complete -c numaprobe -n '_shtab_numaprobe_using place' -l guest-cells -x -d 'N NUMA cells in the guest, each on its own'
@@ -157,6 +158,7 @@ complete -c numaprobe -n '_shtab_numaprobe_using pin' -l emulator -x -d 'N CPUs 
 complete -c numaprobe -n '_shtab_numaprobe_using pin' -l emulator-cpus -x -d 'these CPUs, shared, for the emulator'"'"'s threads'
 complete -c numaprobe -n '_shtab_numaprobe_using pin' -l smt -xka "share avoid isolate require" -d 'share: a thread counts as a CPU; avoid: a core does, others may use its other threads; isolate: a core does, its other threads stay idle; require: pairs of threads (default: cores where near cells have enough)'
 complete -c numaprobe -n '_shtab_numaprobe_using pin' -l cores -d 'the same as --smt isolate'
+complete -c numaprobe -n '_shtab_numaprobe_using pin' -l vfio -d 'a device is passed through to it: its memory is pinned, and outside of ZONE_MOVABLE'
 complete -c numaprobe -n '_shtab_numaprobe_using pin' -l cells -x -d 'exactly N cells, with equal shares'
 complete -c numaprobe -n '_shtab_numaprobe_using pin' -l max-cells -x -d 'at most N cells'
 complete -c numaprobe -n '_shtab_numaprobe_using pin' -l guest-cells -x -d 'N NUMA cells in the guest, each on its own'
@@ -219,6 +221,16 @@ complete -c numaprobe -n '_shtab_numaprobe_using serve' -l domains-limit -x -d '
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l no-counters -d 'omit the counters of numastat'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l no-distances -d 'omit distances; they are always omitted above 64 cells'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l cpu-info -d 'add a metric for every CPU'
+complete -c numaprobe -n '_shtab_numaprobe_using serve' -l fleet -d 'publish it, at an interval and when cells or CPUs change'
+complete -c numaprobe -n '_shtab_numaprobe_using serve' -l fleet-name -x -d 'its name in the ledger (default: its host name)'
+complete -c numaprobe -n '_shtab_numaprobe_using serve' -l fleet-interval -x -d 'seconds between two publications (default: 60)'
+complete -c numaprobe -n '_shtab_numaprobe_using serve' -l reserve -x -d 'kept back in each cell (default: a 64th of its memory, at most 512M)'
+complete -c numaprobe -n '_shtab_numaprobe_using serve' -l cpu-ratio -x -d 'floating vcpus for each CPU (default: 1)'
+complete -c numaprobe -n '_shtab_numaprobe_using serve' -l dedicated -d 'CPUs for pinned guests only (PCPU)'
+complete -c numaprobe -n '_shtab_numaprobe_using serve' -l os-cloud -x -d 'of clouds.yaml (default: OS_CLOUD, or the OS_ variables)'
+complete -c numaprobe -n '_shtab_numaprobe_using serve' -l placement -x -d 'a Placement without authentication (noauth2)'
+complete -c numaprobe -n '_shtab_numaprobe_using serve' -l directory -xka "(__fish_complete_directories)" -d 'the embedded one that fleet try made'
+complete -c numaprobe -n '_shtab_numaprobe_using serve' -l os-region-name -x -d 'with --os-cloud: its region'
 complete -c numaprobe -n '_shtab_numaprobe_using; and test $_shtab_numaprobe_npos -eq 0' -a fleet -d 'Many hosts: publish, place and claim over OpenStack Placement.'
 complete -c numaprobe -n '_shtab_numaprobe_using fleet' -s h -l help -d 'show this help message and exit'
 complete -c numaprobe -n '_shtab_numaprobe_using fleet; and test $_shtab_numaprobe_npos -eq 0' -a try -d 'the real Placement in this process over sqlite, a few hosts, and a guest'
@@ -247,6 +259,7 @@ complete -c numaprobe -n '_shtab_numaprobe_using fleet place' -l emulator -x -d 
 complete -c numaprobe -n '_shtab_numaprobe_using fleet place' -l emulator-cpus -x -d 'these CPUs, shared, for the emulator'"'"'s threads'
 complete -c numaprobe -n '_shtab_numaprobe_using fleet place' -l smt -xka "share avoid isolate require" -d 'share: a thread counts as a CPU; avoid: a core does, others may use its other threads; isolate: a core does, its other threads stay idle; require: pairs of threads (default: cores where near cells have enough)'
 complete -c numaprobe -n '_shtab_numaprobe_using fleet place' -l cores -d 'the same as --smt isolate'
+complete -c numaprobe -n '_shtab_numaprobe_using fleet place' -l vfio -d 'a device is passed through to it: its memory is pinned, and outside of ZONE_MOVABLE'
 complete -c numaprobe -n '_shtab_numaprobe_using fleet place' -l cells -x -d 'exactly N cells, with equal shares'
 complete -c numaprobe -n '_shtab_numaprobe_using fleet place' -l max-cells -x -d 'at most N cells'
 complete -c numaprobe -n '_shtab_numaprobe_using fleet place' -l guest-cells -x -d 'N NUMA cells in the guest, each on its own'
@@ -302,8 +315,10 @@ complete -c numaprobe -n '_shtab_numaprobe_using export' -s h -l help -d 'show t
 complete -c numaprobe -n '_shtab_numaprobe_using export' -s o -xka "(__fish_complete_path (commandline -ct))" -d 'write to FILE, whole or not at all'
 complete -c numaprobe -n '_shtab_numaprobe_using export' -l libvirt-version -xka "9 11" -d 'libvirt: version of the schema to write for (default: 9)'
 complete -c numaprobe -n '_shtab_numaprobe_using export' -l arch -x -d 'libvirt, hwloc: the architecture, for a recording that does not contain it'
-complete -c numaprobe -n '_shtab_numaprobe_using export' -l name -x -d 'nrt, slurm: the node'"'"'s name (default: this live host'"'"'s)'
+complete -c numaprobe -n '_shtab_numaprobe_using export' -l name -x -d 'dra, nrt, slurm: the node'"'"'s name (default: this live host'"'"'s)'
+complete -c numaprobe -n '_shtab_numaprobe_using export' -l driver -x -d 'dra: the driver'"'"'s name, a domain of yours (default: numaprobe)'
+complete -c numaprobe -n '_shtab_numaprobe_using export' -l numa-list -d 'dra: the own node and those nearest to it, as a list'
 complete -c numaprobe -n '_shtab_numaprobe_using export' -l root -xka "(__fish_complete_directories)" -d 'a recorded tree: a directory with sys/ and proc/'
 complete -c numaprobe -n '_shtab_numaprobe_using export' -l recording -xka "(__fish_complete_path (commandline -ct))" -d 'a recording, or a tar archive of such a directory'
 complete -c numaprobe -n '_shtab_numaprobe_using export' -l source -xka "auto linux xen" -d 'auto: Xen in a control domain, else Linux'
-complete -c numaprobe -n '_shtab_numaprobe_using export; and test $_shtab_numaprobe_npos -eq 0' -ka "json libvirt hwloc nrt lscpu prometheus collectd telegraf slurm" -d 'json, libvirt, hwloc, nrt, lscpu, prometheus, collectd, telegraf, slurm'
+complete -c numaprobe -n '_shtab_numaprobe_using export; and test $_shtab_numaprobe_npos -eq 0' -ka "json libvirt hwloc nrt dra lscpu prometheus collectd telegraf slurm" -d 'json, libvirt, hwloc, nrt, dra, lscpu, prometheus, collectd, telegraf, slurm'
