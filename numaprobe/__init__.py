@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .placement.ledger import Ledger, visible_claims
     from .placement.moves import Move, Rearrangement, make_room
     from .placement.rebalance import Advice, rebalance
+    from .probing.domains import immovable
     from .sampling.sample import Sample
     from .sampling.sampler import Sampler
 
@@ -143,6 +144,7 @@ def account(host: Host, domains: Sequence[Domain], *, complete: bool | None = No
 _LATE = {
     "rebalance": "placement.rebalance",
     "make_room": "placement.moves",
+    "immovable": "probing.domains",
     "Rearrangement": "placement.moves",
     "Move": "placement.moves",
     "visible_claims": "placement.ledger",
@@ -244,6 +246,7 @@ __all__ = [
     "diff",
     "domains",
     "export",
+    "immovable",
     "make_room",
     "place",
     "place_all",

@@ -44,6 +44,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("NUMAPROBE_NOVA"),
         help="tests/placement: a Python in whose environment nova is installed (default: NUMAPROBE_NOVA)",
     )
+    parser.addoption(
+        "--claim-rounds",
+        type=int,
+        default=10,
+        metavar="N",
+        help="tests/placement: so many rounds of placers that race for the same room and are killed",
+    )
     parser.addoption("--lab", action="store_true", help="boot real kernels and hypervisors under QEMU (minutes)")
     parser.addoption("--rewrite", action="store_true", help="rewrite the expected models of tests/fixtures")
     parser.addoption("--all", action="store_true", help="tests/faults: every call with every error")

@@ -6,16 +6,18 @@ import argparse
 
 from .batches import against_the_optimum, timings
 from .mixes import HOSTS, MIXES, stream
+from .moving import moves
 from .simulate import Outcome, run
 from .world import World
 
 # Who may divide a guest among nodes is compared with numaprobe, nova with numaprobe where it may not.
-SPANNING = ("first-fit", "libxl", "xapi 2025", "xapi", "kubelet")
+SPANNING = ("first-fit", "libxl", "xapi 2025", "xapi", "incus", "kubelet")
 PAIRS = [
     ("first-fit", "numaprobe"),
     ("libxl", "numaprobe"),
     ("xapi 2025", "numaprobe"),
     ("xapi", "numaprobe"),
+    ("incus", "numaprobe"),
     ("kubelet", "numaprobe"),
     ("nova", "numaprobe whole"),
     ("nova packing", "numaprobe whole"),
@@ -65,12 +67,15 @@ def main() -> None:
     for peer, verdict in verdicts.items():
         print(f"| {peer} | " + " | ".join(map(str, verdict)) + " |")
     print()
-    print("| batch on | guests | placed | optimum | distance | optimum | proven |\n|---|---|---|---|---|---|---|")
+    print("| batch on | guests | placed | optimum | access | optimum | proven |\n|---|---|---|---|---|---|---|")
     for name, guests_, placed, best, mine, least, proven in against_the_optimum():
         print(
             f"| {name} | {guests_} | {placed} | {best} | {mine:.3f} | {least:.3f} | {'yes' if proven else 'no'} |",
             flush=True,
         )
+    print("\n| refused whole, memory free | refused | fit after one move | ms |\n|---|---|---|---|")
+    for name, refused, helped, seconds in moves(options.seeds, options.arrivals):
+        print(f"| {name} | {refused} | {helped} | {seconds * 1e3:.0f} |", flush=True)
     print("\n| what | ms |\n|---|---|")
     for what, milliseconds in timings():
         print(f"| {what} | {milliseconds:.2f} |")

@@ -53,6 +53,8 @@ MIXES: dict[str, tuple[tuple[tuple[int, int], tuple[float, float], float, int], 
     "mixed": (((1, 4), (2, 8), 0.6, 1), ((4, 8), (8, 24), 0.3, 1), ((8, 16), (24, 60), 0.1, 1)),
     "large": (((4, 12), (20, 45), 0.8, 1), ((8, 24), (40, 90), 0.2, 1)),
     "cpu-heavy": (((4, 16), (2, 10), 0.8, 1), ((16, 40), (8, 24), 0.2, 1)),
+    # Most are larger than a node, so that they have to be divided.
+    "wide": (((8, 24), (50, 120), 0.7, 1), ((16, 60), (80, 160), 0.3, 1)),
     "guest cells": (((2, 8), (4, 24), 0.7, 1), ((8, 16), (16, 64), 0.3, 2)),
 }
 

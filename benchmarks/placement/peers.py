@@ -5,8 +5,10 @@ policy best_effort, as it was until December 2025 and as it is since CA-421847: 
 gets no affinity at all. Its affinity is soft; here the guest keeps to it. nova: ``numa_fit_instance_to_host`` of nova
 34, every guest with NUMA cells asked for: its sorts are stable and the last one is by the use of cpus, so that decides
 and memory only between equals; with as many guest cells as nodes nothing is sorted. Once to spread, as is its default,
-and once with its option to pack. kubelet: the topology manager with the policy best-effort and
-prefer-closest-numa-nodes. First-fit: the first node that has room, else the first few together.
+and once with its option to pack. incus: ``balanceNUMANodes`` of its daemon (limits.cpu.nodes=balanced), whose virtual
+machines have their memory bound to these nodes: without room there, the guest does not start. kubelet: the topology
+manager with the policy best-effort and prefer-closest-numa-nodes. First-fit: the first node that has room, else the
+first few together.
 """
 
 from __future__ import annotations
@@ -101,6 +103,15 @@ def nova(world: World, guest: Guest, *, pack: bool = False) -> tuple[int, ...] |
 def nova_packing(world: World, guest: Guest) -> tuple[int, ...] | None:
     """Packing: nova with packing_host_numa_cells_allocation_strategy."""
     return nova(world, guest, pack=True)
+
+
+def incus(world: World, guest: Guest) -> tuple[int, ...] | None:
+    """The nodes that the fewest guests are on, as many as the vcpus need; memory is bound there and not looked at."""
+    guests = [sum(node in one.nodes for one in world.held.values()) for node in range(world.nodes)]
+    number = -(-guest.vcpus // world.cpus)
+    chosen = tuple(sorted(sorted(range(world.nodes), key=lambda node: guests[node])[:number]))
+    enough = number <= world.nodes and sum(world.free[node] for node in chosen) >= guest.memory
+    return chosen if enough else None
 
 
 def kubelet(world: World, guest: Guest) -> tuple[int, ...] | None:

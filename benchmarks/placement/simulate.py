@@ -10,7 +10,7 @@ from typing import Any
 
 import numaprobe
 
-from .peers import Place, Xapi, first_fit, kubelet, libxl, nova, nova_packing
+from .peers import Place, Xapi, first_fit, incus, kubelet, libxl, nova, nova_packing
 from .world import Guest, World
 
 
@@ -74,6 +74,7 @@ def run(world: World, guests: Sequence[Guest], name: str) -> Outcome:
 PEERS: dict[str, Place] = {
     "first-fit": first_fit,
     "libxl": libxl,
+    "incus": incus,
     "nova": nova,
     "nova packing": nova_packing,
     "kubelet": kubelet,

@@ -11,9 +11,10 @@ from ..wording import cells, count, id_list, size
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import TextIO
 
+    from .. import Domain
     from ..placement.claims import Claim
 
 
@@ -23,7 +24,7 @@ def show(options: argparse.Namespace, out: TextIO) -> None:
         with Ledger(options.ledger) as ledger:
             ledger.release(options.release)
         return
-    found = visible_claims(folder=options.ledger)
+    found = visible_claims(_running(), folder=options.ledger)
     if options.format == "json":
         import json
 
@@ -31,6 +32,16 @@ def show(options: argparse.Namespace, out: TextIO) -> None:
         return
     now = time.clock_gettime(time.CLOCK_BOOTTIME)
     out.write("".join(f"{line}\n" for claim in found for line in lines(claim, now)) or "no claims\n")
+
+
+def _running() -> Sequence[Domain]:
+    """The guests that run: a claim ends when its guest does. None of them if they cannot be read."""
+    from .. import NumaprobeError, domains, probe
+
+    try:
+        return domains(probe())
+    except NumaprobeError:
+        return ()
 
 
 def lines(claim: Claim, now: float) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import domains, make_room, probe, rebalance
+from .. import domains, immovable, make_room, probe, rebalance
 from ..wording import cells, id_list, size
 from .placing import claims_of, wanted
 from .sizes import parse
@@ -10,7 +10,7 @@ from .sizes import parse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import TextIO
 
     from .. import Advice, Domain, Host, Move
@@ -26,8 +26,9 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
     near = any(asked.near for asked in requests)
     host = probe(options.root, recording=options.recording, source=options.source, devices=near, allowed=True)
     running = domains(host, root=options.root, recording=options.recording)
+    fixed = immovable(running, root=options.root, recording=options.recording)
     if options.rebalance:
-        _rebalance(options, host, running, reserve, out)
+        _rebalance(options, host, running, reserve, fixed, out)
         return
     found = make_room(
         host,
@@ -38,6 +39,7 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
         reserve=reserve,
         pool=options.pool,
         claims=claims_of(options, running),
+        fixed=fixed,
         most_rejected=16,
     )
     if options.format == "json":
@@ -59,9 +61,14 @@ def _move(move: Move) -> Iterator[str]:
 
 
 def _rebalance(
-    options: argparse.Namespace, host: Host, running: tuple[Domain, ...], reserve: int | None, out: TextIO
+    options: argparse.Namespace,
+    host: Host,
+    running: tuple[Domain, ...],
+    reserve: int | None,
+    still: Mapping[int | str, str],
+    out: TextIO,
 ) -> None:
-    advice, fixed = rebalance(host, running, reserve=reserve, pool=options.pool)
+    advice, fixed = rebalance(host, running, reserve=reserve, pool=options.pool, fixed=still)
     names = {one.id: one.name or f"domain {one.id}" for one in running}
     if options.format == "json":
         import json

@@ -75,18 +75,23 @@ def heuristic(stock: HostCapacity, requests: Sequence[Request]) -> tuple[Outcome
     numbers = range(len(requests))
     by_size = sorted(numbers, key=lambda i: (-sizes[i][0], i))
     by_memory = sorted(numbers, key=lambda i: (-sizes[i][1], -sizes[i][2], i))
-    smallest = sorted([i for i in numbers if alone[i] is not None], key=lambda i: (*sizes[i], i))
+    takes = _takes(stock, requests)
+    smallest = sorted([i for i in numbers if alone[i] is not None], key=lambda i: (takes[i], *sizes[i], i))
     orders = [by_size, by_memory]
     if limits.bound < len(smallest):
         orders = [_first(smallest, limits.bound, by_size), [*smallest, *[i for i in numbers if alone[i] is None]]]
+        rigid = [asked.parts is not None or asked.max_cells is not None for asked in requests]
+        if any(rigid) and not all(rigid):
+            # Guests that may be divided among as many cells as it takes fill what the others leave.
+            orders.append(_first(smallest, limits.bound, sorted(by_size, key=lambda i: not rigid[i])))
     rounds = max(LEAST_ROUNDS, min(MAX_ROUNDS, WORK // len(requests)))
     best_found: Outcome | None = None
     last: Outcome | None = None
     seen: set[tuple[int, ...]] = set()
     for number in range(rounds):
-        policy = (None, "balance")[number // 2 % 2]
-        if number < 4:
-            order = orders[number % 2]
+        policy = (None, "balance")[number // len(orders) % 2]
+        if number < 2 * len(orders):
+            order = orders[number % len(orders)]
         else:
             assert last is not None
             assert best_found is not None
@@ -173,6 +178,13 @@ def _sizes(stock: HostCapacity, requests: Sequence[Request]) -> list[tuple[float
         by_memory, by_cpus = request.memory / parts / memory, request.vcpus / parts / cpus
         out.append((max(by_memory, by_cpus) + (request.guest_cells or 0), by_memory, by_cpus))
     return out
+
+
+def _takes(stock: HostCapacity, requests: Sequence[Request]) -> list[float]:
+    """Per guest the larger of its parts of all memory, and of all CPUs that it takes for itself."""
+    rooms = stock.rooms.values()
+    memory, cpus = sum([room.full_memory for room in rooms]) or 1, sum([room.full_cpus for room in rooms]) or 1
+    return [max(asked.memory / memory, asked.exclusive / cpus) for asked in requests]
 
 
 def _explained(

@@ -20,7 +20,7 @@ from .search import best
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from ..model.domains import Domain
@@ -83,12 +83,14 @@ def make_room(
     reserve: int | None = None,
     pool: int | None = None,
     claims: Sequence[Claim] = (),
+    fixed: Mapping[int | str, str] | None = None,
     most_rejected: int = 0,
 ) -> Rearrangement:
     """A plan for a guest, with at most ``moves`` running guests moved, and as if those named ``without`` did not exist.
 
-    The other arguments are those of :func:`numaprobe.place`. If moves do not help, raises ``DoesNotFit`` with what is
-    missing without them; raises ``ValueError`` for a name that no domain has.
+    ``fixed`` says of guests that cannot be moved why, by id, as :func:`numaprobe.immovable` does. The other arguments
+    are those of :func:`numaprobe.place`. If moves do not help, raises ``DoesNotFit`` with what is missing without them;
+    raises ``ValueError`` for a name that no domain has.
     """
     names = (without,) if isinstance(without, str) else tuple(without)
     known = {str(domain.id) for domain in domains} | {domain.name for domain in domains}
@@ -96,7 +98,7 @@ def make_room(
         if name not in known:
             raise ValueError(f"there is no domain {name!r}")
     gone = [domain for domain in domains if domain.name in names or str(domain.id) in names]
-    search = _Search(host, request, domains, gone, reserve, pool, claims, most_rejected)
+    search = _Search(host, request, domains, gone, reserve, pool, claims, fixed or {}, most_rejected)
     return search.run(moves)
 
 
@@ -139,13 +141,16 @@ class _Search:
         reserve: int | None,
         pool: int | None,
         claims: Sequence[Claim],
+        fixed: Mapping[int | str, str],
         most_rejected: int,
     ) -> None:
         self.host, self.request = host, request
         self.domains, self.gone = tuple(domains), frozenset(domain.id for domain in gone)
         self.reserve, self.pool, self.claims, self.most_rejected = reserve, pool, claims, most_rejected
         staying = [domain for domain in domains if domain.id not in self.gone]
-        self.fixed = tuple([(one.id, why) for one in staying if (why := obstacle(one)) is not None])
+        self.fixed = tuple(
+            [(one.id, why) for one in staying if (why := obstacle(one) or fixed.get(one.id)) is not None]
+        )
         stuck = {number for number, _ in self.fixed}
         # The smallest first: the first that is found is then soon the cheapest.
         self.movable = sorted(

@@ -2,7 +2,8 @@
 
 The gain of a move is the guest's memory times the fraction by which an access gets cheaper. The price is the memory to
 copy. Both are bytes, so they can be compared. Where it is enough, only CPUs are moved to the memory: that copies
-nothing. Moves are advised one after another, greatest surplus first, until none gains more than it costs.
+nothing, and is all that is advised for a guest whose memory cannot be moved. Moves are advised one after another,
+greatest surplus first, until none gains more than it costs.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from ..named import namedtuple
 from .candidates import Candidates
 from .capacity import capacity_of
+from .costs import costs, distances
 from .moves import memory_back, moved_bytes, obstacle, request_of, settle
 from .planning import explained
 from .search import best
@@ -45,33 +47,48 @@ class Advice(namedtuple("Advice", "domain name now after gain price plan")):
 
 
 def rebalance(
-    host: Host, domains: Sequence[Domain], *, reserve: int | None = None, pool: int | None = None, most: int = 16
+    host: Host,
+    domains: Sequence[Domain],
+    *,
+    reserve: int | None = None,
+    pool: int | None = None,
+    fixed: Mapping[int | str, str] | None = None,
+    most: int = 16,
 ) -> tuple[tuple[Advice, ...], tuple[tuple[int | str, str], ...]]:
     """Moves in the order in which to make them, and pairs (domain id, why it cannot be moved or need not be).
 
-    Changes nothing. ``reserve`` and ``pool`` are those of :func:`numaprobe.place`; ``most`` is the maximum number of
-    moves.
+    Changes nothing. ``reserve`` and ``pool`` are those of :func:`numaprobe.place`; ``fixed`` says of guests whose
+    memory cannot be moved why, by id, as :func:`numaprobe.immovable` does; ``most`` is the maximum number of moves.
     """
-    held = {one.id: why for one in domains if (why := obstacle(one) or _pinned_memory(one)) is not None}
+    held = {one.id: why for one in domains if (why := obstacle(one)) is not None}
+    still = {one.id: why for one in domains if (why := _pinned_memory(one) or (fixed or {}).get(one.id)) is not None}
+    table, known = distances(host)
+    prices = costs(host, table) if known else None
     able = [one for one in domains if one.id not in held]
     done: list[Advice] = []
     while len(done) < most:
-        options = [found for one in able if (found := _best_move(host, domains, one, done, reserve, pool)) is not None]
+        options = [
+            found
+            for one in able
+            if (found := _best_move(host, prices, domains, one, done, reserve, pool, still=one.id in still)) is not None
+        ]
         if not options:
             break
         chosen = max(options, key=lambda found: (found.gain - found.price, -found.price, str(found.domain)))
         done.append(chosen)
         able = [one for one in able if one.id != chosen.domain]
-    held.update({one.id: "no move gains more than it costs" for one in able})
+    held.update({one.id: still.get(one.id, "no move gains more than it costs") for one in able})
     return tuple(done), tuple(held.items())
 
 
-def access_cost(host: Host, memory: Mapping[int, int], vcpus: Mapping[int, float]) -> float | None:
-    """Mean cost of an access, every vcpu reaching every byte alike; None where distances are not known."""
+def access_cost(
+    prices: Mapping[int, Mapping[int, int]], memory: Mapping[int, int], vcpus: Mapping[int, float]
+) -> float | None:
+    """Mean cost of an access, every vcpu reaching every byte alike; None for a cell that is not in the table."""
     weight = total = 0.0
     for start, number in vcpus.items():
         for end, size in memory.items():
-            cost = host.distance(start, end)
+            cost = prices.get(start, {}).get(end)
             if cost is None:
                 return None
             total += number * size * cost
@@ -82,7 +99,7 @@ def access_cost(host: Host, memory: Mapping[int, int], vcpus: Mapping[int, float
 def _pinned_memory(domain: Domain) -> str | None:
     """Why a guest's memory stays where it is, as far as is known of it."""
     if domain.kind in ("pv", "hvm"):
-        return "Xen cannot move the memory of a running domain: migrate it to this host, or start it anew"
+        return "its memory cannot be moved: Xen does not while a domain runs. Migrate it to this host, or start it anew"
     return None
 
 
@@ -101,15 +118,18 @@ def _running(host: Host, domain: Domain) -> dict[int, float]:
 
 def _best_move(
     host: Host,
+    prices: Mapping[int, Mapping[int, int]] | None,
     domains: Sequence[Domain],
     domain: Domain,
     done: Sequence[Advice],
     reserve: int | None,
     pool: int | None,
+    *,
+    still: bool,
 ) -> Advice | None:
     memory = {cell: size for cell, size in domain.cells or () if size}
-    now = access_cost(host, memory, _running(host, domain))
-    if now is None:
+    now = None if prices is None else access_cost(prices, memory, _running(host, domain))
+    if now is None or prices is None:
         return None
     before = {move.domain for move in done}
     away = [one for one in domains if one.id == domain.id or one.id in before]
@@ -134,12 +154,12 @@ def _best_move(
                 cell = cell_of[cpu]
                 if cell is not None:
                     running[cell] = running.get(cell, 0.0) + 1 / len(vcpu.cpus)
-        after = access_cost(host, plan.memory, running)
+        after = access_cost(prices, plan.memory, running)
         if after is None or after > now * (1 - LEAST):
             continue
         gain = int(sum(memory.values()) * (now / after - 1))
         price = moved_bytes(domain, plan)
-        if gain > price:
+        if gain > price and not (still and price):
             advice = Advice(domain=domain.id, name=domain.name, now=now, after=after, gain=gain, price=price, plan=plan)
             found.append(advice)
     return max(found, key=lambda one: (one.gain - one.price, -one.plan.cells[0]), default=None)

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..model.domains import Domains
+    from ..model.domains import Domain, Domains
     from ..model.host import Host
     from ..ports import Hypercalls, Reader
     from ..sources.opening import Path
@@ -74,6 +74,24 @@ def _with_remote(domains: Domains, host: Host) -> Domains:
         complete=domains.complete,
         notes=domains.notes,
     )
+
+
+def immovable(
+    domains: Sequence[Domain], *, root: Path | None = None, recording: Path | None = None
+) -> dict[int | str, str]:
+    """Why the memory of guests cannot be moved while they run, by id; guests of which nothing shows that are left out.
+
+    On Linux, from the descriptors of a process: memory that a device accesses (VFIO) or that is private to the guest
+    (guest_memfd), or descriptors that may not be looked at. ``root`` and ``recording`` are those of
+    :func:`numaprobe.probe`; recordings have few descriptors. Xen domains are left out: Xen moves none of them.
+    """
+    from ..linux.guests.immovable import immovable as why_not
+
+    processes = [one.id for one in domains if one.kind not in ("pv", "hvm", "group") and isinstance(one.id, int)]
+    if not processes:
+        return {}
+    with open_source(root, recording) as reader:
+        return {number: reason for number in processes if (reason := why_not(reader, number)) is not None}
 
 
 class XenAnswer(namedtuple("XenAnswer", "domains located notes complete", defaults=(None, (), True))):

@@ -47,9 +47,36 @@ cells="--vcpus 2 --memory 128M --no-domains --guest-cells 2"
 keep plan-cells numaprobe place $cells --format json
 emulator two "$(numaprobe place $cells --format qemu)"
 kill "$(cat "$OUT/two.pid")"
+# Three of four CPUs each: there is one slot for two.
+wanted="--vcpus 3 --pinned --memory 64M"
+CLAIMED
+winner=$(cat /tmp/winner)
+emulator $winner "$(numaprobe place --vcpus 1 --memory 64M --no-domains --format qemu)"
+keep redeemed numaprobe place $wanted --json
+keep claims-redeemed numaprobe place --claims --json
+kill "$(cat "$OUT/$winner.pid")"
+"""
+
+CLAIMED = """
+for n in 1 2; do
+    (
+        status=0
+        numaprobe place $wanted --no-domains --name slot$n --claim --json >"$OUT/slot$n" 2>"$OUT/slot$n.stderr" || status=$?
+        echo $status >"$OUT/slot$n.status"
+        [ $status = 0 ] && echo slot$n >/tmp/winner
+    ) &
+    slots="${slots:-} $!"
+done
+wait $slots || true
+keep claims numaprobe place --claims --json
+keep refused numaprobe place $wanted --no-domains --json
 """
 
 ON_XEN = """
+wanted="--vcpus 3 --pinned --memory 64M"
+CLAIMED
+keep released numaprobe place --release 1
+keep after-release numaprobe place $wanted --no-domains --json
 mkdir -p /run/xen /run/lock /run/xenstored /var/run/xenstored /var/lib/xenstored /var/lib/xen /var/log/xen
 keep xenstored toolstack xenstored
 keep xen-init-dom0 toolstack xen-init-dom0
@@ -80,9 +107,9 @@ def script(machine: Machine) -> str:
     whole = collect.script(replace(machine, before=""))
     helpers = whole.split("\nkeep ", 1)[0]
     if machine.xen is None:
-        return helpers + ON_LINUX
+        return helpers + ON_LINUX.replace("CLAIMED", CLAIMED)
     kernel = packages.kernel(machine.suite)
-    return helpers + ON_XEN.replace("KERNEL", str(kernel.image))
+    return helpers + ON_XEN.replace("KERNEL", str(kernel.image)).replace("CLAIMED", CLAIMED)
 
 
 HYPERVISORS = [
@@ -201,3 +228,30 @@ def test_the_control_domain_is_left_alone(result: Result) -> None:
     """Even by a dry run."""
     assert result.text("dom0.status") == "2\n"
     assert "domain 0 is the control domain" in result.text("dom0.stderr")
+
+
+on_each = pytest.mark.parametrize("machine", [LINUX, *HYPERVISORS], ids=["linux", *[one.name for one in HYPERVISORS]])
+
+
+@on_each
+def test_of_two_placers_at_once_one_claims_the_slot(result: Result) -> None:
+    """The other is refused, and so is who comes later; the list of claims says whose it is."""
+    assert sorted(result.text(f"slot{n}.status") for n in (1, 2)) == ["0\n", "3\n"]
+    (claim,) = result.json("claims")
+    assert result.text(f"{claim['name']}.status") == "0\n"
+    assert claim["cpus"] == result.json(claim["name"])["cpus"]
+    assert result.text("refused.status") == "3\n"
+
+
+@on_linux
+def test_a_guest_that_runs_redeems_its_claim(result: Result) -> None:
+    """It is counted itself, and the claim is not any more."""
+    assert result.text("redeemed.status") == "0\n"
+    assert result.json("claims-redeemed") == []
+
+
+@on_xen
+def test_a_claim_that_is_released_is_room_again(result: Result) -> None:
+    """At once."""
+    assert result.text("released.status") == "0\n"
+    assert result.text("after-release.status") == "0\n"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import signal
 import stat
 import subprocess
 import time
@@ -158,62 +156,6 @@ def test_a_claim_is_of_its_schema() -> None:
     claim = Claim.of(plan, id=1, pid=2, start=3, domain=None, expires=4.5)
     schemas.check("claim", claim_document(claim))
     assert read_claim(json.loads(json.dumps(claim_document(claim)))) == claim
-
-
-PLACERS = 16
-ROUNDS = 40
-SIZES = (GIB, 2 * GIB, 3 * GIB)
-
-
-def placer(folder: Path, seed: int) -> None:
-    """Claims, checks, gives back, and is killed somewhere in between."""
-    source = random.Random(seed)
-    machine = host([8 * GIB, 8 * GIB], cpus=8)
-    for _ in range(ROUNDS):
-        with Ledger(folder) as ledger:
-            claims = ledger.current()
-            for cell in (0, 1):
-                assert sum(claim.memory.get(cell, 0) for claim in claims) <= 8 * GIB
-            alone = [cpu for claim in claims for cpu in claim.cpus]
-            assert len(alone) == len(set(alone))
-            if source.random() < 0.02:
-                os.kill(os.getpid(), signal.SIGKILL)
-            try:
-                size, pinned = source.choice(SIZES), source.random() < 0.5
-                plan = place(machine, vcpus=1, memory=size, pinned=pinned, reserve=0, claims=claims, most_rejected=0)
-            except DoesNotFit:
-                plan = None
-            if plan is not None:
-                (mine,) = ledger.add([plan], pid=os.getpid())
-        if source.random() < 0.03:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if plan is not None:
-            with Ledger(folder) as ledger:
-                ledger.release(mine.id)
-
-
-def test_sixteen_placers_with_kills_never_take_the_same_room(folder: Path) -> None:
-    """Each checks under the lock that no cell is promised twice; when all are gone, so are their claims."""
-    children: dict[int, int] = {}
-    killed = 0
-    for seed in range(PLACERS):
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                placer(folder, seed)
-                status = 0
-            finally:
-                os._exit(status)
-        children[child] = seed
-    for child in children:
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-        killed += os.WIFSIGNALED(status)
-    assert 0 < killed < PLACERS
-    assert visible_claims(folder=str(folder)) == ()
-    with Ledger(folder) as ledger:
-        assert ledger.current() == ()
 
 
 def test_claims_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

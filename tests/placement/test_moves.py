@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import schemas
+import trees
 from hosts import GIB, domain, host
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numaprobe import DoesNotFit, Domain, Host, Request, make_room, place, rebalance
+from numaprobe import DoesNotFit, Domain, Host, Request, immovable, make_room, place, rebalance
 from numaprobe.cli import main
 from numaprobe.cli import moves as command
 from numaprobe.placement.moves import obstacle
@@ -151,16 +154,59 @@ def test_the_moves_are_those_of_brute_force(
 
 
 def test_a_guest_far_from_its_memory_is_brought_to_it() -> None:
-    """Moving its CPUs copies nothing; a guest on Xen stays where it is, and says why."""
+    """Moving its CPUs copies nothing, and is advised under Xen too."""
     far = guest(1, 0, 2, 2, cpus=tuple(range(16, 32)))
     near = guest(2, 1, 2, 2, cpus=tuple(range(16, 32)))
-    xen = guest(3, 0, 2, 2, cpus=tuple(range(16, 32)), kind="hvm")
+    xen = guest(3, 0, 1, 2, cpus=tuple(range(16, 32)), kind="hvm")
     advice, fixed = rebalance(machine([4, 4]), [far, near, xen], reserve=0)
-    assert [(one.domain, one.now, one.after, one.price, one.plan.cells) for one in advice] == [(1, 20, 10, 0, (0,))]
+    assert [(one.domain, one.now, one.after, one.price, one.plan.cells) for one in advice] == [
+        (1, 20, 10, 0, (0,)),
+        (3, 20, 10, 0, (0,)),
+    ]
     assert advice[0].gain == 2 * GIB
-    assert "migrate it" in dict(fixed)[3]
-    assert dict(fixed)[2] == "no move gains more than it costs"
+    assert dict(fixed) == {2: "no move gains more than it costs"}
     json.dumps(advice[0].to_dict())
+
+
+def test_memory_that_cannot_be_moved_stays() -> None:
+    """A device accesses it, it is private to the guest, or Xen has it; a guest without such is moved."""
+    apart = host([4 * GIB, 4 * GIB], cpus=16, distances={0: [10, 40], 1: [40, 10]})
+    scattered = {
+        number: guest(number, 0, 2, 2, kind=kind)._replace(cells=((0, 3 * GIB // 2), (1, GIB // 2)))
+        for number, kind in ((1, "qemu"), (2, "qemu"), (3, "hvm"))
+    }
+    advice, fixed = rebalance(apart, list(scattered.values()), fixed={2: "a device accesses it"}, reserve=0)
+    assert [(one.domain, one.price) for one in advice] == [(1, GIB // 2)]
+    assert dict(fixed)[2] == "a device accesses it"
+    assert "Xen does not while a domain runs" in dict(fixed)[3]
+    tight = machine([4, 4])
+    guests = [guest(1, 0, 6, 2), guest(3, 1, 2, 2)]
+    wanted = Request(vcpus=1, memory=6 * GIB, max_cells=1)
+    assert make_room(tight, wanted, domains=guests, reserve=0).moves[0].domain == 3
+    with pytest.raises(DoesNotFit):
+        make_room(tight, wanted, domains=guests, fixed={3: "a device accesses it"}, reserve=0)
+
+
+def test_descriptors_of_a_guest_tell_whether_its_memory_can_be_moved(
+    plant: Callable[[Mapping[str, trees.Content]], Path],
+) -> None:
+    """A device of VFIO, by its group or by itself; guest_memfd; neither; not recorded."""
+    link = trees.Link
+    root = plant(
+        {
+            "proc/11/fd/7": link("/dev/vfio/42"),
+            "proc/12/fd/7": link("anon_inode:[vfio-device]"),
+            "proc/13/fd/7": link("anon_inode:[kvm-gmem]"),
+            "proc/14/fd/7": link("/dev/kvm"),
+        }
+    )
+    guests = [guest(number, 0, 1, 2) for number in (11, 12, 13, 14, 15)]
+    found = immovable([*guests, guest(16, 0, 1, 2, kind="hvm")], root=root)
+    assert {number: reason.rpartition(" ")[2] for number, reason in found.items()} == {
+        11: "(VFIO)",
+        12: "(VFIO)",
+        13: "(guest_memfd)",
+    }
 
 
 def test_a_move_that_costs_more_than_it_gains_is_not_advised() -> None:
@@ -177,6 +223,7 @@ def test_moves_on_the_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     guests = (guest(1, 0, 6, 2, cpus=tuple(range(16, 32))), guest(3, 1, 2, 2))
     monkeypatch.setattr(command, "probe", lambda *_, **__: machine([4, 4]))
     monkeypatch.setattr(command, "domains", lambda *_, **__: guests)
+    monkeypatch.setattr(command, "immovable", lambda *_, **__: {})
     wanted = ["place", "--vcpus", "1", "--memory", "6G", "--max-cells", "1", "--reserve", "0"]
     assert main([*wanted, "--moves", "1"]) == 0
     out = capsys.readouterr().out

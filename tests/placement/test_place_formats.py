@@ -116,6 +116,46 @@ def test_cloud_hypervisor_has_zones_and_guest_cells() -> None:
     assert one == "--cpus 'boot=1,affinity=[0@[0-7]]' --memory size=1048576K\n"
 
 
+IDS = r"\[\d+(-\d+)?(,\d+(-\d+)?)*\]"
+# Parameters and what their values look like: vmm/src/config.rs and option_parser of cloud-hypervisor at ae44c2971.
+CLOUD_HYPERVISOR = {
+    "--cpus": {"boot": r"\d+", "affinity": rf"\[\d+@{IDS}(,\d+@{IDS})*\]"},
+    "--memory": {"size": r"\d+K?", "hugepages": "on", "hugepage_size": r"\d+K"},
+    "--memory-zone": {
+        "id": r"m\d+",
+        "size": r"\d+K",
+        "host_numa_node": r"\d+",
+        "hugepages": "on",
+        "hugepage_size": r"\d+K",
+    },
+    "--numa": {
+        "guest_numa_id": r"\d+",
+        "cpus": IDS,
+        "distances": r"\[\d+@\d+(,\d+@\d+)*\]",
+        "memory_zones": r"\[m\d+(,m\d+)*\]",
+    },
+}
+
+
+@pytest.mark.parametrize("kind", SAYS["cloud-hypervisor"])
+def test_cloud_hypervisor_knows_every_parameter(kind: str) -> None:
+    """Commas within brackets belong to a value, as its parser has it."""
+    option = ""
+    for word in shlex.split(plans()[kind].render("cloud-hypervisor")):
+        if word.startswith("--"):
+            option = word
+            continue
+        parts, depth = [""], 0
+        for letter in word:
+            depth += (letter == "[") - (letter == "]")
+            if letter == "," and not depth:
+                parts.append("")
+            else:
+                parts[-1] += letter
+        for name, _, value in (part.partition("=") for part in parts):
+            assert re.fullmatch(CLOUD_HYPERVISOR[option][name], value)
+
+
 def test_virsh_changes_a_guest_that_runs() -> None:
     """Quoted for a shell, by the guest's name, which has to be known."""
     plan = plans()["emulator"]
