@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 def show(options: argparse.Namespace, out: TextIO) -> None:
     """List the claims that hold, or give one back."""
+    if options.root is not None or options.recording is not None:
+        raise ValueError("--claims and --release are for a live host, not for a recorded one")
     if options.release is not None:
         with Ledger(options.ledger) as ledger:
             ledger.release(options.release)

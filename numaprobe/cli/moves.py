@@ -21,6 +21,8 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
         raise ValueError("--moves, --without and --rebalance are for one guest beside those that run, without --claim")
     if options.format not in ("text", "json"):
         raise ValueError("--moves, --without and --rebalance are shown as text or as JSON")
+    if options.moves is not None and options.moves < 1:
+        raise ValueError(f"--moves must be at least 1, not {options.moves}")
     reserve = None if options.reserve is None else parse(options.reserve)
     requests = () if options.rebalance else wanted(options)
     near = any(asked.near for asked in requests)

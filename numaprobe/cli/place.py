@@ -33,6 +33,8 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
         move(options, out)
         return
     claimed: tuple[Claim, ...] = ()
+    if not options.claim and (options.claim_pid is not None or options.claim_domain is not None):
+        raise ValueError("--claim-pid and --claim-domain are for --claim")
     if options.batch is None and (options.partial or options.optimal):
         raise ValueError("--partial and --optimal are for --batch")
     if options.soft and options.format != "xl":

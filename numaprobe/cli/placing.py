@@ -109,7 +109,9 @@ def wanted(options: argparse.Namespace) -> tuple[Request, ...]:
 
     For the guests of a file, options of the command line apply to each guest that does not set them itself.
     """
-    told = {name: value for name in Request._fields if (value := getattr(options, name, None)) not in (None, False, [])}
+    told = {name: getattr(options, name, None) for name in Request._fields}
+    # Not 0, which is False's equal: that is for the request to refuse.
+    told = {name: value for name, value in told.items() if value is not None and value is not False and value != []}
     if options.batch is None:
         if options.vcpus is None or options.memory is None:
             raise ValueError("place takes --vcpus and --memory, or --batch")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..model.devices import pci_address
 from ..named import namedtuple
+from ..wording import size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,7 +169,10 @@ def _check(
     policy: str,
 ) -> None:
     _whole("vcpus", vcpus, 1, MAX_VCPUS)
-    _whole("memory", memory, PAGE, MAX_MEMORY)
+    if not isinstance(memory, int) or isinstance(memory, bool):
+        raise TypeError(f"memory must be an int in bytes, not {memory!r}")
+    if not PAGE <= memory <= MAX_MEMORY:
+        raise ValueError(f"memory must be from {PAGE} to {MAX_MEMORY} bytes, not {memory}")
     for label, count in (("cells", cells), ("max_cells", max_cells), ("guest_cells", guest_cells)):
         if count is not None:
             _whole(label, count, 1, 1 << 16)
@@ -177,7 +181,7 @@ def _check(
         if huge_page & (huge_page - 1):
             raise ValueError(f"huge_page must be a power of two, not {huge_page}")
         if memory % huge_page:
-            raise ValueError(f"memory of {memory} bytes is not a whole number of huge pages of {huge_page}")
+            raise ValueError(f"memory of {size(memory)} is not a whole number of huge pages of {size(huge_page)}")
     if cells is not None and guest_cells is not None and cells != guest_cells:
         raise ValueError(f"{guest_cells} guest cells need {guest_cells} cells, not {cells}")
     parts = guest_cells or cells
@@ -187,7 +191,7 @@ def _check(
         if parts > vcpus:
             raise ValueError(f"{vcpus} vcpus are too few for {parts} cells")
         if memory < parts * (huge_page or PAGE):
-            raise ValueError(f"memory of {memory} bytes is too little for {parts} cells")
+            raise ValueError(f"memory of {size(memory)} is too little for {parts} cells")
     if policy not in POLICIES:
         raise ValueError(f"policy must be one of {', '.join(POLICIES)}, not {policy!r}")
 

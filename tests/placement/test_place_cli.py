@@ -296,3 +296,23 @@ def test_a_wrong_format_lists_those_that_there_are(run: Run) -> None:
     """As the help does."""
     _, _, err = run("--vcpus", "1", "--memory", "1G", "--format", "yaml")
     assert all(name in err for name in FORMATS)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--vcpus", "0", "--memory", "1M"], "vcpus must be from 1"),
+        (["--vcpus", "1", "--memory", "0"], "memory must be from 4096"),
+        (["--vcpus", "1", "--memory", "1M", "--cells", "0"], "cells must be from 1"),
+        (["--vcpus", "1", "--memory", "1M", "--huge-page", "2M"], "1 MiB is not a whole number of huge pages of 2 MiB"),
+        (["--vcpus", "1", "--memory", "1M", "--moves", "0"], "--moves must be at least 1, not 0"),
+        (["--vcpus", "1", "--memory", "1M", "--claim-pid", "1"], "--claim-pid and --claim-domain are for --claim"),
+        (["--claims", "--root", "/"], "for a live host"),
+    ],
+)
+def test_what_cannot_be_meant_is_an_error_in_words(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A usage error names the option and the value."""
+    assert main(["place", *words]) == 2
+    assert said in capsys.readouterr().err
