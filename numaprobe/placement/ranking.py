@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from .candidates import Candidates
+from .candidates import Candidates, siblings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ def ranker(field: Candidates) -> Callable[[tuple[int, ...]], Rank]:
 
     full = memory if page is not None else None
 
+    def straddles(room: CellCapacity) -> bool:
+        if request.smt == "require":
+            return not siblings_share(room, alone)
+        return alone > 0 and alone > room.widest()[not threads]
+
     def rank(chosen: tuple[int, ...]) -> Rank:
         if len(chosen) == 1:
             (i,) = chosen
@@ -43,7 +48,7 @@ def ranker(field: Candidates) -> Callable[[tuple[int, ...]], Rank]:
                 left=memory[i] - need,
                 load=room.load,
                 clean=room.clean if threads else room.idle,
-                straddles=alone > 0 and alone > room.widest()[not threads],
+                straddles=straddles(room),
                 displaces=quiet and alone > _quiet(room, threads=threads),
                 full_memory=full[i] if full is not None else room.full_memory,
                 full_cpus=room.full_cpus,
@@ -88,6 +93,24 @@ def ranker(field: Candidates) -> Callable[[tuple[int, ...]], Rank]:
         return (straddles, displaces, shared, burden, max(by_memory, by_cpus), chosen)
 
     return rank
+
+
+def siblings_share(room: CellCapacity, vcpus: int) -> bool:
+    """Whether a cache, or a die where caches are not known, has room for so many vcpus with siblings.
+
+    As many threads of each core as the whole cell can give, since that is what they get.
+    """
+    each = next((each for each, number in siblings(room) if each * number >= vcpus), 0)
+    several = False
+    for level in range(len(room.cores[0].groups) if room.cores else 0):
+        groups: dict[object, int] = {}
+        for core in room.cores:
+            key = core.groups[level]
+            groups[key] = groups.get(key, 0) + (each if len(core.threads) >= each else 0)
+        several = len(groups) > 1
+        if several and max(groups.values()) >= vcpus:
+            return True
+    return not several
 
 
 def _quiet(room: CellCapacity, *, threads: bool) -> int:

@@ -118,3 +118,15 @@ def test_several_devices_are_near_by_the_farthest_and_then_by_the_sum() -> None:
     assert place(machine, vcpus=1, memory=GIB, near=2).cells == (2,)
     with pytest.raises(ValueError, match="no cell 9"):
         place(machine, vcpus=1, memory=GIB, near=9)
+
+
+def test_threads_of_whole_cores_share_a_cache_where_a_cell_has_one_with_room() -> None:
+    """One core is left in each cache of cell 0, and two in one of cell 1."""
+    machine = host([4 * GIB, 4 * GIB], cpus=8)
+    caches = tuple(
+        Cache(level=3, type="unified", size=None, id=None, cpus=tuple(range(first, first + 4)))
+        for first in range(0, 16, 4)
+    )
+    held = domain("held", 6, pinned=[(0,), (1,), (4,), (5,), (8,), (9,)])
+    plan = place(machine._replace(caches=caches), vcpus=3, memory=GIB, smt="require", domains=[held])
+    assert set(plan.cpus) < {12, 13, 14, 15}
