@@ -43,11 +43,11 @@ def expected_cost(field: Candidates, chosen: Sequence[int]) -> float:
 
 
 def for_cores(field: Candidates, chosen: Sequence[int]) -> bool:
-    """Whether one of these cells would do, and they are several for the sake of whole cores."""
+    """Whether one cell would do, and these are several for the sake of whole cores."""
     vcpus = field.request.vcpus
     if field.request.smt is not None or field.shares is not None or len(chosen) < 2:
         return False
-    able = [i for i in chosen if field.memory[i] >= field.need and field.hosting[i] >= vcpus]
+    able = [i for i, size in enumerate(field.memory) if size >= field.need and field.hosting[i] >= vcpus]
     if not able:
         return False
     costs = field.costs

@@ -238,7 +238,9 @@ def _cores(field: Candidates, chosen: tuple[int, ...]) -> list[str]:
         most = max([_idle(field, (i,)) for i in chosen])
         where = cells(field.ids[i] for i in chosen)
         return [f"{label} on {count(idle, 'free core')} of {where}; one cell has {most} at most"]
-    if idle >= request.vcpus or all(len(core.threads) < 2 for i in chosen for core in field.rooms[i].cores):
+    if idle >= request.vcpus or all(
+        core.whole and len(core.threads) < 2 for i in chosen for core in field.rooms[i].cores
+    ):
         return []
     text = f"{label} on {count(idle, 'free core')}, so some share a core"
     if len(chosen) == 1 and len(field.ids) > 1:

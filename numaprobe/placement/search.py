@@ -37,6 +37,10 @@ def best(field: Candidates) -> tuple[int, ...] | None:
     most = min(n, request.max_cells or n)
     single = best_single(field)
     if single is not None:
+        if not has_cores(field, single):
+            roomy = best_single(field, with_cores=True)
+            if roomy is not None:
+                return (roomy,)
         return with_cores(field, single, most) or (single,)
     if most < 2:
         return None
@@ -51,10 +55,22 @@ def best(field: Candidates) -> tuple[int, ...] | None:
     return None
 
 
-def best_single(field: Candidates) -> int | None:
-    """The best cell of those that can hold the request alone."""
+def has_cores(field: Candidates, cell: int) -> bool:
+    """Whether a cell has a core for each vcpu on which nobody runs, or the request does not ask for that."""
+    room = field.rooms[cell]
+    return field.request.smt is not None or room.idle - room.load >= field.request.vcpus
+
+
+def best_single(field: Candidates, *, with_cores: bool = False) -> int | None:
+    """The best cell of those that can hold the request alone; ``with_cores`` also with a core for each vcpu.
+
+    Those with cores are as near to what the guest is to be near to as the best, and their memory costs as much.
+    """
     vcpus, need, memory, hosting = field.request.vcpus, field.need, field.memory, field.hosting
     able = [i for i in range(len(field.ids)) if memory[i] >= need and hosting[i] >= vcpus]
+    if with_cores:
+        least = min([_first(field, i) for i in able])
+        able = [i for i in able if _first(field, i) == least and has_cores(field, i)]
     if len(able) < 2:
         return able[0] if able else None
     costs, ids, near = field.stock.costs, field.ids, field.near
@@ -63,25 +79,30 @@ def best_single(field: Candidates) -> int | None:
         rooms = field.rooms
         return min([(costs[ids[i]][ids[i]], rooms[i].idle - rooms[i].load < vcpus, memory[i], i) for i in able])[3]
     rank = ranker(field)
-    return min(able, key=lambda i: (near[i] if near is not None else (), costs[ids[i]][ids[i]], rank((i,))))
+    return min(able, key=lambda i: (*_first(field, i), rank((i,))))
+
+
+def _first(field: Candidates, cell: int) -> tuple[object, ...]:
+    """What is ranked before everything else of a cell: how near it is, and what its own memory costs."""
+    number = field.ids[cell]
+    return field.near[cell] if field.near is not None else (), field.stock.costs[number][number]
 
 
 def with_cores(field: Candidates, single: int, most: int) -> tuple[int, ...] | None:
     """Nearby cells with a whole core for each vcpu, where one cell could only give threads; None without any."""
     request, room = field.request, field.rooms[single]
-    if request.smt is not None or request.fewest or most < 2 or room.idle - room.load >= request.vcpus:
+    if request.fewest or most < 2 or has_cores(field, single):
         return None
-    if room.clean == room.idle and all(len(core.threads) < 2 for core in room.cores):
+    if all(core.whole and len(core.threads) < 2 for core in room.cores):
         return None
     costs = field.costs
     limit = NEARBY * costs[single][single]
     if field.table.nearest > limit:
         return None
     view = field.counting_cores()
+    with_some = [i for i in range(len(field.ids)) if view.cpus[i]]
     groups: list[list[int]] = []
-    for start in range(len(field.ids)):
-        if not view.cpus[start]:
-            continue
+    for start in with_some:
         group = [start]
         for cost, ring in field.table.around(start):
             if cost > limit:
@@ -92,10 +113,14 @@ def with_cores(field: Candidates, single: int, most: int) -> tuple[int, ...] | N
         group = sorted(group)
         if len(group) > 1 and group not in groups and view.fits(group):
             groups.append(group)
-    if not groups:
-        return None
-    for size in range(2, min(most, max(map(len, groups))) + 1):
-        sets = [one for group in groups for one in _of(view, group, size) if view.fits(one)]
+    near = {(i, j) for i in with_some for j in with_some if costs[i][j] <= limit}
+    for size in range(2, min(most, len(with_some)) + 1):
+        sets: Iterable[tuple[int, ...]]
+        if comb(len(with_some), size) <= MAX_SETS:
+            every = combinations(with_some, size)
+            sets = (one for one in every if view.fits(one) and all((i, j) in near for i in one for j in one))
+        else:
+            sets = [one for group in groups for one in _of(view, group, size) if view.fits(one)]
         if chosen := _least(view, sets, []):
             return chosen
     return None

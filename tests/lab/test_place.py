@@ -47,8 +47,6 @@ cells="--vcpus 2 --memory 128M --no-domains --guest-cells 2"
 keep plan-cells numaprobe place $cells --format json
 emulator two "$(numaprobe place $cells --format qemu)"
 kill "$(cat "$OUT/two.pid")"
-# Three of four CPUs each: there is one slot for two.
-wanted="--vcpus 3 --pinned --memory 64M"
 CLAIMED
 winner=$(cat /tmp/winner)
 emulator $winner "$(numaprobe place --vcpus 1 --memory 64M --no-domains --format qemu)"
@@ -58,6 +56,8 @@ kill "$(cat "$OUT/$winner.pid")"
 """
 
 CLAIMED = """
+# More than half of the CPUs each: there is one slot for two.
+wanted="--vcpus MOST --pinned --smt share --memory 64M"
 for n in 1 2; do
     (
         status=0
@@ -73,7 +73,6 @@ keep refused numaprobe place $wanted --no-domains --json
 """
 
 ON_XEN = """
-wanted="--vcpus 3 --pinned --memory 64M"
 CLAIMED
 keep released numaprobe place --release 1
 keep after-release numaprobe place $wanted --no-domains --json
@@ -106,10 +105,11 @@ def script(machine: Machine) -> str:
     """The collecting script's helpers, then what is done here."""
     whole = collect.script(replace(machine, before=""))
     helpers = whole.split("\nkeep ", 1)[0]
+    claimed = CLAIMED.replace("MOST", str(machine.layout.cpus // 2 + 1))
     if machine.xen is None:
-        return helpers + ON_LINUX.replace("CLAIMED", CLAIMED)
+        return helpers + ON_LINUX.replace("CLAIMED", claimed)
     kernel = packages.kernel(machine.suite)
-    return helpers + ON_XEN.replace("KERNEL", str(kernel.image)).replace("CLAIMED", CLAIMED)
+    return helpers + ON_XEN.replace("KERNEL", str(kernel.image)).replace("CLAIMED", claimed)
 
 
 HYPERVISORS = [

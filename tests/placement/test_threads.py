@@ -130,3 +130,37 @@ def test_threads_of_whole_cores_share_a_cache_where_a_cell_has_one_with_room() -
     held = domain("held", 6, pinned=[(0,), (1,), (4,), (5,), (8,), (9,)])
     plan = place(machine._replace(caches=caches), vcpus=3, memory=GIB, smt="require", domains=[held])
     assert set(plan.cpus) < {12, 13, 14, 15}
+
+
+def test_a_cell_with_a_core_for_each_vcpu_comes_before_several() -> None:
+    """Cell 0 would be taken for its threads, and cells 0 and 1 together for their cores; cell 2 has all of them."""
+    rows = {0: [10, 11, 20], 1: [11, 10, 20], 2: [20, 20, 10]}
+    machine = host([2 * GIB, 2 * GIB, 4 * GIB], cpus=8, distances=rows)
+    held = domain("held", 2, pinned=[(0,), (8,)])
+    for pinned in (False, True):
+        assert place(machine, vcpus=4, memory=GIB, pinned=pinned, domains=[held], reserve=0).cells == (2,)
+
+
+def test_vcpus_on_several_cells_for_their_cores_get_a_core_each() -> None:
+    """Though neither of these cells could hold the guest, and a third one could by its threads."""
+    rows = {0: [10, 12, 20], 1: [12, 10, 20], 2: [20, 20, 10]}
+    machine = host([3 * GIB, 3 * GIB, 8 * GIB], cpus=8, distances=rows)
+    plan = place(machine, vcpus=6, memory=4 * GIB, pinned=True, reserve=0)
+    assert plan.cells == (0, 1)
+    assert len({cpu // 2 for cpu in plan.cpus}) == 6
+
+
+def test_cells_that_are_near_are_found_among_others_that_are_not_near_to_each_other() -> None:
+    """Cell 1 is nearer to cell 0 than to cell 2, which has the cores."""
+    rows = {0: [10, 11, 20], 1: [11, 10, 12], 2: [20, 12, 10]}
+    held = domain("held", 3, pinned=[(0,), (2,), (4,)])
+    machine = host([GIB, 4 * GIB, GIB], cpus=8, distances=rows)
+    plan = place(machine, vcpus=7, memory=2 * GIB, domains=[held], reserve=0)
+    assert plan.cells == (1, 2)
+
+
+def test_a_vcpu_on_the_thread_of_a_core_that_others_use_is_said_to_share_it() -> None:
+    """No whole core is left on the only cell."""
+    held = domain("held", 4, pinned=[(0,), (2,), (4,), (6,)])
+    plan = place(host([4 * GIB]), vcpus=1, memory=GIB, domains=[held], reserve=0)
+    assert any("share a core" in reason for reason in plan.reasons)
