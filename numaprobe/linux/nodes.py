@@ -218,7 +218,8 @@ def _accesses(source: Source, where: str) -> tuple[AccessFacts, ...]:
         directory = f"{where}/access{level}/initiators"
         names = source.names(directory)
         if names is None:
-            continue
+            # Initiators with cpus are some of those of any kind.
+            break
         initiators = sorted(n for n in (text.suffix_number(name, "node") for name in names) if n is not None)
         present = [name for name in PERFORMANCE if name in names]
         contents = source.read([f"{directory}/{name}" for name in present])
@@ -249,11 +250,13 @@ def interleave_weights(source: Source, node_ids: tuple[int, ...]) -> dict[int, i
 
     Linux 6.9, dce41f5ae253 ("mm/mempolicy: implement the sysfs-based weighted_interleave interface").
     """
-    names = [f"node{node}" for node in node_ids]
+    # The directory is opened for many nodes only: for one or two that would be one more file.
+    base = WEIGHTS if len(node_ids) > 2 else ""
+    names = [f"node{node}" if base else f"{WEIGHTS}/node{node}" for node in node_ids]
     return {
         node: weight
-        for node, name, content in zip(node_ids, names, source.read(names, WEIGHTS), strict=True)
-        if (weight := source.parsed(_weight, f"{WEIGHTS}/{name}", content)) is not None
+        for node, content in zip(node_ids, source.read(names, base), strict=True)
+        if (weight := source.parsed(_weight, f"{WEIGHTS}/node{node}", content)) is not None
     }
 
 

@@ -167,9 +167,11 @@ def spoiled_call(source: random.Random, line: bytes) -> bytes:
         call = json.loads(line)
     except ValueError:
         call = None
-    if not isinstance(call, dict):
+    # The line may have been spoiled before.
+    known = {"reply": str, "result": int, "outs": list}
+    if not isinstance(call, dict) or not all(isinstance(call.get(name), kind) for name, kind in known.items()):
         return mutate.mutated(source, line)
-    if source.randrange(4) == 0 or not call.get("reply"):
+    if source.randrange(4) == 0 or not call["reply"] or not all(isinstance(out, str) for out in call["outs"]):
         return mutate.mutated(source, line)
     how = source.randrange(3)
     if how == 0:
