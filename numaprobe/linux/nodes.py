@@ -218,8 +218,7 @@ def _accesses(source: Source, where: str) -> tuple[AccessFacts, ...]:
         directory = f"{where}/access{level}/initiators"
         names = source.names(directory)
         if names is None:
-            # Initiators with cpus are some of those of any kind.
-            break
+            continue
         initiators = sorted(n for n in (text.suffix_number(name, "node") for name in names) if n is not None)
         present = [name for name in PERFORMANCE if name in names]
         contents = source.read([f"{directory}/{name}" for name in present])

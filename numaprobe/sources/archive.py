@@ -34,7 +34,9 @@ MAX_UNPACKED = 4 << 30
 # header and a string in several places, and is rare: sysfs has it for devices behind bridges.
 MAX_NAMES = 32 << 20
 SHORT_NAME = 100
-LONG_WEIGHT = 8
+LONG_WEIGHT = 12
+# In one directory: 8 TiB of memory in blocks of 128 MiB.
+MAX_CHILDREN = 1 << 16
 # PATH_MAX; and three times the depth of the deepest PCI device behind bridges.
 MAX_PATH = 4096
 MAX_DEPTH = 64
@@ -168,6 +170,8 @@ class Archive:
             if name in names:
                 return
             names.add(name)
+            if len(names) > MAX_CHILDREN:
+                raise RecordingError(f"{self.name}: {directory!r:.60} has more in it than a machine's directories have")
             path = directory
 
     def _find_root(self) -> str:
