@@ -1,0 +1,237 @@
+"""A week of guests that come and go on fifty hosts, placed in three ways: by numaprobe's choice of host and cells, by
+Placement's own allocation candidates, and on a random host with ``numaprobe.place``.
+
+``python -m benchmarks.fleet_week [--hosts 50] [--guests 1500] [--seed 1] [--machines DIR ...]``. Hosts are made from
+recordings: their CPUs, cells and distances, with 4 GiB of memory for each CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import random
+import sys
+import tempfile
+import uuid
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+import numaprobe
+from numaprobe import Domains, Host, Request
+from numaprobe.contrib.openstack import Conflict, Known, Member, choose, known, publish, read_room
+from numaprobe.contrib.openstack.embedded import embedded
+from numaprobe.contrib.openstack.publish import CLAIM, PROJECT
+from numaprobe.contrib.openstack.room import Room
+
+GIB = 1 << 30
+PER_CPU = 4 * GIB
+WEEK = 7 * 24 * 3600.0
+# Vcpus, GiB, and how often.
+SHAPES = ((1, 2, 20), (2, 8, 30), (4, 16, 20), (4, 32, 8), (8, 32, 12), (12, 24, 4), (16, 96, 4), (2, 32, 6))
+# How Placement is asked to divide a guest that no cell takes.
+DIVISIONS = (1, 2, 4)
+
+# Amounts by uuid of the cell and class.
+Taken = dict[str, dict[str, int]]
+
+
+def machines(directories: list[Path], count: int) -> list[Member]:
+    found = []
+    for directory in directories:
+        for path in sorted(directory.rglob("*.tar.gz")):
+            try:
+                host = numaprobe.probe(recording=path)
+            except numaprobe.NumaprobeError:
+                continue
+            whole = [cell for cell in host.cells if cell.cpus]
+            if 2 <= len(whole) <= 8 and 8 <= len(host.cpus) <= 128 and all(cell.distances for cell in host.cells):
+                found.append(sized(host))
+    return [Member(f"week{i}", host, Domains()) for i, host in enumerate(islice(cycle(found), count))]
+
+
+def sized(host: Host) -> Host:
+    cells = []
+    for cell in host.cells:
+        size = PER_CPU * len(cell.cpus or ())
+        memory = cell.memory._replace(total=size, free=size, available=size)
+        cells.append(cell._replace(memory=memory, huge_pages=()))
+    return host._replace(cells=tuple(cells))
+
+
+def arrivals(count: int, seed: int) -> list[tuple[float, float, Request]]:
+    """When, for how long, and what; days are busier than nights."""
+    chance = random.Random(seed)
+    out = []
+    for _ in range(count):
+        when = chance.uniform(0, WEEK)
+        if chance.random() < 0.5 and not 8 <= when / 3600 % 24 < 20:
+            when = when // 86400 * 86400 + chance.uniform(8, 20) * 3600
+        (vcpus, size, _often) = chance.choices(SHAPES, [shape[2] for shape in SHAPES])[0]
+        out.append((when, chance.lognormvariate(11.5, 1.2), Request(vcpus, size * GIB)))
+    return sorted(out, key=lambda one: one[0])
+
+
+class Numaprobe:
+    """The best of all hosts."""
+
+    def __init__(self, members: list[Member], room: Room) -> None:
+        self.fleet = known(members)
+        self.room = {
+            root: {uuid_: cell._replace(used=dict(cell.used)) for uuid_, cell in cells.items()}
+            for root, cells in room.items()
+        }
+
+    def put(self, request: Request) -> tuple[Known, Taken] | None:
+        found = choose(self.fleet, self.room, request).choices
+        return self._take(found[0]) if found else None
+
+    def _take(self, choice: Any) -> tuple[Known, Taken]:
+        taken = {choice.known.cells[cell]: amounts for cell, amounts in choice.amounts.items()}
+        self._add(choice.known, taken, 1)
+        return choice.known, taken
+
+    def drop(self, one: Known, taken: Taken) -> None:
+        self._add(one, taken, -1)
+
+    def _add(self, one: Known, taken: Taken, sign: int) -> None:
+        for cell, amounts in taken.items():
+            used = self.room[one.root][cell].used
+            for name, amount in amounts.items():
+                used[name] = used.get(name, 0) + sign * amount
+
+
+class RandomHost(Numaprobe):
+    """The first of the hosts in random order on which it fits, and there what ``place`` says."""
+
+    chance = random.Random(0)
+
+    def put(self, request: Request) -> tuple[Known, Taken] | None:
+        for one in self.chance.sample(self.fleet, len(self.fleet)):
+            found = choose([one], self.room, request).choices
+            if found:
+                return self._take(found[0])
+        return None
+
+
+class Candidates(Numaprobe):
+    """What Placement offers first: on one cell, else in two equal parts of one host, else in four."""
+
+    def __init__(self, members: list[Member], room: Room, client: Any) -> None:
+        super().__init__(members, room)
+        self.client = client
+        self.by_cell = {cell: one for one in self.fleet for cell in one.cells.values()}
+        self.consumers: dict[int, str] = {}
+
+    def put(self, request: Request) -> tuple[Known, Taken] | None:
+        for parts in DIVISIONS:
+            if request.vcpus % parts:
+                continue
+            amounts = f"VCPU:{request.vcpus // parts},MEMORY_MB:{request.memory // parts >> 20}"
+            words = "&".join(f"resources{i}={amounts}" for i in range(parts))
+            more = "&group_policy=isolate" if parts > 1 else ""
+            path = f"/allocation_candidates?limit=1&{words}{more}"
+            found = self.client.read(path).body["allocation_requests"]
+            if not found:
+                continue
+            consumer = str(uuid.uuid4())
+            body = {"allocations": found[0]["allocations"], "consumer_generation": None, "project_id": PROJECT}
+            try:
+                self.client.put(f"/allocations/{consumer}", {**body, "user_id": PROJECT, "consumer_type": CLAIM})
+            except Conflict:
+                continue
+            taken = {cell: dict(one["resources"]) for cell, one in found[0]["allocations"].items()}
+            one = self.by_cell[next(iter(taken))]
+            self.consumers[id(taken)] = consumer
+            self._add(one, taken, 1)
+            return one, taken
+        return None
+
+    def drop(self, one: Known, taken: Taken) -> None:
+        self.client.delete(f"/allocations/{self.consumers.pop(id(taken))}")
+        super().drop(one, taken)
+
+
+def access(one: Known, taken: Taken) -> float | None:
+    """The expected cost of an access: every vcpu reaches every byte alike."""
+    ids = {uuid_: cell for cell, uuid_ in one.cells.items()}
+    host = one.member.host
+    vcpus = sum(amounts.get("VCPU", 0) for amounts in taken.values())
+    memory = sum(amounts.get("MEMORY_MB", 0) for amounts in taken.values())
+    cost = 0.0
+    for here, amounts in taken.items():
+        for there, others in taken.items():
+            distance = host.distance(ids[here], ids[there])
+            if distance is None:
+                return None
+            cost += amounts.get("VCPU", 0) / vcpus * others.get("MEMORY_MB", 0) / memory * distance
+    return cost
+
+
+def stranded(room: Room) -> float:
+    """Of the memory that is left, the part on cells without a CPU left."""
+    having = [cell for cells in room.values() for cell in cells.values() if cell.capacity.get("VCPU")]
+    left = [(cell.left("VCPU"), cell.left("MEMORY_MB")) for cell in having]
+    whole = sum(memory for _, memory in left)
+    return sum(memory for cpus, memory in left if not cpus) / whole if whole else 0.0
+
+
+def replay(how: Numaprobe, week: list[tuple[float, float, Request]]) -> dict[str, float]:
+    running: list[tuple[float, int, Known, Taken]] = []
+    costs, parts, accepted, vcpus = [], [], 0, 0
+    for number, (when, lasts, request) in enumerate(week):
+        while running and running[0][0] <= when:
+            _, _, one, taken = heapq.heappop(running)
+            how.drop(one, taken)
+        placed = how.put(request)
+        parts.append(stranded(how.room))
+        if placed is None:
+            continue
+        accepted += 1
+        vcpus += request.vcpus
+        cost = access(*placed)
+        if cost is not None:
+            costs.append(cost)
+        heapq.heappush(running, (when + lasts, number, *placed))
+    return {
+        "accepted": accepted,
+        "vcpus": vcpus,
+        "access": sum(costs) / len(costs),
+        "stranded": sum(parts) / len(parts),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hosts", type=int, default=50)
+    parser.add_argument("--guests", type=int, default=1500)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--machines", type=Path, nargs="*", default=[ROOT / "tests" / "fixtures"])
+    options = parser.parse_args()
+    members = machines(options.machines, options.hosts)
+    week = arrivals(options.guests, options.seed)
+    with tempfile.TemporaryDirectory() as directory:
+        client = embedded(directory)
+        for one in members:
+            publish(client, one)
+        room = read_room(client)
+        cpus = sum(cell.capacity.get("VCPU", 0) for cells in room.values() for cell in cells.values())
+        print(f"{len(members)} hosts, {sum(map(len, room.values()))} cells, {cpus} CPUs; {len(week)} guests in a week")
+        ways = {
+            "numaprobe": Numaprobe(members, room),
+            "candidates": Candidates(members, room, client),
+            "random host": RandomHost(members, room),
+        }
+        for name, way in ways.items():
+            found = replay(way, week)
+            print(
+                f"  {name:12} accepted {found['accepted']:.0f} ({found['vcpus']:.0f} vcpus), expected access "
+                f"{found['access']:.2f}, stranded memory {found['stranded']:.1%}"
+            )
+
+
+if __name__ == "__main__":
+    main()
