@@ -121,6 +121,7 @@ def docs(session: nox.Session) -> None:
     """Regenerates the generated parts of the pages and builds the site; ``-- --check`` only compares them."""
     how = ["--check"] if "--check" in session.posargs else ["-r"]
     session.run(PYTHON, "-m", "cogapp", *how, "README.md", "docs/python.md", external=True)
+    session.run(PYTHON, "docs/pictures.py", *(how if how == ["--check"] else []), external=True)
     session.run(PYTHON, "packaging/shells.py", *(how if how == ["--check"] else []), external=True)
     session.run(PYTHON, "-m", "mkdocs", "build", "--strict", "--quiet", external=True)
 

@@ -3,8 +3,13 @@
 import os
 from glob import glob
 
-from Cython.Build import cythonize
 from setuptools import Extension, setup
+
+try:
+    from Cython.Build import cythonize
+except ModuleNotFoundError:
+    # A source package for a distribution contains the generated C (packaging/debian/build).
+    cythonize = None
 
 # NUMAPROBE_TRACE=1 builds the extension so that coverage can follow its lines; slower, for development only.
 trace = os.environ.get("NUMAPROBE_TRACE") == "1"
@@ -12,19 +17,21 @@ trace = os.environ.get("NUMAPROBE_TRACE") == "1"
 checked = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 sanitize = checked if os.environ.get("NUMAPROBE_SANITIZE") == "1" else []
 
+extension = Extension(
+    "numaprobe._fast",
+    ["numaprobe/_fast.pyx" if cythonize else "numaprobe/_fast.c"],
+    include_dirs=["numaprobe"],
+    depends=sorted(glob("numaprobe/fast/*.pxi") + glob("numaprobe/fast/*.h")),
+    define_macros=[("CYTHON_TRACE_NOGIL", "1")] if trace else [],
+    extra_compile_args=["-O2", "-Wall", "-Wextra", *sanitize],
+    extra_link_args=sanitize,
+)
+
 setup(
-    ext_modules=cythonize(
-        [
-            Extension(
-                "numaprobe._fast",
-                ["numaprobe/_fast.pyx"],
-                include_dirs=["numaprobe"],
-                depends=sorted(glob("numaprobe/fast/*.pxi") + glob("numaprobe/fast/*.h")),
-                define_macros=[("CYTHON_TRACE_NOGIL", "1")] if trace else [],
-                extra_compile_args=["-O2", "-Wall", "-Wextra", *sanitize],
-                extra_link_args=sanitize,
-            )
-        ],
+    ext_modules=[extension]
+    if cythonize is None
+    else cythonize(
+        [extension],
         compiler_directives={
             "language_level": "3",
             "boundscheck": True,

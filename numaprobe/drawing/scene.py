@@ -41,7 +41,8 @@ class Scene:
     """A host as parts to draw.
 
     ``scale`` is the largest total of any cell in bytes, 0 where none is known. ``colours`` are the guests' labels in
-    the order of their colours: those that hold most are first.
+    the order of their colours: those that hold most are first. ``held`` is what each of them holds on all cells, in
+    bytes.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Scene:
         names = {domain.id: domain.name for domain in domains}
         self.guests = sorted(held, key=lambda one: (-held[one], str(one)))
         self.colours = [printable(names.get(one) or str(one)) for one in self.guests]
+        self.held = [held[one] for one in self.guests]
         self._caches = _last_level(host)
 
     def parts(self, cell: Cell) -> list[Part] | None:
@@ -88,6 +90,17 @@ class Scene:
         parts.append(Part(kind="free", bytes=memory.free, label="free"))
         known = [part for part in parts if part.bytes > 0]
         return sorted(known, key=lambda part: KINDS.index(part.kind))
+
+    def guests_of(self, cell: Cell) -> list[tuple[str, int]]:
+        """Names and bytes of the guests that hold memory of a cell, the largest there first."""
+        use = self._uses.get(cell.id)
+        found = [] if use is None else sorted(use.domains, key=lambda one: -one[1])
+        return [(self.colours[self.guests.index(domain)], size) for domain, size in found]
+
+    def devices(self, cell_id: int | None) -> list[str]:
+        """Names of the devices near a cell, or with None of those whose cell is unknown; in the order of the buses."""
+        found = [device for device in self.host.devices or () if device.cell == cell_id]
+        return [printable(name) for device in found for _, name in device.names]
 
     def cores(self, cell: Cell) -> list[Core] | None:
         """A cell's cores in the order of their caches and first cpus; None where its cpus are unknown."""

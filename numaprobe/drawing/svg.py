@@ -109,7 +109,7 @@ def _card(scene: Scene, cell: Cell, x: float, top: float, width: float) -> tuple
     if small:
         figure = f"{amount(cell.memory.free)} free"
     shapes.append(text(left, y, fitting(figure, inner, SMALL), SMALL, "quiet"))
-    for line in [] if small else _more(cell):
+    for line in [] if small else _more(scene, cell):
         y += SMALL + 4
         shapes.append(text(left, y, fitting(line, inner, SMALL), SMALL, "quiet"))
     y += 8
@@ -137,12 +137,18 @@ def _badges(scene: Scene, cell: Cell) -> list[str]:
     return words
 
 
-def _more(cell: Cell) -> list[str]:
-    pages = [page for page in cell.huge_pages if page.total]
-    return [
+def _more(scene: Scene, cell: Cell) -> list[str]:
+    """Lines below the bar: huge pages, guests with what they hold here, and devices by name."""
+    lines = [
         f"huge pages of {amount(page.size)}: {'?' if page.free is None else page.free} of {page.total} free"
-        for page in pages
+        for page in cell.huge_pages
+        if page.total
     ]
+    guests = scene.guests_of(cell)
+    if guests:
+        lines.append("guests: " + ", ".join(f"{name} {amount(size)}" for name, size in guests))
+    devices = scene.devices(cell.id)
+    return [*lines, f"devices: {', '.join(devices)}"] if devices else lines
 
 
 def _bar(scene: Scene, cell: Cell, x: float, y: float, width: float) -> list[str]:
@@ -221,13 +227,18 @@ def _words(cpu: Cpu, core: Core) -> str:
 
 
 def _elsewhere(scene: Scene, width: int, top: float, body: list[str]) -> float:
-    cores = scene.elsewhere()
-    if not cores:
-        return top
-    body.append(text(MARGIN, top + SMALL, "cpus in no cell, or offline", SMALL, "quiet"))
-    high, squares = _cores(cores, MARGIN, top + SMALL + 8, width - 2 * MARGIN)
-    body += squares
-    return top + SMALL + 8 + high + GAP
+    """Cpus and devices that are in no cell."""
+    cores, devices = scene.elsewhere(), scene.devices(None)
+    if cores:
+        body.append(text(MARGIN, top + SMALL, "cpus in no cell, or offline", SMALL, "quiet"))
+        high, squares = _cores(cores, MARGIN, top + SMALL + 8, width - 2 * MARGIN)
+        body += squares
+        top += SMALL + 8 + high + GAP
+    if devices:
+        words = f"devices whose cell is unknown: {', '.join(devices)}"
+        body.append(text(MARGIN, top + SMALL, fitting(words, width - 2 * MARGIN, SMALL), SMALL, "quiet"))
+        top += SMALL + GAP
+    return top
 
 
 def _distances(scene: Scene, width: int, top: float, body: list[str]) -> float:
@@ -274,7 +285,10 @@ def _heat(cost: int, low: int, high: int) -> int:
 
 
 def _legend(scene: Scene, width: int, top: float, body: list[str]) -> float:
-    entries = [(f"part {guest_class(number)}", name) for number, name in enumerate(scene.colours)]
+    entries = [
+        (f"part {guest_class(number)}", f"{name} {amount(size)}")
+        for number, (name, size) in enumerate(zip(scene.colours, scene.held, strict=True))
+    ]
     found = {part.kind for cell in scene.host.cells for part in scene.parts(cell) or ()}
     words = {
         "host": "the host's own",

@@ -35,7 +35,12 @@ def render(scene: Scene, columns: int) -> str:
         lines.append(f"{label:<{left}}  {bar:<{room}}  {figure:>{right}}")
         if cell.cpus is not None:
             lines.append(_cut(f"{'':<{left}}  cpus {id_list(cell.cpus, none='none')}", columns))
-    legend = [f"{LETTERS[number]} {name}" for number, name in enumerate(scene.colours[: len(LETTERS)])]
+        if devices := scene.devices(cell.id):
+            lines.append(_cut(f"{'':<{left}}  devices {', '.join(devices)}", columns))
+    legend = [
+        f"{letter} {name} {amount(size)}"
+        for letter, name, size in zip(LETTERS, scene.colours, scene.held, strict=False)
+    ]
     legend += [f"{MARKS[kind]} {WORDS[kind]}" for kind in MARKS if kind in used]
     if any(cell.memory.total is None or cell.memory.free is None for cell in scene.host.cells):
         legend.append("? unknown")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import numaprobe
-from numaprobe import CellUse, Host
+from numaprobe import CellUse, Device, Host
 from numaprobe.cli import main
 from numaprobe.drawing import draw
 from numaprobe.drawing.scene import Scene
@@ -25,7 +27,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def recorded(name: str) -> Host:
-    return numaprobe.probe(recording=FIXTURES / name / "host.tar.gz", caches=True)
+    return numaprobe.probe(recording=FIXTURES / name / "host.tar.gz", caches=True, devices=True)
 
 
 def use(number: int, total: int, free: int, *domains: tuple[int, int], host: int | None = None) -> CellUse:
@@ -90,7 +92,9 @@ def test_a_guest_has_one_colour_on_every_cell_and_its_name_once_in_the_legend() 
     assert svg.count('class="part guest0"') == svg.count('class="part guest1"') == 2 + 1
     assert "small&lt;&amp;&gt;\\x1b" in svg
     assert "\x1b" not in svg
-    assert "a large   b small" in draw(found, domains=guests, uses=uses, form="text")
+    text = draw(found, domains=guests, uses=uses, form="text")
+    assert "a large 2.0 GiB   b small<&>\\x1b 2.0 MiB" in text
+    assert "guests: large 1.0 GiB, small&lt;&amp;&gt;\\x1b 1.0 MiB" in svg
 
 
 @pytest.mark.parametrize("width", [640, 1200])
@@ -128,6 +132,20 @@ def test_every_recorded_machine_has_a_picture_of_all_its_cells_and_cpus(name: st
     page = draw(found, form="html")
     assert not re.search(r"(?:src|href)\s*=|@import|url\((?!#)|<script", page)
     assert all(len(line) <= 60 for line in draw(found, form="text", width=60).splitlines())
+
+
+def test_devices_are_named_on_the_card_of_their_cell() -> None:
+    """And below the cards where their cell is unknown."""
+    found = host([GIB, GIB])._replace(caches=None, notes=())
+    devices = (
+        Device(address="0000:00:03.0", cell=1, names=(("net", "eth0"), ("infiniband", "mlx5_0"))),
+        Device(address="0000:00:04.0", cell=None, names=(("nvme", "nvme0"),)),
+    )
+    svg = draw(found._replace(devices=devices))
+    assert svg.count(">devices: eth0, mlx5_0</text>") == 1
+    assert ">devices whose cell is unknown: nvme0</text>" in svg
+    lines = draw(found._replace(devices=devices), form="text").splitlines()
+    assert [line.split() for line in lines if "eth0" in line] == [["devices", "eth0,", "mlx5_0"]]
 
 
 def test_asymmetric_distances_are_seen() -> None:
@@ -185,3 +203,12 @@ def test_a_cell_without_a_known_cpu_list_says_so() -> None:
     svg = draw(changed)
     assert "cpus ?" in svg
     assert "no cpus" in svg
+
+
+def test_the_pictures_of_the_readme_are_of_this_code() -> None:
+    root = FIXTURES.parents[1]
+    command = [sys.executable, str(root / "docs" / "pictures.py"), "--check"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
+    assert (run.returncode, run.stderr) == (0, "")
+    for name in re.findall(r"\((docs/pictures/[^)]*)\)", (root / "README.md").read_text("utf-8")):
+        assert ElementTree.parse(root / name).getroot().tag == f"{SVG}svg"
