@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .doctor.finding import Diagnosis, Finding
     from .model.difference import Change, diff
     from .model.domains import Affinity, CellUse, Domain, Domains, GuestCell, RemoteShare, Vcpu
-    from .model.usable import Usable, UsablePages
+    from .model.usable import MemoryBlocks, MemoryFailures, Usable, UsablePages
     from .placement import Plan, PlannedCell, PlannedVcpu, Rejected, Repin, Request, place, place_all
     from .placement.batch import Batch
     from .placement.claims import Claim
@@ -169,6 +169,8 @@ _LATE = {
     "Request": "placement",
     "Sample": "sampling.sample",
     "Sampler": "sampling.sampler",
+    "MemoryBlocks": "model.usable",
+    "MemoryFailures": "model.usable",
     "Usable": "model.usable",
     "UsablePages": "model.usable",
     "Vcpu": "model.domains",
@@ -219,6 +221,8 @@ __all__ = [
     "InterfaceMismatch",
     "Ledger",
     "Memory",
+    "MemoryBlocks",
+    "MemoryFailures",
     "Move",
     "Note",
     "NumaprobeError",

@@ -60,6 +60,9 @@ def _epilog(command: str) -> str:
 def _show(parser: argparse.ArgumentParser) -> None:
     _host_options(parser)
     _json_option(parser)
+    parser.add_argument(
+        "--memory-state", action="store_true", help="also memory blocks and pages with memory errors, by cell (Linux)"
+    )
 
 
 def _free(parser: argparse.ArgumentParser) -> None:

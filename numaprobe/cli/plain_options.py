@@ -27,6 +27,7 @@ class PlainOptions:
         self.json = False
         self.cell: int | None = None
         self.purpose: str | None = None
+        self.memory_state = False
         self.watch = False
         self.interval: float | None = None
         self.count: int | None = None

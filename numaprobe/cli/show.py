@@ -24,7 +24,13 @@ LETTERS: dict[str | None, str] = {"data": "d", "instruction": "i"}
 
 def run(options: argparse.Namespace, out: TextIO) -> None:
     host = probe(
-        options.root, recording=options.recording, source=options.source, devices=True, allowed=True, caches=True
+        options.root,
+        recording=options.recording,
+        source=options.source,
+        devices=True,
+        allowed=True,
+        caches=True,
+        memory_state=options.memory_state,
     )
     if options.json:
         import json
@@ -41,6 +47,7 @@ def lines(host: Host, width: int) -> list[str]:
         cpus(host),
         distances(host, width),
         memory_kinds(host),
+        memory_states(host),
         claims(host),
         allowed(host),
         notes(host),
@@ -133,6 +140,24 @@ def cpus(host: Host) -> list[str]:
             kinds.setdefault(cpu.kind, []).append(cpu.id)
     out += [f"      {kind}: {id_words(ids)}" for kind, ids in kinds.items()]
     return out + caches(host)
+
+
+def memory_states(host: Host) -> list[str]:
+    """A line for each cell with memory blocks or failed pages, where they were requested."""
+    out = []
+    for cell in host.cells:
+        words = []
+        blocks, failures = cell.blocks, cell.failures
+        if blocks is not None:
+            each = "" if blocks.size is None else f" of {size(blocks.size)}"
+            words.append(f"{count(blocks.total or 0, 'memory block')}{each}")
+            words += [] if blocks.online is None else [f"{blocks.online} online"]
+            words += [] if blocks.movable is None else [f"{blocks.movable} movable"]
+        if failures is not None and failures.total is not None:
+            words.append(f"{count(failures.total, 'page')} with memory errors")
+        if words:
+            out.append(f"cell {cell.id}: {', '.join(words)}")
+    return out
 
 
 def caches(host: Host) -> list[str]:

@@ -30,7 +30,7 @@ def diagnose(root: Path | None = None, *, recording: Path | None = None, source:
     from ..probing.host import probe
     from ..sources.opening import open_source
 
-    host = probe(root, recording=recording, source=source, devices=True)
+    host = probe(root, recording=recording, source=source, devices=True, memory_state=True)
     skipped = []
     domains = policy = None
     try:

@@ -170,4 +170,21 @@ def offline_memory(patient: Patient) -> Iterator[Finding]:
     )
 
 
-CHECKS = (no_numa, memory_less_cell, uneven_memory, contested_cpus, distances, devices, offline_memory)
+def failed_memory(patient: Patient) -> Iterator[Finding]:
+    """Pages with an uncorrected error."""
+    for cell in patient.host.cells:
+        failures = cell.failures
+        if failures is None or not failures.total:
+            continue
+        parts = [(name, value) for name, value in failures._asdict().items() if value]
+        yield Finding(
+            id="memory-failed",
+            severity="warning",
+            what=f"cell {cell.id} has {count(failures.total, 'page')} with an uncorrected memory error",
+            evidence=tuple((f"node{cell.id}/memory_failure/{name}", str(value)) for name, value in parts),
+            cost="guests that use such a page are ended, and more pages often follow",
+            remedy="find the module (rasdaemon, ipmitool sel list), move the cell's guests away and replace it",
+        )
+
+
+CHECKS = (no_numa, failed_memory, memory_less_cell, uneven_memory, contested_cpus, distances, devices, offline_memory)

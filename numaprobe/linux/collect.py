@@ -28,12 +28,14 @@ def collect(
     allowed: bool = False,
     caches: bool = False,
     usable: bool = False,
+    memory_state: bool = False,
 ) -> LinuxFacts:
     """Read a host.
 
     ``available`` reads ``/proc/zoneinfo`` too, whose cost grows with nodes times cpus; ``devices`` the node of every
     PCI device; ``allowed`` what this process may use; ``caches`` five files of every cache; ``usable`` what free memory
-    can be used for, which needs the other facts of ``available`` and ``allowed``. If nodes or cpus are added
+    can be used for, which needs the other facts of ``available`` and ``allowed``; ``memory_state`` failed pages and
+    memory blocks. If nodes or cpus are added
     or removed during the read, the host is read again. What is unreadable or broken is None and noted.
 
     Raises ``SourceUnavailable`` if there is neither a node nor a cpu, ``SourceDenied`` or ``SourceError`` where the
@@ -43,7 +45,13 @@ def collect(
     for _ in range(TRIES):
         source = Source(reader)
         facts = _collected(
-            source, available=available, devices=devices, allowed=allowed or usable, caches=caches, usable=usable
+            source,
+            available=available,
+            devices=devices,
+            allowed=allowed or usable,
+            caches=caches,
+            usable=usable,
+            memory_state=memory_state,
         )
         if _same(source, facts):
             return facts
@@ -70,7 +78,7 @@ def _same(source: Source, facts: LinuxFacts) -> bool:
 
 
 def _collected(
-    source: Source, *, available: bool, devices: bool, allowed: bool, caches: bool, usable: bool
+    source: Source, *, available: bool, devices: bool, allowed: bool, caches: bool, usable: bool, memory_state: bool
 ) -> LinuxFacts:
     cpu_facts = cpus.collect(source)
     online, possible = _lists(source, "online", "possible")
@@ -108,6 +116,13 @@ def _collected(
         from .usable import collect as collect_usable
 
         found_usable = collect_usable(source)
+    found_failures = found_blocks = None
+    if memory_state:
+        from .memory_state import blocks, failures
+
+        found_failures, found_blocks = failures(source, ids or ()), blocks(source, ids or ())
+    # Initiators without cpus matter only where access is told by initiator (ACPI HMAT).
+    generic = _lists(source, "has_generic_initiator")[0] if any(node.accesses for node in node_facts) else None
     sizes = () if ids else nodes.huge_page_sizes(source, nodes.HUGE_PAGES)
     return LinuxFacts(
         numa=bool(ids),
@@ -127,6 +142,9 @@ def _collected(
         notes=tuple(source.notes),
         caches=found_caches,
         usable=found_usable,
+        generic_initiators=generic,
+        failures=found_failures,
+        blocks=found_blocks,
     )
 
 

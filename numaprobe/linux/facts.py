@@ -6,6 +6,7 @@ from ..named import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .memory_state import BlockFacts, FailureFacts
     from .usable import UsableFacts
 
 
@@ -38,9 +39,13 @@ class AccessFacts(
 
 
 class SideCacheFacts(
-    namedtuple("SideCacheFacts", "level size line_size indexing write_policy", defaults=(None, None, None, None))
+    namedtuple(
+        "SideCacheFacts",
+        "level size line_size indexing write_policy address_mode",
+        defaults=(None, None, None, None, None),
+    )
 ):
-    """``nodeN/memory_side_cache/indexM``: bytes; the two policies are the kernel's numbers (numaperf.rst)."""
+    """``nodeN/memory_side_cache/indexM``: bytes; the policies and the mode are the kernel's numbers (numaperf.rst)."""
 
     __slots__ = ()
     level: int
@@ -48,6 +53,7 @@ class SideCacheFacts(
     line_size: int | None
     indexing: int | None
     write_policy: int | None
+    address_mode: int | None
 
 
 class MeminfoFacts(
@@ -191,8 +197,8 @@ class LinuxFacts(
     namedtuple(
         "LinuxFacts",
         "numa nodes cpus nodes_online nodes_possible has_cpu has_memory meminfo huge_pages zones tiers kinds devices"
-        " allowed notes caches usable",
-        defaults=(None, None, None, None, None, (), None, {}, {}, None, None, (), None, None),
+        " allowed notes caches usable generic_initiators failures blocks",
+        defaults=(None, None, None, None, None, (), None, {}, {}, None, None, (), None, None, None, None, None),
     )
 ):
     """Everything that was read of a Linux host.
@@ -201,7 +207,8 @@ class LinuxFacts(
     in. ``meminfo`` is the whole machine's too, read with ``available`` or where there are no nodes. ``has_cpu`` and
     ``has_memory`` are read only where a node does not say itself. ``zones``, ``devices``, ``allowed``, ``caches``
     and ``usable`` are None where they were not requested or do not exist. ``tiers`` and ``kinds`` are by node id.
-    ``notes`` are pairs of path and text.
+    ``notes`` are pairs of path and text. ``generic_initiators`` are the nodes of ``node/has_generic_initiator``, read
+    where a node has classes of access. ``failures`` and ``blocks`` are by node id, None unless requested.
     """
 
     __slots__ = ()
@@ -222,3 +229,6 @@ class LinuxFacts(
     notes: tuple[tuple[str, str], ...]
     caches: tuple[CacheFacts, ...] | None
     usable: UsableFacts | None
+    generic_initiators: tuple[int, ...] | None
+    failures: dict[int, FailureFacts] | None
+    blocks: dict[int, BlockFacts] | None

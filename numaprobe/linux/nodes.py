@@ -23,7 +23,7 @@ WEIGHTS = "sys/kernel/mm/mempolicy/weighted_interleave"
 MAX_NODES = 1 << 10
 COUNTS = ("nr_hugepages", "free_hugepages", "surplus_hugepages")
 PERFORMANCE = ("read_latency", "write_latency", "read_bandwidth", "write_bandwidth")
-SIDE_CACHE = ("size", "line_size", "indexing", "write_policy")
+SIDE_CACHE = ("size", "line_size", "indexing", "write_policy", "address_mode")
 
 MEMINFO = (
     b"MemTotal",

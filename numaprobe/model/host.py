@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .usable import Usable
+    from .usable import MemoryBlocks, MemoryFailures, Usable
 
 
 class Note(namedtuple("Note", "where text")):
@@ -95,12 +95,15 @@ class Access(
 
 
 class SideCache(
-    namedtuple("SideCache", "level size line_size indexing write_policy", defaults=(None, None, None, None))
+    namedtuple(
+        "SideCache", "level size line_size indexing write_policy address_mode", defaults=(None, None, None, None, None)
+    )
 ):
     """A memory-side cache in front of a cell's memory; sizes in bytes.
 
     ``indexing`` is ``direct``, ``indexed`` or ``custom``; ``write_policy`` is ``write-back``, ``write-through`` or
-    ``other``; None where not reported.
+    ``other``; ``address_mode`` is ``extended-linear`` where the cache is part of the cell's addresses (CXL), None
+    otherwise; None where not reported.
     """
 
     __slots__ = ()
@@ -109,6 +112,7 @@ class SideCache(
     line_size: int | None
     indexing: str | None
     write_policy: str | None
+    address_mode: str | None
 
 
 class Cache(namedtuple("Cache", "level type size id cpus")):
@@ -163,8 +167,9 @@ class Device(
 class Cell(
     namedtuple(
         "Cell",
-        "id cpus memory huge_pages distances accesses side_caches tier kind stand_in interleave_weight usable",
-        defaults=(None, Memory(), (), None, (), (), None, None, False, None, None),
+        "id cpus memory huge_pages distances accesses side_caches tier kind stand_in interleave_weight usable"
+        " generic_initiator failures blocks",
+        defaults=(None, Memory(), (), None, (), (), None, None, False, None, None, None, None, None),
     )
 ):
     """A NUMA node: processors and the memory next to them.
@@ -176,6 +181,8 @@ class Cell(
     ``stand_in`` is True for the one cell of a kernel without NUMA nodes: it represents the whole machine, and no
     program accepts its id as a node. ``interleave_weight`` is how many consecutive pages the cell gets under Linux's
     weighted interleaving (1 to 255). ``usable`` says what its free memory can be used for; None unless requested.
+    ``generic_initiator`` says whether the cell has an initiator other than CPUs, None where the kernel does not report
+    it. ``failures`` are its pages with an uncorrected error, ``blocks`` its memory blocks; None unless requested.
     """
 
     __slots__ = ()
@@ -191,6 +198,9 @@ class Cell(
     stand_in: bool
     interleave_weight: int | None
     usable: Usable | None
+    generic_initiator: bool | None
+    failures: MemoryFailures | None
+    blocks: MemoryBlocks | None
 
 
 class Cpu(

@@ -63,9 +63,15 @@ def _cell(host: Host, cell: Cell) -> dict[str, Any]:
         "accesses": [{**access._asdict(), "initiators": list(access.initiators)} for access in cell.accesses],
         "side_caches": [cache._asdict() for cache in cell.side_caches],
     }
-    # Only where it was requested.
-    del document["usable"]
-    return document if cell.usable is None else {**document, "usable": usable_document(cell.usable)}
+    # Only where they were requested.
+    del document["usable"], document["failures"], document["blocks"]
+    if cell.usable is not None:
+        document["usable"] = usable_document(cell.usable)
+    if cell.failures is not None:
+        document["failures"] = cell.failures._asdict()
+    if cell.blocks is not None:
+        document["blocks"] = cell.blocks._asdict()
+    return document
 
 
 def usable_document(usable: Usable) -> dict[str, Any]:

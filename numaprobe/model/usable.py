@@ -1,4 +1,4 @@
-"""What the free memory of a cell can be used for."""
+"""What the free memory of a cell can be used for, which pages failed, and the blocks that it is made of."""
 
 from __future__ import annotations
 
@@ -47,3 +47,34 @@ class Usable(
     ordinary_from: str | None
     pinned_from: str | None
     me_from: str | None
+
+
+class MemoryFailures(
+    namedtuple("MemoryFailures", "total recovered ignored failed delayed", defaults=(None, None, None, None, None))
+):
+    """Pages of a cell with an uncorrected error since boot, and what became of them; None where not reported.
+
+    ``recovered`` were taken out of use, ``delayed`` will be when they are used next, ``ignored`` are of a kind that the
+    kernel does not handle, and ``failed`` could not be handled. Source: ``nodeN/memory_failure`` (Linux 6.3).
+    """
+
+    __slots__ = ()
+    total: int | None
+    recovered: int | None
+    ignored: int | None
+    failed: int | None
+    delayed: int | None
+
+
+class MemoryBlocks(namedtuple("MemoryBlocks", "size total online movable", defaults=(None, None, None, None))):
+    """The blocks in which a cell's memory is added and removed.
+
+    ``size`` is the bytes of one. ``total`` counts them, ``online`` those in use, ``movable`` those of them in
+    ZONE_MOVABLE, whose memory cannot be pinned and can be removed again. None where not reported.
+    """
+
+    __slots__ = ()
+    size: int | None
+    total: int | None
+    online: int | None
+    movable: int | None

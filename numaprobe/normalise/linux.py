@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # enum cache_indexing and enum cache_write_policy of Linux's include/linux/node.h.
 INDEXING = {0: "direct", 1: "indexed", 2: "custom"}
 WRITE_POLICY = {0: "write-back", 1: "write-through", 2: "other"}
+# NODE_CACHE_ADDR_MODE_ of the same file; 0 is reserved, and means none in particular.
+ADDRESS_MODE = {1: "extended-linear"}
 NODE = "sys/devices/system/node"
 # The kernel's distances are bytes of ACPI's SLIT or of the device tree; 255 is out of reach.
 MAX_COST = 255
@@ -56,6 +58,10 @@ def from_linux(facts: LinuxFacts) -> Host:
         from .caches import caches_of
 
         caches = caches_of(facts.caches)
+    if facts.failures is not None:
+        from .memory_state import with_memory_state
+
+        cells = with_memory_state(cells, facts, notes)
     if facts.usable is not None:
         cells = _with_usable(cells, facts, facts.usable)
     # Snapshots without a cpu directory still list cpus in the nodes; nothing says whether they are online.
@@ -166,6 +172,7 @@ def _cell(node: NodeFacts, facts: LinuxFacts, online: frozenset[int], notes: lis
         # Memory that a device gave to a node with cpus does not make the node the device's.
         kind=None if cpus else facts.kinds.get(node.id),
         interleave_weight=node.interleave_weight,
+        generic_initiator=None if facts.generic_initiators is None else node.id in facts.generic_initiators,
     )
 
 
@@ -197,6 +204,7 @@ def _side_cache(facts: SideCacheFacts, node: str, notes: list[Note]) -> SideCach
         line_size=within(facts.line_size, MAX_WORD, f"{where}/line_size", notes),
         indexing=_named(facts.indexing, INDEXING, f"{where}/indexing", notes),
         write_policy=_named(facts.write_policy, WRITE_POLICY, f"{where}/write_policy", notes),
+        address_mode=_named(facts.address_mode or None, ADDRESS_MODE, f"{where}/address_mode", notes),
     )
 
 

@@ -24,6 +24,7 @@ def probe(
     allowed: bool = False,
     caches: bool = False,
     usable: bool = False,
+    memory_state: bool = False,
 ) -> Host:
     """The host: this one, or a recorded one.
 
@@ -33,8 +34,8 @@ def probe(
 
     ``available`` reads what available memory is computed from, the most expensive part on large machines. ``devices``
     adds PCI devices, ``allowed`` what this process may use, ``caches`` the CPUs' caches, and ``usable`` what the free
-    memory of each cell can be used for, and ``allowed`` with it. ``allowed`` and ``caches`` exist only with source
-    ``linux``.
+    memory of each cell can be used for, and ``allowed`` with it. ``memory_state`` adds pages with an uncorrected error
+    and the memory blocks of each cell. ``allowed``, ``caches`` and ``memory_state`` exist only with source ``linux``.
 
     Raises ``SourceUnavailable`` (no such source), ``SourceDenied`` (not privileged), ``InterfaceMismatch`` (unknown
     version of Xen), ``FactError`` (broken or impossible answer), ``RecordingError`` (bad recording) and ``ValueError``
@@ -45,7 +46,13 @@ def probe(
         if choose_source(reader, source, live=live) == "xen":
             return _xen(reader, live=live, devices=devices, usable=usable)
         facts = linux.collect(
-            reader, available=available, devices=devices, allowed=allowed, caches=caches, usable=usable
+            reader,
+            available=available,
+            devices=devices,
+            allowed=allowed,
+            caches=caches,
+            usable=usable,
+            memory_state=memory_state,
         )
         host = from_linux(facts)
         return host._replace(machine=machine(reader, live=live))

@@ -32,6 +32,7 @@ FAULTS: dict[str, Mapping[str, trees.Content]] = {
     "cpus-without-cell": {f"{NODE}/node1/cpulist": "0-3\n"},
     "distances-impossible": {f"{NODE}/node0/distance": "10 10\n"},
     "device-without-cell": {f"{PCI}/numa_node": "-1\n", f"{PCI}/class": "0x020000\n", f"{PCI}/net/eth0": None},
+    "memory-failed": {f"{NODE}/node1/memory_failure/total": "3\n", f"{NODE}/node1/memory_failure/recovered": "2\n"},
     "memory-offline": {
         "sys/devices/system/memory/block_size_bytes": "80000000\n",
         "sys/devices/system/memory/memory7/state": "offline\n",

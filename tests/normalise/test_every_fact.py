@@ -20,7 +20,7 @@ FIELDS_ELSEWHERE = {"Host.machine", "Host.notes", "Cell.stand_in"}
 
 
 def rich_facts() -> LinuxFacts:
-    return linux.collect(Shelf(rich()), devices=True, allowed=True, caches=True, usable=True)
+    return linux.collect(Shelf(rich()), devices=True, allowed=True, caches=True, usable=True, memory_state=True)
 
 
 def values(value: object) -> Iterator[tuple[str, object]]:

@@ -8,7 +8,7 @@ from trees import CPU, NODE, Machine, fold, machine, meminfo
 MEMORY_KB = 4 << 20
 PAGES = 10
 ACCESS = {"read_latency": 120, "write_latency": 130, "read_bandwidth": 9000, "write_bandwidth": 8000}
-SIDE_CACHE = {"size": 16 << 20, "line_size": 64, "indexing": 0, "write_policy": 1}
+SIDE_CACHE = {"size": 16 << 20, "line_size": 64, "indexing": 0, "write_policy": 1, "address_mode": 1}
 PCI = {"numa_node": "1", "class": "0x020000", "vendor": "0x8086", "device": "0x1572"}
 ZONE = """Node {node}, zone   Normal
   pages free     524288
@@ -64,6 +64,15 @@ def rich() -> Machine:
     tree.update({f"{NODE}/node2/memory_side_cache/index1/{name}": f"{v}\n" for name, v in SIDE_CACHE.items()})
     tree.update({f"sys/kernel/mm/mempolicy/weighted_interleave/node{cell}": f"{5 - cell}\n" for cell in cells})
     tree["sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"] = f"{3 * PAGES}\n"
+    tree[f"{NODE}/has_generic_initiator"] = "1-2\n"
+    for cell in cells:
+        failures = {"total": 9, "recovered": 5, "ignored": 1, "failed": 1, "delayed": 2}
+        tree.update({f"{NODE}/node{cell}/memory_failure/{name}": f"{count}\n" for name, count in failures.items()})
+        for block in (2 * cell, 2 * cell + 1):
+            tree[f"{NODE}/node{cell}/memory{block}/state"] = "online\n"
+            tree[f"sys/devices/system/memory/memory{block}/state"] = "online\n"
+            tree[f"sys/devices/system/memory/memory{block}/valid_zones"] = "Movable\n" if block % 2 else "Normal\n"
+    tree["sys/devices/system/memory/block_size_bytes"] = "80000000\n"
     tree["sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages"] = "1\n"
     tree["proc/buddyinfo"] = "".join(f"Node {cell}, zone   Normal {' 1' * 10} 1000\n" for cell in cells)
     tree["proc/thread-self/numa_maps"] = "55e0c0000000 bind:0-1 file=/usr/bin/x mapped=1 N0=1 kernelpagesize_kB=4\n"
