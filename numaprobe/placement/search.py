@@ -6,7 +6,7 @@ what :mod:`.ranking` says.
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, islice, takewhile
 from math import comb
 
 from .access import NEARBY, arrangement
@@ -95,43 +95,53 @@ def with_cores(field: Candidates, single: int, most: int) -> tuple[int, ...] | N
         return None
     if all(core.whole and len(core.threads) < 2 for core in room.cores):
         return None
-    costs = field.costs
-    limit = NEARBY * costs[single][single]
+    limit = NEARBY * field.costs[single][single]
     if field.table.nearest > limit:
         return None
     view = field.counting_cores()
-    with_some = [i for i in range(len(field.ids)) if view.cpus[i]]
-    groups: list[list[int]] = []
-    for start in with_some:
-        group = [start]
-        for cost, ring in field.table.around(start):
-            if cost > limit:
-                break
-            for i in ring:
-                if view.cpus[i] and all(costs[i][j] <= limit and costs[j][i] <= limit for j in group):
-                    group.append(i)
-        group = sorted(group)
-        if len(group) > 1 and group not in groups and view.fits(group):
-            groups.append(group)
-    near = {(i, j) for i in with_some for j in with_some if costs[i][j] <= limit}
-    for size in range(2, min(most, len(with_some)) + 1):
-        sets: Iterable[tuple[int, ...]]
-        if comb(len(with_some), size) <= MAX_SETS:
-            every = combinations(with_some, size)
-            sets = (one for one in every if view.fits(one) and all((i, j) in near for i in one for j in one))
-        else:
-            sets = [one for group in groups for one in _of(view, group, size) if view.fits(one)]
-        if chosen := _least(view, sets, []):
+    beside = _beside(view, limit)
+    for size in range(2, min(most, len(beside)) + 1):
+        sets = list(islice(_cliques(beside, size), MAX_SETS + 1))
+        if len(sets) > MAX_SETS:
+            # Too many to compare: those around each cell with the most cores.
+            groups = {
+                tuple(sorted((i, *sorted(near, key=lambda j: (-view.cpus[j], j))[: size - 1])))
+                for i, near in beside.items()
+            }
+            sets = [one for one in sorted(groups) if len(one) == size and _all_near(beside, one)]
+        if chosen := _least(view, [one for one in sets if view.fits(one)], []):
             return chosen
     return None
 
 
-def _of(view: Candidates, group: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
-    """Sets of so many cells of a group; where they are too many, those with the most cores."""
-    if comb(len(group), size) <= MAX_SETS:
-        yield from combinations(group, size)
-    else:
-        yield tuple(sorted(sorted(group, key=lambda i: (-view.cpus[i], i))[:size]))
+def _beside(view: Candidates, limit: float) -> dict[int, set[int]]:
+    """For each cell with cores to give the others that are near to it, there and back."""
+    costs, cpus = view.costs, view.cpus
+    out = {}
+    for i, number in enumerate(cpus):
+        if number:
+            row = costs[i]
+            near = takewhile(lambda j, row=row: row[j] <= limit, view.table.order(i))  # type: ignore[misc]
+            out[i] = {j for j in near if cpus[j] and costs[j][i] <= limit}
+    return out
+
+
+def _all_near(beside: dict[int, set[int]], cells: Sequence[int]) -> bool:
+    return all(j in beside[i] for i in cells for j in cells if i != j)
+
+
+def _cliques(beside: dict[int, set[int]], size: int) -> Iterator[tuple[int, ...]]:
+    """Sets of so many cells that are all near to each other, in order of their positions."""
+
+    def grown(chosen: tuple[int, ...], able: set[int]) -> Iterator[tuple[int, ...]]:
+        if len(chosen) == size:
+            yield chosen
+            return
+        for i in sorted(able):
+            if not chosen or i > chosen[-1]:
+                yield from grown((*chosen, i), able & beside[i])
+
+    yield from grown((), set(beside))
 
 
 def _least(field: Candidates, sets: Iterable[tuple[int, ...]], more: Iterable[Arrangement]) -> tuple[int, ...] | None:
