@@ -172,12 +172,12 @@ class Groups:
 
     def held_alone(self, directory: str, pid: int, *, huge: bool) -> tuple[Held | None, bool]:
         """The same, and whether this process is the only one in the group and the groups below it."""
-        names = (*self._stats, *MEMBERS)
-        *stats, procs, stat = self._source.read([f"{directory}/{name}" for name in names])
+        stats = self._source.read([f"{directory}/{name}" for name in self._stats])
         held = self._held(directory, stats, huge=huge)
         if held is None:
             return None, False
-        found, groups = self._members(directory, 0, procs, stat)
+        # Not through the source: a threaded group, as libvirt makes for vcpus, refuses its list, which is no failure.
+        found, groups = self._look(directory, 0)
         return held, found == {pid} and groups is not None
 
     def _held(self, directory: str, contents: Sequence[bytes | None], *, huge: bool) -> Held | None:

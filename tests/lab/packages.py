@@ -75,6 +75,14 @@ def device_model(suite: str) -> tuple[Path, Path]:
     return root, programs[0]
 
 
+def libvirtd(suite: str) -> Path:
+    """The tree with a libvirtd, its driver for QEMU, virsh, and their libraries."""
+    root = cache() / suite / "libvirtd"
+    if not (root / "usr/sbin/libvirtd").is_file():
+        raise Missing(f"no libvirtd of {suite} in {root}: run tests/lab/install libvirt")
+    return root
+
+
 def tool(name: str) -> str:
     """The absolute path of a program of this machine."""
     path = shutil.which(name, path=_SEARCH)

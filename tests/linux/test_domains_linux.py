@@ -6,7 +6,7 @@ import random
 import signal
 import subprocess
 import sys
-from errno import EACCES
+from errno import EACCES, EOPNOTSUPP
 from pathlib import Path
 
 import pytest
@@ -265,6 +265,15 @@ def test_any_process_can_be_asked_for_by_its_number() -> None:
     (found,) = found_on(tree, processes=(600, 601))
     assert (found.id, found.kind, found.name, found.vcpus) == (600, "process", None, None)
     assert (found.cells, found.state) == (tuple(PRIVATE.items()), "running")
+
+
+def test_a_threaded_group_that_refuses_its_list_is_no_failure() -> None:
+    """As libvirt's for the emulator and each vcpu; the processes are in the list of the group above."""
+    tree = machine(process(500, cgroup="/machine.slice/vm1.scope/libvirt/emulator"))
+    tree[f"{GROUP}/libvirt/emulator/cgroup.procs"] = EOPNOTSUPP
+    tree[f"{GROUP}/libvirt/emulator/cgroup.stat"] = "nr_descendants 0\n"
+    found = found_on(tree)
+    assert (len(found), found.complete, found.notes) == (1, True, ())
 
 
 @pytest.mark.parametrize("name", ["machine.slice/vm1.scope", "/machine.slice/vm1.scope", "/" + GROUP])
