@@ -202,6 +202,14 @@ class Cell(
     failures: MemoryFailures | None
     blocks: MemoryBlocks | None
 
+    def distance_to(self, cell_id: int) -> int | None:
+        """Cost for this cell's CPUs to reach another cell's memory; None if the source reports none.
+
+        Raises ``KeyError`` for a cell that is not in ``distances``, whose positions are not ids.
+        """
+        row = None if self.distances is None else dict(self.distances)
+        return None if row is None else row[cell_id]
+
 
 class Cpu(
     namedtuple(
