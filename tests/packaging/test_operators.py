@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -62,3 +63,9 @@ def test_systemd_finds_nothing_wrong_in_the_unit(tmp_path: Path) -> None:
     unit.write_text(UNIT.read_text("utf-8").replace("/usr/bin/numaprobe", "/bin/true"), "utf-8")
     run = subprocess.run([analyze, "verify", "--man=no", unit], capture_output=True, text=True, check=False)
     assert (run.returncode, [line for line in run.stderr.splitlines() if UNIT.name in line]) == (0, [])
+
+
+def test_the_unit_runs_nothing_that_a_small_system_does_not_have() -> None:
+    """``kill`` is of procps, which a minimal Debian has not: reloading failed there with 203/EXEC."""
+    programs = re.findall(r"^Exec\w+=(\S+)", UNIT.read_text("utf-8"), re.M)
+    assert set(programs) == {"/usr/bin/numaprobe", "/bin/sh"}
