@@ -120,5 +120,9 @@ def _failed(options: Any, error: OSError) -> str:
 def _complain(error: object, status: int) -> int:
     if sys.stderr is not None:
         line = printable(" ".join(str(error).split()))
+        if "pip install '" in line:
+            from .extras import with_installer
+
+            line = with_installer(line)
         sys.stderr.write(f"numaprobe: {line}\n".encode("ascii", "backslashreplace").decode())
     return status
