@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .doctor.finding import Diagnosis, Finding
     from .model.difference import Change, diff
     from .model.domains import Affinity, CellUse, Domain, Domains, GuestCell, RemoteShare, Vcpu
+    from .model.traffic import Traffic, TrafficReading
     from .model.usable import MemoryBlocks, MemoryFailures, Usable, UsablePages
     from .placement import Plan, PlannedCell, PlannedVcpu, Rejected, Repin, Request, place, place_all
     from .placement.batch import Batch
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from .placement.moves import Move, Rearrangement, make_room
     from .placement.rebalance import Advice, rebalance
     from .probing.domains import immovable
+    from .probing.traffic import traffic
     from .sampling.sample import Sample
     from .sampling.sampler import Sampler
 
@@ -173,6 +175,9 @@ _LATE = {
     "MemoryFailures": "model.usable",
     "Usable": "model.usable",
     "UsablePages": "model.usable",
+    "Traffic": "model.traffic",
+    "TrafficReading": "model.traffic",
+    "traffic": "probing.traffic",
     "Vcpu": "model.domains",
     "diagnose": "doctor",
     "diff": "model.difference",
@@ -241,6 +246,8 @@ __all__ = [
     "SourceDenied",
     "SourceError",
     "SourceUnavailable",
+    "Traffic",
+    "TrafficReading",
     "Usable",
     "UsablePages",
     "Vcpu",
@@ -257,5 +264,6 @@ __all__ = [
     "probe",
     "rebalance",
     "record",
+    "traffic",
     "visible_claims",
 ]

@@ -85,6 +85,8 @@ def _command(name: str) -> Callable[[Any, TextIO], None]:
         from .doctor import run
     elif name == "diff":
         from .diff import run
+    elif name == "traffic":
+        from .traffic import run
     elif name == "fleet":
         from .fleet import run
     else:

@@ -93,6 +93,17 @@ def _watch(parser: argparse.ArgumentParser) -> None:
     _watch_options(parser)
 
 
+def _traffic(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("which host")
+    where = group.add_mutually_exclusive_group()
+    where.add_argument("--root", metavar="DIR", help="a recorded tree: its counters, without rates")
+    where.add_argument("--recording", metavar="FILE", help="a recording, or a tar archive of such a directory")
+    _json_option(parser)
+    parser.add_argument(
+        "--interval", type=float, default=1.0, metavar="S", help="seconds between two readings (default: 1)"
+    )
+
+
 def _domains(parser: argparse.ArgumentParser) -> None:
     _host_options(parser)
     _json_option(parser)
@@ -219,6 +230,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "free": ("memory per cell: total, free, available, allocated, huge pages", _free),
     "watch": ("memory per cell, guests and rates, live; q ends it", _watch),
     "domains": ("who holds memory where: guests, or the processes and control groups named", _domains),
+    "traffic": ("memory traffic by group and last-level cache, from resctrl", _traffic),
     "place": ("where a domain should run, and why", _place),
     "pin": ("apply a plan: run a command under it, or move a process or a paused domain", _pin),
     "doctor": ("configuration that costs performance, with evidence and remedy; changes nothing", _doctor),

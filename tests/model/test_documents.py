@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numaprobe
-from numaprobe.model import host, usable
+from numaprobe.model import host, traffic, usable
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +26,7 @@ def test_fields_md_has_every_field_of_the_model_and_no_other() -> None:
     """A field without a source in the documentation is a figure that nobody can check."""
     types = {
         name: set(value._fields)
-        for model in (host, usable)
+        for model in (host, traffic, usable)
         for name, value in vars(model).items()
         if isinstance(value, type) and issubclass(value, tuple) and value.__module__ == model.__name__
     }

@@ -50,7 +50,7 @@ function _shtab_numaprobe_using
   test "$_shtab_numaprobe_cmdpath" = "$argv"
 end
 
-set -g _shtab_numaprobe_commands show free watch domains place pin doctor diff record draw serve fleet 'fleet try' 'fleet publish' 'fleet place' 'fleet release' 'fleet show' 'fleet set-aside' 'fleet unpublish' export
+set -g _shtab_numaprobe_commands show free watch domains traffic place pin doctor diff record draw serve fleet 'fleet try' 'fleet publish' 'fleet place' 'fleet release' 'fleet show' 'fleet set-aside' 'fleet unpublish' export
 set -g _shtab_numaprobe_opts_with_value --arch --away-from --batch --cell --cells --cgroup --claim-domain --claim-pid --claim-seconds --count --cpu-ratio --debug-key-limit --directory --domain --domains-limit --driver --emulator --emulator-cpus --fleet-interval --fleet-name --for --format --guest-cells --host --huge-page --interval --kind --ledger --libvirt-version --listen --max-cells --memory --minutes --moves --name --near --older-than --os-cloud --os-region-name --pid --pinned-vcpus --placement --plan --policy --pool --recording --release --reserve --root --seconds --shape --smt --source --textfile --together-with --uuid --vcpus --web.config.file --without -o
 
 complete -c numaprobe -e
@@ -64,6 +64,7 @@ complete -c numaprobe -n '_shtab_numaprobe_using show' -l root -xka "(__fish_com
 complete -c numaprobe -n '_shtab_numaprobe_using show' -l recording -xka "(__fish_complete_path (commandline -ct))" -d 'a recording, or a tar archive of such a directory'
 complete -c numaprobe -n '_shtab_numaprobe_using show' -l source -xka "auto linux xen" -d 'auto: Xen in a control domain, else Linux'
 complete -c numaprobe -n '_shtab_numaprobe_using show' -l json -d 'as JSON'
+complete -c numaprobe -n '_shtab_numaprobe_using show' -l memory-state -d 'also memory blocks and pages with memory errors, by cell (Linux)'
 complete -c numaprobe -n '_shtab_numaprobe_using; and test $_shtab_numaprobe_npos -eq 0' -a free -d 'Memory per cell: total, free, available, allocated, huge pages.'
 complete -c numaprobe -n '_shtab_numaprobe_using free' -s h -l help -d 'show this help message and exit'
 complete -c numaprobe -n '_shtab_numaprobe_using free' -l root -xka "(__fish_complete_directories)" -d 'a recorded tree: a directory with sys/ and proc/'
@@ -97,6 +98,12 @@ complete -c numaprobe -n '_shtab_numaprobe_using domains' -l cgroup -x -d 'this 
 complete -c numaprobe -n '_shtab_numaprobe_using domains' -l remote -d 'how much of each guest'"'"'s memory accesses leave the vcpu'"'"'s cell'
 complete -c numaprobe -n '_shtab_numaprobe_using domains' -l debug-key -d 'use Xen'"'"'s debug key u where nothing else reports the location of memory: Xen walks every page of every domain without a pause, for up to a second per 32 GiB, and handles nothing else until it is done; a walk of several seconds may trigger a watchdog and take the host down'
 complete -c numaprobe -n '_shtab_numaprobe_using domains' -l debug-key-limit -x -d 'not if a domain is larger than this (default: 32G)'
+complete -c numaprobe -n '_shtab_numaprobe_using; and test $_shtab_numaprobe_npos -eq 0' -a traffic -d 'Memory traffic by group and last-level cache, from resctrl.'
+complete -c numaprobe -n '_shtab_numaprobe_using traffic' -s h -l help -d 'show this help message and exit'
+complete -c numaprobe -n '_shtab_numaprobe_using traffic' -l root -xka "(__fish_complete_directories)" -d 'a recorded tree: its counters, without rates'
+complete -c numaprobe -n '_shtab_numaprobe_using traffic' -l recording -xka "(__fish_complete_path (commandline -ct))" -d 'a recording, or a tar archive of such a directory'
+complete -c numaprobe -n '_shtab_numaprobe_using traffic' -l json -d 'as JSON'
+complete -c numaprobe -n '_shtab_numaprobe_using traffic' -l interval -x -d 'seconds between two readings (default: 1)'
 complete -c numaprobe -n '_shtab_numaprobe_using; and test $_shtab_numaprobe_npos -eq 0' -a place -d 'Where a domain should run, and why.'
 complete -c numaprobe -n '_shtab_numaprobe_using place' -s h -l help -d 'show this help message and exit'
 complete -c numaprobe -n '_shtab_numaprobe_using place' -l root -xka "(__fish_complete_directories)" -d 'a recorded tree: a directory with sys/ and proc/'

@@ -1,0 +1,93 @@
+"""``/sys/fs/resctrl``: memory traffic and cache occupancy, by last-level cache or sub-NUMA node, and by group.
+
+Documentation/arch/x86/resctrl.rst of Linux: ``mon_data/mon_L3_XX`` has the id of the cache, and with sub-NUMA
+clustering ``mon_sub_L3_YY`` below it the number of the node; ``mon_groups`` are groups that only count, other
+directories at the top those that also control.
+"""
+
+from __future__ import annotations
+
+from ..errors import FactError
+from ..named import namedtuple
+from . import text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .source import Source
+
+ROOT = "sys/fs/resctrl"
+FILES = ("llc_occupancy", "mbm_total_bytes", "mbm_local_bytes")
+NOT_GROUPS = frozenset(("info", "mon_data", "mon_groups"))
+# RMIDs of hardware: a few hundred.
+MAX_GROUPS = 4096
+
+
+class MonitorFacts(namedtuple("MonitorFacts", "group cache node occupancy total local", defaults=(None, None, None))):
+    """One ``mon_L3_XX``, or ``mon_sub_L3_YY`` of it with ``node``; bytes, None for a file that is missing or says so.
+
+    ``group`` is the path below the root of the file system, empty for the default group.
+    """
+
+    __slots__ = ()
+    group: str
+    cache: int
+    node: int | None
+    occupancy: int | None
+    total: int | None
+    local: int | None
+
+
+def collect(source: Source) -> tuple[MonitorFacts, ...] | None:
+    """Every group's counters: three files for each cache or node of each group. None where it is not mounted."""
+    if source.names(f"{ROOT}/mon_data", "mon_L3_") is None and source.names(ROOT, "info") is None:
+        return None
+    found: list[MonitorFacts] = []
+    for group in _groups(source):
+        data = f"{ROOT}/{group}/mon_data" if group else f"{ROOT}/mon_data"
+        for name in source.names(data, "mon_L3_") or ():
+            cache = _number(name, "mon_L3_")
+            if cache is None:
+                continue
+            parts = source.names(f"{data}/{name}", "mon_sub_L3_") or ()
+            nodes = sorted([node for part in parts if (node := _number(part, "mon_sub_L3_")) is not None])
+            if not nodes:
+                found.append(_read(source, f"{data}/{name}", group, cache, None))
+            found += [_read(source, f"{data}/{name}/mon_sub_L3_{node:02}", group, cache, node) for node in nodes]
+    return tuple(found)
+
+
+def _groups(source: Source) -> list[str]:
+    """The default group, its monitoring groups, and those that control with theirs."""
+    found = [""]
+    top = [name for name in source.names(ROOT) or () if name not in NOT_GROUPS]
+    # Names do not distinguish directories from files; a group has data.
+    control = [name for name in top if source.names(f"{ROOT}/{name}/mon_data") is not None]
+    for parent in ("", *control):
+        found += [parent] if parent else []
+        base = f"{parent}/mon_groups" if parent else "mon_groups"
+        found += [f"{base}/{name}" for name in source.names(f"{ROOT}/{base}") or ()]
+    return found[:MAX_GROUPS]
+
+
+def _number(name: str, prefix: str) -> int | None:
+    """The number of a name, which the kernel writes with two digits at least."""
+    digits = name.removeprefix(prefix)
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
+
+
+def _read(source: Source, directory: str, group: str, cache: int, node: int | None) -> MonitorFacts:
+    values = [
+        source.parsed(_bytes, f"{directory}/{name}", content)
+        for name, content in zip(FILES, source.read(FILES, directory), strict=True)
+    ]
+    return MonitorFacts(group=group, cache=cache, node=node, occupancy=values[0], total=values[1], local=values[2])
+
+
+def _bytes(where: str, content: bytes) -> int:
+    """A count; the kernel writes ``Unavailable`` while hardware has none, and ``Error``."""
+    if content.strip() in (b"Unavailable", b"Error"):
+        raise FactError(where, content.strip(), "the hardware has no count")
+    value = text.number(where, content)
+    if value < 0:
+        raise FactError(where, content, "not a count of bytes")
+    return value
