@@ -1,1 +1,1 @@
-"""What numaprobe costs beside others, measured on the machine that runs it."""
+"""What numaprobe costs compared with other programs, measured on the machine that runs it."""

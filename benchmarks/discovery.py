@@ -1,4 +1,4 @@
-"""``python -m benchmarks.discovery``: what finding out about a machine costs, beside hwloc, libnuma, psutil and C.
+"""``python -m benchmarks.discovery``: what discovering a machine costs, compared with hwloc, libnuma, psutil and C.
 
 Everything is measured in one run and by turns, because a machine's speed drifts: each contender does a few rounds,
 then the next one does. C peers time themselves. Quote ratios; figures in microseconds are of one machine on one day.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tests.lab import packages
 
-# What the peer is told, what that is, and which of a probe's facts are then not reported.
+# The argument of the peer, what it means, and which of a probe's facts are then not reported.
 HWLOC_MODES = (
     ("filtered", "nodes packages cores PUs", "free memory, huge pages in use, available memory"),
     (

@@ -32,7 +32,7 @@ def build(name: str, directory: Path, *libraries: str) -> Path:
 class Peer:
     """A running peer: asked for a number of rounds, it answers with the nanoseconds of each.
 
-    ``greeting`` is the first line it said, by which the caller can tell what it saw.
+    ``greeting`` is the first line it said, which shows the caller what it saw.
     """
 
     def __init__(self, program: Path, /, *arguments: str | Path, **environment: str) -> None:

@@ -56,7 +56,7 @@ def import_section(costs: list[ImportCost]) -> str:
 
 
 def machine() -> str:
-    """The kind of machine: nothing that tells which one."""
+    """The kind of machine: nothing that identifies it."""
     kind = "virtual machine" if " hypervisor" in Path("/proc/cpuinfo").read_text() else "machine"
     release = ".".join(platform.release().split("-")[0].split(".")[:2])
     return f"{platform.machine()} {kind}, {os.cpu_count()} cpus, Linux {release}, Python {platform.python_version()}"

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.sampling``: what a sample of every node's memory costs, beside plain C, libnuma and psutil.
+"""``python -m benchmarks.sampling``: what a sample of every node's memory costs, compared with plain C, libnuma and psutil.
 
 Everything is measured in one run and by turns; C peers time themselves. Quote ratios. In a tree of files on a tmpfs no
 kernel formats text, so that a read costs a tenth of a real one: those tables show growth, not what a machine would.
@@ -177,7 +177,7 @@ def contenders(programs: Programs, root: Path | None, sampler: Sampler) -> list[
 
 
 def processes(programs: Programs, sampler: Sampler, until: ExitStack) -> list[Contender]:
-    """What runs outside of this process; ``until`` ends what has to be running meanwhile."""
+    """What runs outside of this process; ``until`` ends what has to be running while it is measured."""
     found = [Contender("`sampler.sample()`", timed(sampler.sample))]
     for name, command in SERVERS.items():
         programs.add(found, name, partial(lambda words: timed(until.enter_context(endpoint(words))), command))
@@ -233,7 +233,7 @@ def main() -> None:
             nodes = len(sampler.shape.cells)
             title = f"This machine, {nodes} node{'s' if nodes > 1 else ''}"
             sections.append(report.section(title, by_turns(contenders(programs, None, sampler), arguments.turns, 100)))
-            title = "This machine, beside whole processes"
+            title = "This machine, compared with whole processes"
             with ExitStack() as until:
                 found = processes(programs, sampler, until)
                 sections.append(report.section(title, by_turns(found, arguments.turns, 2)))

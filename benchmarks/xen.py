@@ -1,4 +1,4 @@
-"""``python -m benchmarks.xen``: what sampling and probing cost in a Xen control domain, beside the bare hypercalls.
+"""``python -m benchmarks.xen``: what sampling and probing cost in a Xen control domain, compared with the bare hypercalls.
 
 Boots a guest of the lab (``tests/lab/install``), a Xen with two nodes, and measures in its control domain. The floor is
 plain C that makes the same hypercalls from a list, which is written down while numaprobe makes them. The emulated
@@ -198,7 +198,7 @@ def inside(arguments: argparse.Namespace) -> None:
                 sections.append(report.section("A probe", by_turns(found, turns, 3)))
     whole = [Contender("`probe()`", batches(numaprobe.probe, PROBES))]
     whole += [process([sys.executable, "-m", "numaprobe", "show"]), process(arguments.xl.split())]
-    sections.append(report.section("Beside whole processes", by_turns(whole, max(2, turns // 4), 1)))
+    sections.append(report.section("Compared with whole processes", by_turns(whole, max(2, turns // 4), 1)))
     (out / "tables.md").write_text("\n".join(sections))
     (out / "machine").write_text(report.machine())
     (out / "calls").write_text("".join(f"{' '.join(line.split()[:2])}\n" for line in probing))

@@ -1,7 +1,7 @@
 /* The floor: open, read and close the files that a list names, and nothing else.
  *
  *   floor ROOT LIST root      every file by its path from the root's descriptor
- *   floor ROOT LIST held      every file from the descriptor of the directory named beside it, opened once a round
+ *   floor ROOT LIST held      every file from the descriptor of the directory named next to it, opened once a round
  *
  * A line of the list is a directory, a tab, and a path below it. Files of procfs are read to their end, because a read
  * of those may be short anywhere; one of sysfs is whole when it is not a multiple of a page. */

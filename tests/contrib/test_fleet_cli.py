@@ -22,6 +22,7 @@ THREADS = FIXTURES / "two-nodes-threads" / "host.tar.gz"
 XEN = FIXTURES / "xen-4.20-two-nodes-hole" / "host.tar.gz"
 
 
+@pytest.mark.servers
 def test_a_fleet_is_tried_with_one_command_and_used_with_the_next_ones(tmp_path: Path) -> None:
     directory = tmp_path / "ledger"
     tried = run("fleet", "try", "--directory", directory)
