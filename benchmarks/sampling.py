@@ -1,4 +1,4 @@
-"""``python -m benchmarks.sampling``: what a sample of every node's memory costs, compared with plain C, libnuma and psutil.
+"""``python -m benchmarks.sampling``: the cost of sampling every node's memory, next to plain C, libnuma and psutil.
 
 Everything is measured in one run and by turns; C peers time themselves. Quote ratios. In a tree of files on a tmpfs no
 kernel formats text, so that a read costs a tenth of a real one: those tables show growth, not what a machine would.

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.xen``: what sampling and probing cost in a Xen control domain, compared with the bare hypercalls.
+"""``python -m benchmarks.xen``: the cost of sampling and probing under Xen, next to the bare hypercalls.
 
 Boots a guest of the lab (``tests/lab/install``), a Xen with two nodes, and measures in its control domain. The floor is
 plain C that makes the same hypercalls from a list, which is written down while numaprobe makes them. The emulated

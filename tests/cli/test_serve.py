@@ -165,11 +165,17 @@ def test_formats_that_are_negotiated_are_few_whatever_clients_accept() -> None:
 
 def test_clients_with_unique_accept_headers_share_a_rendering() -> None:
     made: list[str] = []
+    running: list[str] = []
+    at_once: list[int] = []
     arrived = Arrivals(101)
 
     def render(form: str) -> bytes:
+        running.append(form)
+        at_once.append(len(running))
         made.append(form)
         arrived.all.wait(20)
+        time.sleep(0.01)  # a second one would have time to begin
+        running.remove(form)
         return b"x 1\n"
 
     def negotiate(accept: str) -> tuple[str, str]:
@@ -188,6 +194,7 @@ def test_clients_with_unique_accept_headers_share_a_rendering() -> None:
             client.join()
     assert arrived.all.is_set()
     assert sorted(made) == ["openmetrics", "text"]
+    assert at_once == [1, 1]
 
 
 # --- slow and many clients, in this process ---

@@ -122,6 +122,12 @@ def test_huge_pages_on_memory_without_cpus_are_found(plant: Plant) -> None:
     assert ids(numaprobe.diagnose(plant(tree))) == ["huge-pages-without-cpus"]
 
 
+def test_huge_pages_on_the_only_cell_with_cpus_are_where_they_should_be(plant: Plant) -> None:
+    tree = machine({0: [0, 1], 1: []})
+    tree[f"{NODE}/node0/hugepages/hugepages-2048kB/nr_hugepages"] = "4\n"
+    assert ids(numaprobe.diagnose(plant(tree))) == []
+
+
 def patient(*domains: numaprobe.Domain, free: tuple[int, int] = (4 * GIB, 4 * GIB), **known: object) -> Patient:
     policy = known.pop("policy", PolicyFacts(numa_balancing=0))
     made = host(dict(enumerate(free)), **known)  # type: ignore[arg-type]

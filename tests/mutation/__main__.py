@@ -1,57 +1,53 @@
 """Plants random faults in numaprobe's Python, one at a time, and counts those that the tests catch.
 
-    python -m tests.mutation [--count 200] [--seed 1] [--room placement] [--near]
+    python -m tests.mutation [--count 200] [--seed 1] [--room placement] [--only 3,17]
 
-Everything happens in a copy of the checkout. For each fault the tests of the module's own folder run first, then those
-of its neighbours and, without ``--near``, all others, until one fails. A fault that no test catches is printed as it is found; what changes nothing that
-anybody could see is for the reader to say. A place is chosen by its share of all places, so long modules have more.
+Everything happens in copies of the checkout. One run of all tests notes which of them run which line. For each fault
+the tests that run its line follow, those of the module's own folder first and the quickest first, until one fails. A test
+that fails without the fault as well does not count.
+A fault that no test catches is printed as it is found; what changes nothing that anybody could see is for the reader
+to say. A place is chosen by its share of all places, so long modules have more. The copies have no lab, and not the
+tests that judge the source itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import compileall
 import contextlib
 import os
+import py_compile
 import random
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
-from .plant import faults, planted
+from .covered import IN_CHILDREN, Seen, read
+from .plant import Fault, faults, planted
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("numaprobe", "tests", "docs", "benchmarks", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "pyproject.toml",
-         "conftest.py", "mkdocs.yml", "noxfile.py")  # fmt: skip
-# Of no use here: they read or judge the source itself, boot machines, or test the extension alone.
-LEFT_OUT = (
-    "tests/lab",
-    "tests/fast",
-    "tests/mutation",
-    "tests/cases",
-    "tests/fuzz",
-    "tests/faults",
-    "tests/test_pages.py",
-)
-# Tests that look at a folder's modules as well.
-NEIGHBOURS = {
-    "linux": ["tests/normalise", "tests/recording/test_golden.py", "tests/fast/test_scanners.py"],
-    "xen": ["tests/recording/test_golden.py", "tests/recording/test_domains_recorded.py"],
-    "model": ["tests/linux", "tests/cli/test_cli.py"],
-    "normalise": ["tests/linux", "tests/xen", "tests/recording"],
-    "probing": ["tests/recording", "tests/linux", "tests/cli/test_cli.py"],
-    "sources": ["tests/recording"],
-    "recording": ["tests/sources"],
-    "contrib": ["tests/metrics", "tests/cli/test_serve.py"],
-    "metrics": ["tests/export/test_export.py"],
-    "placement": ["tests/cli/test_cli.py"],
-    "cli": ["tests/placement/test_place_cli.py", "tests/pin"],
-}
-SLOW = "not trickles and not crowd and not slow_clients and not many_deep and not given_to_another"
+PARTS = ("numaprobe", "tests", "docs", "benchmarks", "packaging", "README.md", "CONTRIBUTING.md", "CHANGELOG.md",
+         "pyproject.toml", "setup.py", "conftest.py", "mkdocs.yml", "noxfile.py")  # fmt: skip
+# They judge the source itself, boot machines, or plant faults.
+LEFT_OUT = ("tests/lab", "tests/mutation", "tests/cases", "tests/test_pages.py", "tests/test_layers.py",
+            "tests/test_values.py")  # fmt: skip
+
+
+class Planted(NamedTuple):
+    """A fault, and the module with it."""
+
+    number: int
+    path: str  # below the checkout
+    fault: Fault
+    source: str
 
 
 def copy_to(folder: Path) -> None:
@@ -64,33 +60,134 @@ def copy_to(folder: Path) -> None:
             shutil.copyfile(source, folder / part)
 
 
-def tests_pass(folder: Path, paths: list[str], seconds: float) -> bool:
-    """Whether all tests below these paths pass in time: a fault that hangs is caught as well."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-k", SLOW]
-    command += [f"--ignore={path}" for path in LEFT_OUT] + paths
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    # In a session of its own: what a fault leaves running must neither be waited for nor stay.
+def pytest(folder: Path, words: list[str], seconds: float, **environment: str) -> tuple[int, str]:
+    """Exit status and output; -1 when it took longer. In a session of its own: nothing that a fault leaves may stay."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "tests.mutation.covered",
+        "--assert=plain",
+    ]
+    command += ["--hypothesis-seed=0", f"--basetemp={folder}.tmp", *(f"--ignore={path}" for path in LEFT_OUT), *words]
+    children = os.pathsep.join([str(folder), *([str(folder / "children")] if "MUTATION_NOTES" in environment else [])])
+    environment = {**os.environ, "PYTHONPATH": children, "PYTHONDONTWRITEBYTECODE": "1", **environment}
     run = subprocess.Popen(
-        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, start_new_session=True,
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
     )  # fmt: skip
     try:
-        return run.wait(seconds) in (0, 5)  # 5: there were none
+        output, _ = run.communicate(timeout=seconds)
+        return run.returncode, output
     except subprocess.TimeoutExpired:
-        return False
+        return -1, ""
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(run.pid, signal.SIGKILL)
         run.wait()
 
 
-def rooms(folder: Path, module: Path, *, every: bool) -> list[list[str]]:
-    """The tests to run, nearest first."""
-    parts = module.relative_to(folder / "numaprobe").parts
-    near = [f"tests/{parts[0]}"] if (folder / "tests" / parts[0]).is_dir() else []
-    close = NEIGHBOURS.get(parts[0], ["tests/cli"])
-    order = [near, close, ["tests"] if every else []]
-    return [[path for path in paths if (folder / path).exists()] for paths in order if paths]
+class Judge:
+    """Runs tests in one copy of the checkout."""
+
+    def __init__(self, folder: Path, seen: Seen, stable: dict[str, bool], limit: float) -> None:
+        self._folder, self._seen, self._stable, self._limit = folder, seen, stable, limit
+
+    def _failing(self, tests: list[str]) -> str | None:
+        """The first of these that fails, or None."""
+        chosen = Path(f"{self._folder}.chosen")
+        chosen.write_text("\n".join(tests), "utf-8")
+        files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+        patience = 60 + 4 * sum(self._seen.seconds.get(test, 0) for test in tests)
+        status, output = pytest(self._folder, ["-x", *files], patience, MUTATION_CHOSEN=str(chosen))
+        if status in (0, 5):
+            return None
+        failed = [line.split(" - ")[0] for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+        return failed[0].partition(" ")[2] if failed else f"status {status}"
+
+    def _fails_anyway(self, test: str, original: str, path: str, changed: str) -> bool:
+        """Whether a test that caught a fault fails without it as well; found once for each test."""
+        if "::" not in test:
+            return False
+        if test not in self._stable:
+            module = self._folder / path
+            module.write_text(original, "utf-8")
+            try:
+                self._stable[test] = self._failing([test]) is None
+            finally:
+                module.write_text(changed, "utf-8")
+        return not self._stable[test]
+
+    def caught_by(self, planted: Planted) -> str | None:
+        """The test that catches a fault."""
+        module = self._folder / planted.path
+        original = module.read_text("utf-8")
+        module.write_text(planted.source, "utf-8")
+        try:
+            for tests in self._stages(planted):
+                left = tests
+                while left:
+                    test = self._failing(left)
+                    if test is None:
+                        break
+                    if not self._fails_anyway(test, original, planted.path, planted.source):
+                        return test
+                    left = left[left.index(test) + 1 :] if test in left else []
+            return None
+        finally:
+            module.write_text(original, "utf-8")
+
+    def _stages(self, planted: Planted) -> list[list[str]]:
+        seen = self._seen
+        running = seen.lines.get((planted.path, planted.fault.line), set())
+        if not running:  # a line of the import, or none that anything runs: all tests of the module
+            running = {test for (path, _), tests in seen.lines.items() if path == planted.path for test in tests}
+        room = f"tests/{planted.path.split('/')[1].removesuffix('.py')}/"
+        ordered = sorted(running - seen.failed, key=lambda test: (not test.startswith(room), seen.seconds.get(test, 0)))
+        first, spent = [], 0.0
+        for test in ordered:
+            spent += seen.seconds.get(test, 0)
+            if spent > 4 or len(first) == 150:
+                break
+            first.append(test)
+        rest, spent = [], 0.0
+        for test in sorted(ordered[len(first) :], key=lambda test: seen.seconds.get(test, 0)):
+            spent += seen.seconds.get(test, 0)
+            if spent > self._limit:
+                break
+            rest.append(test)
+        return [first, rest]
+
+
+def noted(folder: Path, notes: Path) -> Seen:
+    """Runs all tests once and notes what they run."""
+    if not list(notes.glob("tests-*")):
+        (folder / "children").mkdir(exist_ok=True)
+        (folder / "children" / "sitecustomize.py").write_text(IN_CHILDREN, "utf-8")
+        status, output = pytest(folder, ["-n", "2"], 3600, MUTATION_NOTES=str(notes))
+        sys.stdout.write(f"all tests: status {status}, {output.splitlines()[-1:]}\n")
+    return read(notes)
+
+
+def chosen(count: int, seed: int, room: str) -> list[Planted]:
+    """So many faults, by their share of all places."""
+    choice = random.Random(seed)
+    modules = [
+        path for path in sorted((ROOT / "numaprobe").rglob("*.py"))
+        if path.relative_to(ROOT / "numaprobe").as_posix().startswith(room)
+    ]  # fmt: skip
+    weights = [len(list(faults(ast.parse(path.read_text("utf-8"))))) for path in modules]
+    found = []
+    for number in range(1, count + 1):
+        (module,) = choice.choices(modules, weights)
+        made = planted(module.read_text("utf-8"), choice)
+        assert made is not None, "a module without places has no weight"
+        found.append(Planted(number, module.relative_to(ROOT).as_posix(), *made))
+    return found
 
 
 def main() -> int:
@@ -98,45 +195,57 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200, help="how many faults (default: 200)")
     parser.add_argument("--seed", type=int, default=1, help="another choice of faults (default: 1)")
     parser.add_argument("--room", default="", help="only modules whose path below numaprobe/ begins so")
-    parser.add_argument("--near", action="store_true", help="only the tests of the module's folder and its neighbours")
-    parser.add_argument("--seconds", type=float, default=600, help="for one run of tests (default: 600)")
+    parser.add_argument("--only", default="", metavar="N,N", help="only these faults, by the number that a run printed")
+    parser.add_argument(
+        "--notes", type=Path, metavar="DIR", help="keep there which tests run which lines, for the next run"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=float("inf"), metavar="S",
+        help="for each fault at most so many seconds of tests outside of its folder, the quickest (default: all)",
+    )  # fmt: skip
+    parser.add_argument("--workers", type=int, default=2, help="how many faults at a time (default: 2)")
     options = parser.parse_args()
-    choice = random.Random(options.seed)
-    caught, missed = 0, []
+    wanted = {int(number) for number in options.only.split(",") if number}
+    queue: SimpleQueue[Planted] = SimpleQueue()
+    for fault in chosen(options.count, options.seed, options.room):
+        if not wanted or fault.number in wanted:
+            queue.put(fault)
+    total = queue.qsize()
+    missed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="mutation-") as name:
-        folder = Path(name)
-        copy_to(folder)
-        modules = [
-            path
-            for path in sorted((folder / "numaprobe").rglob("*.py"))
-            if path.relative_to(folder / "numaprobe").as_posix().startswith(options.room)
-        ]
-        weights = [len(list(faults(ast.parse(path.read_text("utf-8"))))) for path in modules]
-        for number in range(options.count):
-            (module,) = choice.choices(modules, weights)
-            source = module.read_text("utf-8")
-            made = planted(source, choice)
-            assert made is not None, "a module without places has no weight"
-            fault, changed = made
-            where = f"{module.relative_to(folder)}:{fault.line}: {fault.what}"
-            module.write_text(changed, "utf-8")
-            begin = time.monotonic()
-            try:
-                passed = all(
-                    tests_pass(folder, paths, options.seconds)
-                    for paths in rooms(folder, module, every=not options.near)
-                )
-            finally:
-                module.write_text(source, "utf-8")
-            if passed:
-                missed.append(where)
-            else:
-                caught += 1
-            sys.stdout.write(
-                f"{number + 1:4} {'MISSED' if passed else 'caught'} {time.monotonic() - begin:5.0f} s  {where}\n"
-            )
-            sys.stdout.flush()
-    sys.stdout.write(f"seed {options.seed}: {caught} of {options.count} caught\n" + "".join(f"  {m}\n" for m in missed))
+        copies = [Path(name, f"copy{number}") for number in range(options.workers)]
+        for copy in copies:
+            copy.mkdir()
+            copy_to(copy)
+            # By contents: two faults of one second are not mistaken for each other, and the rest is compiled once.
+            compileall.compile_dir(copy, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+        notes = options.notes or Path(name, "notes")
+        notes.mkdir(exist_ok=True)
+        seen = noted(copies[0], notes)
+        stable: dict[str, bool] = {}
+
+        def work(judge: Judge) -> None:
+            with contextlib.suppress(Empty):
+                while True:
+                    one = queue.get_nowait()
+                    begin = time.monotonic()
+                    test = judge.caught_by(one)
+                    where = f"{one.path}:{one.fault.line}: {one.fault.what}"
+                    if test is None:
+                        missed.append(where)
+                    sys.stdout.write(
+                        f"{one.number:4} {'caught' if test else 'MISSED'} {time.monotonic() - begin:5.0f} s  {where}"
+                        + (f"  ({test})\n" if test else "\n")
+                    )
+                    sys.stdout.flush()
+
+        workers = [threading.Thread(target=work, args=(Judge(copy, seen, stable, options.seconds),)) for copy in copies]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    sys.stdout.write(f"seed {options.seed}: {total - len(missed)} of {total} caught\n")
+    sys.stdout.write("".join(f"  {where}\n" for where in missed))
     return 0
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,18 @@ from numaprobe.errors import SourceDenied, SourceError
 from numaprobe.pin import changes as apply
 
 
+@pytest.fixture(autouse=True)
+def _own_cpus() -> Iterator[None]:
+    """What a test pins of this process is let go again, and no child begins pinned."""
+    before = os.sched_getaffinity(0)
+    yield
+    os.sched_setaffinity(0, before)
+
+
 def test_a_command_runs_where_it_should() -> None:
     """Affinity and memory policy are set before it starts."""
     if not policies():
-        pytest.skip("memory policies are not to be had here")
+        pytest.skip("the kernel does not allow set_mempolicy here")
     code = (
         "import sys; sys.path[:0] = eval(sys.argv[1]); from pinning import plan_here; from numaprobe import pin; "
         "pin.run(plan_here(), ['sh', '-c', 'grep Cpus_allowed_list /proc/self/status; head -1 /proc/self/numa_maps'])"
@@ -41,9 +50,9 @@ def test_a_command_that_is_not_there_is_an_error() -> None:
 
 
 def test_the_kernel_s_refusal_carries_its_number() -> None:
-    """A node that is not there is EINVAL, one that no kernel could have is wrong use."""
+    """A node that is not there is EINVAL, one that no kernel could have a usage error."""
     if not policies():
-        pytest.skip("memory policies are not to be had here")
+        pytest.skip("the kernel does not allow set_mempolicy here")
     with pytest.raises(OSError, match="Invalid argument"):
         _fast.set_mempolicy(2, (1023,))
     for node in (-1, 1024):
@@ -52,14 +61,16 @@ def test_the_kernel_s_refusal_carries_its_number() -> None:
 
 
 def test_every_thread_of_a_process_is_pinned() -> None:
-    """Those that it has when it is asked for."""
+    """Those that it has at that moment."""
     code = "import threading, time; [threading.Thread(target=time.sleep, args=(30,), daemon=True).start() for _ in range(3)]; print(1, flush=True); time.sleep(30)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as child:
         try:
             assert child.stdout is not None
             child.stdout.readline()
+            own = os.sched_getaffinity(0)
             done = pin.process(plan_here(), child.pid)
             assert len(done) == 4
+            assert os.sched_getaffinity(0) == own
             for thread in os.listdir(f"/proc/{child.pid}/task"):
                 assert os.sched_getaffinity(int(thread)) == {HERE[0]}
         finally:

@@ -15,8 +15,10 @@ from hosts import GIB, MIB, domain, host
 
 from numaprobe import DoesNotFit, Request, SourceDenied, SourceError, SourceUnavailable, place, place_all
 from numaprobe.cli import main
+from numaprobe.cli.claims import lines as claim_lines
 from numaprobe.placement import ledger as ledgers
-from numaprobe.placement.claims import Claim, claim_document, read_claim
+from numaprobe.placement.capacity import capacity_of
+from numaprobe.placement.claims import Claim, claim_document, hold, read_claim
 from numaprobe.placement.ledger import Ledger, visible_claims
 
 
@@ -156,6 +158,23 @@ def test_a_claim_is_of_its_schema() -> None:
     claim = Claim.of(plan, id=1, pid=2, start=3, domain=None, expires=4.5)
     schemas.check("claim", claim_document(claim))
     assert read_claim(json.loads(json.dumps(claim_document(claim)))) == claim
+
+
+def test_vcpus_of_a_claim_that_float_are_shared_out_among_its_cells() -> None:
+    machine = host([8 * GIB] * 2)
+    claim = Claim.of(place(machine, vcpus=4, memory=10 * GIB, cells=2), id=1, expires=90.0)
+    stock = capacity_of(machine)
+    hold(stock, [claim])
+    assert [room.load for room in stock.rooms.values()] == [2, 2]
+
+
+def test_a_claim_without_a_name_is_known_by_its_domain() -> None:
+    plan = place(host([8 * GIB]), vcpus=1, memory=GIB)
+    claim = Claim.of(plan, id=4, expires=90.0)
+    (line,) = claim_lines(claim, 30.0)
+    assert line == "claim 4: a guest without a name: 1 GiB of cell 0, 1 vcpu on cell 0; for 60 s"
+    (line,) = claim_lines(claim._replace(domain=7), 30.0)
+    assert line.startswith("claim 4: domain 7: ")
 
 
 def test_claims_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,6 +57,12 @@ def test_three_neighbours_may_be_nearer_than_two_that_are_far_apart() -> None:
     assert place(machine, vcpus=1, memory=4 * GIB, nearest=True).cells == (0,)
 
 
+def test_what_is_missing_is_said_of_all_cells_together_and_of_the_best_alone() -> None:
+    with pytest.raises(DoesNotFit) as error:
+        place(host([GIB, GIB, GIB]), vcpus=1, memory=5 * GIB, reserve=0)
+    assert error.value.reasons == ("cells 0-2 together are missing 2 GiB", "cell 0 alone is missing 4 GiB")
+
+
 def test_memory_that_does_not_fit_in_the_centre_goes_to_the_nearest_cell() -> None:
     """Linux fills the cell that the cpus are on; the rest is as little as can be."""
     plan = place(host([10 * GIB, 10 * GIB]), vcpus=4, memory=12 * GIB, reserve=0)

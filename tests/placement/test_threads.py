@@ -29,6 +29,12 @@ def test_a_guest_shares_cores_rather_than_reach_far() -> None:
     assert "6 vcpus on 4 free cores, so some share a core; cells 0-1 have 8, 20 apart" in plan.reasons
 
 
+def test_cells_are_close_together_only_if_they_are_both_ways() -> None:
+    """Nearly local from 0 to 1, and four times as far back."""
+    plan = place(host([16 * GIB] * 2, distances={0: [10, 11], 1: [40, 10]}), vcpus=6, memory=GIB)
+    assert plan.cells == (0,)
+
+
 def test_threads_count_if_the_guest_shares() -> None:
     """Six vcpus on the eight threads of one cell."""
     assert place(host([16 * GIB] * 4, distances=CLUSTERS), vcpus=6, memory=GIB, smt="share").cells == (0,)

@@ -327,6 +327,17 @@ def test_huge_pages_that_contradict_their_total_are_unknown_and_noted(plant: Pla
         assert "node0/hugepages" in [found.where for found in sample.notes]
 
 
+def test_a_count_of_huge_pages_that_is_no_number_is_unknown_and_quoted(plant: Plant) -> None:
+    tree = two_cells()
+    tree[f"{NODE}/node0/hugepages/hugepages-1048576kB/free_hugepages"] = "x\n"
+    with Sampler(plant(tree)) as sampler:
+        sample = sampler.sample(huge_pages=True)
+        assert sample.cell(0).huge_pages == (HugePages(2 * MIB, 8, 3, 1), HugePages(GIB, 1, None, 0))
+        (note,) = sample.notes
+        assert note.where == "node0/hugepages/hugepages-1048576kB/free_hugepages"
+        assert "'x'" in note.text
+
+
 @pytest.mark.parametrize("errno", [5, 12, 24])
 def test_a_counter_that_cannot_be_read_is_in_the_errors_of_its_sample(errno: int) -> None:
     """So that a scrape can count it; a file that the kernel does not have is no error."""

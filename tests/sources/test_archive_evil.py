@@ -156,6 +156,19 @@ def test_attributes_of_the_whole_archive_are_bounded(tmp_path: Path) -> None:
     assert peak < 100
 
 
+def test_a_member_may_have_longer_attributes_than_the_whole_archive(tmp_path: Path) -> None:
+    """Those of the archive are copied for each member."""
+    words = "x" * 2000
+    of_a_member = entry(f"{NODE}/x")
+    of_a_member.pax_headers = {"comment": words}
+    path = archive(tmp_path, pack(small(), kind=tarfile.PAX_FORMAT, members=[(of_a_member, b"")]))
+    assert numaprobe.probe(recording=path).cells
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"comment": words}) as tar:
+        tar.addfile(entry(f"{NODE}/x"))
+    assert "header" in refused(archive(tmp_path, out.getvalue()))
+
+
 def test_more_than_a_machine_could_have_is_refused(tmp_path: Path) -> None:
     chunk = gzip.compress(b"\0" * (16 << 20))
     huge = entry("big", size=5 << 30)

@@ -263,6 +263,7 @@ def test_the_version_is_in_the_return_value_and_strings_end_at_a_nul() -> None:
 def test_every_command_has_the_name_that_errors_use() -> None:
     """Unknown numbers are named too."""
     assert abi.call_name(35, 17) == "sysctl numainfo"
+    assert abi.call_name(35, 22) == "sysctl pcitopoinfo"
     assert abi.call_name(7, 55) == "platform_op get_cpuinfo"
     assert abi.call_name(35, 99) == "sysctl command 99"
     assert abi.call_name(99, 1) == "hypercall 99 command 1"
