@@ -212,3 +212,10 @@ def test_the_pictures_of_the_readme_are_of_this_code() -> None:
     assert (run.returncode, run.stderr) == (0, "")
     for name in re.findall(r"\((docs/pictures/[^)]*)\)", (root / "README.md").read_text("utf-8")):
         assert ElementTree.parse(root / name).getroot().tag == f"{SVG}svg"
+
+
+def test_the_legend_names_only_what_is_in_the_picture() -> None:
+    picture = draw(host([4 * GIB] * 2), form="svg")
+    assert ">free</text>" in picture
+    for absent in ("the host's own", "in use", "the host's or a guest's", "huge pages, unused"):
+        assert f">{absent}</text>" not in picture

@@ -13,7 +13,7 @@ from metrics_data import DATA, ROOT, domain, expressions_of_dashboard
 
 from numaprobe import Domain, HugePages, Hypervisor, Vcpu, export
 from numaprobe.metrics import BY_NAME, METRICS
-from numaprobe.metrics.rows import counter_rows, domain_rows, host_rows, huge_page_rows, memory_rows
+from numaprobe.metrics.rows import counter_rows, domain_rows, host_rows, huge_page_rows, memory_rows, topology_rows
 from numaprobe.model.domains import Domains
 from numaprobe.sampling.values import Counters
 
@@ -298,3 +298,11 @@ def test_prometheus_without_its_client_says_what_to_install(monkeypatch: pytest.
     words = ("export", "prometheus", "--recording", ROOT / "tests/fixtures/two-nodes-threads/host.tar.gz")
     line = complaint(2, *words)
     assert line == "numaprobe: export prometheus needs prometheus-client: pip install 'numaprobe[prometheus]'\n"
+
+
+@pytest.mark.parametrize(("count", "given"), [(64, True), (65, False)])
+def test_distances_are_left_out_above_64_cells_unless_requested(count: int, given: bool) -> None:
+    """Their number grows with the square."""
+    machine = host([GIB] * count, cpus=1)
+    assert ("numaprobe_distance" in topology_rows(machine)) is given
+    assert "numaprobe_distance" in topology_rows(machine, distances=True)
