@@ -60,6 +60,13 @@ def test_the_kernel_s_refusal_carries_its_number() -> None:
             _fast.set_mempolicy(2, (node,))
 
 
+def test_memory_is_bound_to_the_cells_of_its_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    bound: list[tuple[int, ...]] = []
+    monkeypatch.setattr(apply, "own_memory", bound.append)
+    pin.apply([pin.Step(what="memory", cells=(0, 3))])
+    assert bound == [(0, 3)]
+
+
 def test_every_thread_of_a_process_is_pinned() -> None:
     """Those that it has at that moment."""
     code = "import threading, time; [threading.Thread(target=time.sleep, args=(30,), daemon=True).start() for _ in range(3)]; print(1, flush=True); time.sleep(30)"
