@@ -1,0 +1,145 @@
+"""Runs in a guest: what numaprobe calls usable, and how much can really be taken until the kernel refuses.
+
+    inside_usable.py ordinary|pinned|me|2M|pool NODE
+
+The taking is done by a child, which the kernel kills when the memory bound to the node is used up; what it had touched
+until then is counted in memory that both share.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import mmap
+import os
+import re
+import resource
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numaprobe
+
+SYS_SET_MEMPOLICY = 238  # x86-64
+SYS_BPF = 321
+MPOL_BIND = 2
+MADV_HUGEPAGE = 14
+MADV_NOHUGEPAGE = 15
+MAP_HUGETLB = 0x40000
+PAGE = 4096
+HUGE = 2 << 20
+STEP = 256  # pages of 4 KiB between two counts
+LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.mmap.restype = ctypes.c_void_p
+LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+LIBC.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+LIBC.mlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+
+
+def bind(node: int) -> None:
+    mask = ctypes.c_ulong(1 << node)
+    if LIBC.syscall(SYS_SET_MEMPOLICY, MPOL_BIND, ctypes.byref(mask), 64):
+        raise OSError(ctypes.get_errno(), "set_mempolicy")
+
+
+def area(size: int, flags: int = 0) -> int | None:
+    """Private memory that nobody has touched; None where the kernel refuses it."""
+    found = LIBC.mmap(None, size, 3, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | flags, -1, 0)
+    return None if found in (None, ctypes.c_void_p(-1).value) else found
+
+
+def grown(node: int) -> int:
+    """Bytes of a node in anonymous memory, page tables and slab: copies of the child's own pages and what each map costs."""
+    text = Path(f"/sys/devices/system/node/node{node}/meminfo").read_text()
+    found = dict(re.findall(r"Node \d+ (\w+): *(\d+) kB", text))
+    return sum(int(found[name]) for name in ("AnonPages", "PageTables", "SUnreclaim")) << 10
+
+
+def small_pages(node: int, size: int) -> Iterator[int]:
+    """Touch page after page; the kernel ends this process."""
+    start = area(size)
+    assert start is not None
+    LIBC.madvise(start, size, MADV_NOHUGEPAGE)
+    for offset in range(0, size, PAGE):
+        ctypes.memset(start + offset, 1, 1)
+        if offset // PAGE % STEP == 0:
+            yield grown(node)
+
+
+def unmovable_pages(node: int, size: int) -> Iterator[int]:
+    """Arrays of BPF, a MiB each: the kernel can move none of their pages, so that they are where pinned ones may be.
+
+    Buffers that are pinned after they were touched would be moved out of ZONE_MOVABLE to any node, whatever the policy.
+    """
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 16, 1 << 16))
+    for offset in range(0, size, 1 << 20):
+        # map_type ARRAY, key_size, value_size, max_entries: with the header of the array 256 pages.
+        wanted = struct.pack("<IIIII", 2, 4, PAGE, 255, 0).ljust(72, b"\0")
+        if LIBC.syscall(SYS_BPF, 0, wanted, len(wanted)) < 0:
+            return
+        yield offset + (1 << 20) + grown(node)
+
+
+def huge_pages(node: int, size: int) -> Iterator[int]:
+    """Touch one huge page after another: without defragmentation it is huge only while there is a free block."""
+    raw = area(size + HUGE)
+    assert raw is not None
+    start = -(-raw // HUGE) * HUGE
+    LIBC.madvise(start, size, MADV_HUGEPAGE)
+    for offset in range(0, size, HUGE):
+        ctypes.memset(start + offset, 1, 1)
+        yield anonymous_huge()
+
+
+def from_pool(node: int, size: int) -> Iterator[int]:
+    for offset in range(0, size, HUGE):
+        start = area(HUGE, MAP_HUGETLB)
+        if start is None:
+            return
+        ctypes.memset(start, 1, 1)
+        yield offset + HUGE
+
+
+TAKE = {"ordinary": small_pages, "me": small_pages, "pinned": unmovable_pages, "2M": huge_pages, "pool": from_pool}
+
+
+def anonymous_huge() -> int:
+    """Bytes of the machine in transparent huge pages."""
+    (line,) = [line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("AnonHugePages:")]
+    return int(line.split()[1]) << 10
+
+
+def main(purpose: str, node: int) -> None:
+    if purpose == "me":
+        bind(node)  # of this process too: that is what it can get
+    numaprobe.probe(source="linux", usable=True)  # what is loaded once is loaded now
+    Path("/proc/sys/vm/drop_caches").write_text("3\n")
+    time.sleep(2)  # maps and processes of before are freed in the background
+    count = mmap.mmap(-1, PAGE)
+    before = {"2M": anonymous_huge, "pool": int}.get(purpose, lambda: grown(node))()
+    cell = numaprobe.probe(source="linux", usable=True).cell(node)
+    usable = cell.usable
+    assert usable is not None
+    (pages,) = [one for one in usable.pages if one.size == HUGE]
+    wanted = {"2M": (pages.now or 0) * HUGE, "pool": (pages.pool or 0) * HUGE}.get(purpose)
+    wanted = getattr(usable, purpose) if wanted is None else wanted
+    child = os.fork()
+    if child == 0:
+        Path("/proc/self/oom_score_adj").write_text("1000\n")
+        bind(node)
+        size = wanted + wanted // 8 + (32 << 20)
+        for taken in TAKE[purpose](node, -(-size // HUGE) * HUGE):
+            count[:8] = struct.pack("<Q", taken)
+        # What was left when the kernel refused.
+        Path(os.environ["OUT"], f"{purpose}.left").write_text(Path("/proc/zoneinfo").read_text())
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    (taken,) = struct.unpack("<Q", count[:8])
+    found = {"usable": wanted, "taken": taken - before, "status": status, "free": cell.memory.free, "cell": str(usable)}
+    json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
