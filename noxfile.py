@@ -14,6 +14,8 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "types", "tests"]
 
 PYTHON = sys.executable
+# Pages with parts that cog makes.
+GENERATED = ("README.md", "docs/python.md", "docs/commands.md")
 
 
 def python(session: nox.Session, *words: str) -> None:
@@ -120,7 +122,7 @@ def benchmarks(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Regenerates the generated parts of the pages and builds the site; ``-- --check`` only compares them."""
     how = ["--check"] if "--check" in session.posargs else ["-r"]
-    session.run(PYTHON, "-m", "cogapp", *how, "README.md", "docs/python.md", external=True)
+    session.run(PYTHON, "-m", "cogapp", *how, *GENERATED, external=True)
     session.run(PYTHON, "docs/pictures.py", *(how if how == ["--check"] else []), external=True)
     session.run(PYTHON, "packaging/shells.py", *(how if how == ["--check"] else []), external=True)
     session.run(PYTHON, "-m", "mkdocs", "build", "--strict", "--quiet", external=True)

@@ -37,6 +37,21 @@ def command(line: str, recording: str | None = None) -> str:
     return f"```console\n$ {line}\n{out.getvalue().rstrip()}\n```"
 
 
+def screen(recording: str, columns: int = 96, lines: int = 9) -> str:
+    """``numaprobe watch`` on a terminal of this size, showing a recorded machine."""
+    from numaprobe.cli.live.compose import compose
+    from numaprobe.cli.live.readings import Reading
+    from numaprobe.cli.live.state import State
+    from numaprobe.cli.sampled import host_of
+
+    path = ROOT / "tests" / "fixtures" / recording / "host.tar.gz"
+    with numaprobe.Sampler(recording=path) as sampler:
+        sample = sampler.sample(huge_pages=True, available=True, counters=True)
+    drawn = compose(Reading(sample=sample, host=host_of(sample)), State(), columns, lines, interval=1.0)
+    rows = ["".join(span.text for span in line).rstrip() for line in drawn]
+    return "\n".join(["```console", "$ numaprobe watch", *rows, "```"])
+
+
 def api(*names: str) -> str:
     """The public names with their signatures and docstrings, in the order given."""
     return "\n\n".join(_entry(name) for name in names)
