@@ -264,9 +264,20 @@ def _ways(field: Candidates, *, exclusive: bool) -> tuple[list[Way], bool]:
         return _shared(field)
     if field.stock.striped:
         sets = list(islice(fitting_sets(field, 1, len(field.ids)), MAX_WAYS + 1))
-        ways = [_way(field, {i: vcpus for i, vcpus, _ in even(field, chosen).amounts}, chosen) for chosen in sets]
+        ways = [_dealt(field, chosen) for chosen in sets]
         return ways[:MAX_WAYS], len(ways) <= MAX_WAYS and not exclusive
     return _filled(field, exclusive=exclusive)
+
+
+def _dealt(field: Candidates, chosen: tuple[int, ...]) -> Way:
+    """A set of cells under Xen, where vcpus that float are on each cell as often as it has CPUs for them."""
+    amounts = even(field, chosen).amounts
+    way = _way(field, {i: vcpus for i, vcpus, _ in amounts}, chosen)
+    if field.request.exclusive:
+        return way
+    costs, threads = field.costs, [(i, field.rooms[i].cpus) for i, _, _ in amounts]
+    total = sum([number for _, number in threads])
+    return way._replace(memory={j: sum([number * costs[i][j] for i, number in threads]) / total for j in chosen})
 
 
 def _filled(field: Candidates, *, exclusive: bool) -> tuple[list[Way], bool]:

@@ -99,3 +99,19 @@ def test_a_divided_guest_counts_by_where_its_memory_is() -> None:
     assert plan.memory == {2: 15 * GIB, 3: GIB // 2}
     assert batch.cost == plan.distance == pytest.approx((15 * 10 + 0.5 * 21) / 15.5)
     assert batch.optimal
+
+
+def test_a_bound_under_xen_counts_vcpus_where_they_float() -> None:
+    """Three vcpus on two cells are on each of them half of the time, and not two to one."""
+    pytest.importorskip("scipy", reason="the exact optimum needs scipy")
+    machine = host([6 * GIB, 6 * GIB], cpus=8, distances={0: [10, 40], 1: [12, 10]}, source="xen")
+    guests = [Request(3, 7 * GIB, smt="share"), Request(1, 6 * GIB, smt="share")]
+    batch = place_all(machine, guests, partial=True, reserve=0, optimal=True, seconds=10)
+    assert len(batch.missed) == 1
+    guests = [Request(3, 8 * GIB, smt="share"), Request(1, GIB, smt="share"), Request(1, GIB, smt="share")]
+    batch = place_all(machine, guests, partial=True, reserve=0, optimal=True, seconds=10)
+    assert batch.cost is not None
+    assert batch.least_cost is not None
+    assert batch.least_cost <= batch.cost + 1e-9
+    assert batch.plans[0] is not None
+    assert batch.plans[0].distance == pytest.approx((10 + 40 + 12 + 10) / 4)
