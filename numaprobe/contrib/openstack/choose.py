@@ -65,8 +65,9 @@ def known(members: Iterable[Member]) -> list[Known]:
 def choose(members: Iterable[Known], room: Room, request: Request) -> Chosen:
     """Where a guest fits, the best host first.
 
-    The cheapest access decides, then the fewest cells, then what would be left: the host where the least of the scarcer
-    resource remains on the guest's cells, which keeps large cells for large guests; at last the name.
+    The cheapest access decides, then the fewest cells, then how evenly CPUs and memory would be left on them compared
+    with now, so that neither is stranded without the other; then where the least of the scarcer one is left, which
+    keeps large cells for large guests; at last the name.
     """
     found: list[tuple[tuple[float | int | str, ...], Choice]] = []
     refusals: dict[str, str] = {}
@@ -166,15 +167,14 @@ def _split(count: int, weights: Mapping[int, int]) -> dict[int, int]:
 def _rank(
     one: Known, cells: Mapping[str, CellRoom], plan: Plan, amounts: Mapping[int, Mapping[str, int]]
 ) -> tuple[float | int | str, ...]:
-    left = 0.0
+    uneven = left = 0.0
     for cell, resources in amounts.items():
         room = cells[one.cells[cell]]
-        parts = [
-            (room.left(name) - resources.get(name, 0)) / room.capacity[name]
-            for name in room.capacity
-            if room.capacity[name]
-        ]
-        left += min(parts, default=0.0)
+        whole = [(room.left(name), taken, room.capacity[name]) for name, taken in resources.items()]
+        after = [(free - taken) / capacity for free, taken, capacity in whole]
+        before = [free / capacity for free, _, capacity in whole]
+        uneven += max(after) - min(after) - (max(before) - min(before))
+        left += min(after)
     # On one cell every access is local, whether or not the host says what that costs.
     distance = LOCAL if len(plan.cells) == 1 and not plan.memory_only else plan.distance or float("inf")
-    return round(distance, 6), len(plan.cells), round(left, 6), one.member.name
+    return round(distance, 6), len(plan.cells), round(uneven, 6), round(left, 6), one.member.name
