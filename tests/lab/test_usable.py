@@ -30,8 +30,8 @@ HOST = Machine(
 )
 LIMIT = 160 * MIB
 # What was looked at, and the part of it that may be missing or more. Memory of the kernel's own, which stands for pinned
-# memory here, was refused up to 1.7 % early: nothing is killed for it, so that the last reserves are not given up.
-ROUNDS = {"ordinary": 0.01, "pinned": 0.02, "me": 0.01, "limited": 0.01, "2M": 0.01, "pool": 0.0}
+# memory here, was refused 0.5 to 2.9 % early in five boots; what it costs beside its pages is only partly counted.
+ROUNDS = {"ordinary": 0.01, "pinned": 0.04, "me": 0.01, "limited": 0.01, "2M": 0.01, "pool": 0.0}
 
 
 def script(machine: Machine) -> str:
