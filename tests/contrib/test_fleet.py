@@ -211,6 +211,14 @@ def test_memory_that_may_be_anywhere_is_kept_back_in_every_cell_and_said(ledger:
     assert any("2 GiB may be on any of cells 0-1; kept back in each" in note for note in report.notes)
 
 
+def test_a_guest_of_unknown_memory_keeps_all_of_its_cells_back_and_is_said(ledger: Client, prefix: str) -> None:
+    name = f"{prefix}a"
+    web = guest(f"{prefix}web", {0: 1 * GIB, 1: 0}, bound=[1])._replace(memory=None, maximum=None, cells=None)
+    report = publish(ledger, member(name, None, web))
+    assert any("its memory is unknown, and all memory of cell 1 is kept back" in note for note in report.notes)
+    assert inventories(ledger, name, 0)["MEMORY_MB"] == (16384, 256)
+
+
 def test_a_guest_that_ended_is_released(ledger: Client, prefix: str) -> None:
     name = f"{prefix}a"
     publish(ledger, member(name, None, guest(f"{prefix}web", {0: 1 * GIB, 1: 0})))

@@ -177,6 +177,19 @@ def test_a_claim_without_a_name_is_known_by_its_domain() -> None:
     assert line.startswith("claim 4: domain 7: ")
 
 
+def test_each_guest_of_a_batch_has_the_number_of_its_own_claim(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that is left out has none."""
+    guests = [{"name": "a", "vcpus": 1, "memory": "64M"}, {"name": "b", "vcpus": 1, "memory": "9000T"},
+              {"name": "c", "vcpus": 1, "memory": "32M"}]  # fmt: skip
+    (tmp_path / "batch.json").write_text(json.dumps(guests))
+    words = ["place", "--batch", str(tmp_path / "batch.json"), "--no-domains", "--ledger", str(folder), "--partial"]
+    assert main([*words, "--claim", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one.get("claim") for one in found] == [1, None, 2]
+
+
 def test_claims_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two placers at once, one slot: the second is refused; the list names the first, and gives it back."""
     words = ["--ledger", str(folder)]

@@ -270,12 +270,14 @@ def test_every_command_has_the_name_that_errors_use() -> None:
 
 
 def test_releases_are_in_order_and_their_versions_never_fall() -> None:
-    """The table has no gap between the oldest and the newest release, and agrees with its bounds."""
+    """The table has no gap between the oldest and the newest release or version, and agrees with its bounds."""
     releases = list(abi.RELEASES)
     assert releases == [(4, minor) for minor in range(1, 24)]
     sysctls = [release.sysctl for release in abi.RELEASES.values()]
     domctls = [domctl for release in abi.RELEASES.values() for domctl in sorted(release.domctl)]
     assert sysctls == sorted(sysctls)
     assert domctls == sorted(domctls)
+    assert set(sysctls) == set(range(abi.OLDEST_SYSCTL, abi.NEWEST_SYSCTL + 1))
+    assert set(domctls) == set(range(abi.OLDEST_DOMCTL, abi.NEWEST_DOMCTL + 1))
     assert (sysctls[0], sysctls[-1]) == (abi.OLDEST_SYSCTL, abi.NEWEST_SYSCTL)
     assert (domctls[0], domctls[-1]) == (abi.OLDEST_DOMCTL, abi.NEWEST_DOMCTL)
