@@ -41,7 +41,7 @@ def split(patient: Patient) -> Iterator[Finding]:
                 severity="warning",
                 what=f"{name(domain)} is spread over {cells(held)} and would fit in {cells(homes[:1])}",
                 evidence=tuple((f"{name(domain)}, cell {cell}", size(amount)) for cell, amount in held.items()),
-                cost="part of its memory is remote to each of its vcpus, and it cannot know",
+                cost="part of its memory is remote to each of its vcpus, and the guest cannot see which",
                 remedy="place it again (numaprobe place, numaprobe pin)",
             )
 
@@ -75,15 +75,15 @@ def unmet_policy(patient: Patient) -> Iterator[Finding]:
             yield Finding(
                 id="guest-policy-not-met",
                 severity="warning",
-                what=f"{name(domain)} is to have its memory on {cells(wanted)} and has some on {cells(outside)}",
+                what=f"{name(domain)} is bound to the memory of {cells(wanted)} and has some on {cells(outside)}",
                 evidence=tuple((f"{name(domain)}, cell {cell}", size(amount)) for cell, amount in outside.items()),
                 cost="the binding was made after the memory was used, or did not fit",
-                remedy="move the memory (migratepages), or start the guest anew",
+                remedy="move the memory (migratepages), or restart the guest",
             )
 
 
 def isolated(patient: Patient) -> Iterator[Finding]:
-    """Guests that float on cpus which the kernel does not balance."""
+    """Guests that float on CPUs that the kernel does not balance."""
     alone = {cpu.id for cpu in patient.host.cpus if cpu.isolated}
     if not alone:
         return
@@ -97,10 +97,10 @@ def isolated(patient: Patient) -> Iterator[Finding]:
             yield Finding(
                 id="guest-floats-on-isolated-cpus",
                 severity="warning",
-                what=f"vcpus of {name(domain)} may run on several cpus, isolated ones among them",
+                what=f"vcpus of {name(domain)} may run on several CPUs, isolated ones among them",
                 evidence=tuple((f"{name(domain)}, vcpu {vcpu.id}", id_list(vcpu.cpus)) for vcpu in floating[:8]),
-                cost="the kernel does not move tasks between isolated cpus: vcpus pile up on one",
-                remedy="pin each vcpu to one cpu, or keep the guest off the isolated cpus",
+                cost="the kernel does not move tasks between isolated CPUs: vcpus pile up on one",
+                remedy="pin each vcpu to one CPU, or keep the guest off the isolated CPUs",
             )
 
 

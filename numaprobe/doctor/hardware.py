@@ -24,15 +24,15 @@ def memory_less_cell(patient: Patient) -> Iterator[Finding]:
             yield Finding(
                 id="cell-without-memory",
                 severity="warning",
-                what=f"cell {cell.id} has {count(len(cell.cpus), 'cpu')} and no memory",
+                what=f"cell {cell.id} has {count(len(cell.cpus), 'CPU')} and no memory",
                 evidence=((cell.memory.total_from or "memory", "0"),),
-                cost="every access of its cpus goes to another cell",
-                remedy="populate its memory slots, or disable its cpus for guests",
+                cost="every access of its CPUs goes to another cell",
+                remedy="populate its memory slots, or do not run guests on its CPUs",
             )
 
 
 def uneven_memory(patient: Patient) -> Iterator[Finding]:
-    """Cells with cpus that have much less memory than others."""
+    """Cells with CPUs that have much less memory than others."""
     sizes = {c.id: c.memory.total for c in patient.host.cells if c.cpus and c.memory.total}
     if len(sizes) < 2:
         return
@@ -44,20 +44,20 @@ def uneven_memory(patient: Patient) -> Iterator[Finding]:
             severity="info",
             what=f"{cells(small)}: less than a quarter of the memory of the largest cell",
             evidence=tuple((f"cell {cell}", size(amount)) for cell, amount in sizes.items()),
-            cost="their cpus cannot be used for large guests without remote memory",
+            cost="large guests on their CPUs get remote memory",
             remedy="spread the memory modules evenly",
         )
 
 
 def contested_cpus(patient: Patient) -> Iterator[Finding]:
-    """Cpus that firmware gives to several cells, or to none."""
+    """CPUs that firmware gives to several cells, or to none."""
     several = len([cell for cell in patient.host.cells if cell.cpus]) > 1
     without = [cpu.id for cpu in patient.host.cpus if cpu.online and cpu.cell is None]
     if several and without:
         yield Finding(
             id="cpus-without-cell",
             severity="warning",
-            what=f"{count(len(without), 'online cpu')} in no cell, or in more than one",
+            what=f"{count(len(without), 'online CPU')} in no cell, or in more than one",
             evidence=tuple((note.where, note.text) for note in patient.host.notes if "claimed" in note.text)
             or (("cpus", ",".join(map(str, without[:16]))),),
             cost="nothing can be placed near to them",

@@ -21,7 +21,7 @@ def _several(patient: Patient) -> bool:
 
 
 def cells_of(patient: Patient, domain: Domain) -> set[int] | None:
-    """Cells of the cpus that a domain may run on; None where that is unknown."""
+    """Cells of the CPUs that a domain may run on; None where that is unknown."""
     if domain.affinity.cpus is None:
         return None
     of = {cpu.id: cpu.cell for cpu in patient.host.cpus}
@@ -103,10 +103,10 @@ def huge_pages(patient: Patient) -> Iterator[Finding]:
             yield Finding(
                 id="huge-pages-without-cpus",
                 severity="warning",
-                what=f"huge pages of {size(page)} are on {where}, without cpus",
+                what=f"huge pages of {size(page)} are on {where}, without CPUs",
                 evidence=evidence,
                 cost="every guest in them has remote memory",
-                remedy="write the counts to nodeN/hugepages of cells with cpus",
+                remedy="write the counts to nodeN/hugepages of cells with CPUs",
             )
         elif len(with_cpus) > 1 and len(found) == 1:
             yield Finding(
