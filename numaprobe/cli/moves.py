@@ -25,7 +25,7 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
         raise ValueError(f"--moves must be at least 1, not {options.moves}")
     reserve = None if options.reserve is None else parse(options.reserve)
     requests = () if options.rebalance else wanted(options)
-    near = any(asked.near for asked in requests)
+    near = any(request.near for request in requests)
     host = probe(options.root, recording=options.recording, source=options.source, devices=near, allowed=True)
     running = domains(host, root=options.root, recording=options.recording)
     fixed = immovable(running, root=options.root, recording=options.recording)

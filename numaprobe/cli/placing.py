@@ -43,9 +43,9 @@ def solved(options: argparse.Namespace, requests: Sequence[Request], ledger: Led
 
     What others have claimed on a live host is not offered: as ``ledger`` has it, which is locked, or as all see it.
     """
-    near = any(asked.near for asked in requests)
+    near = any(request.near for request in requests)
     # Which CPUs share a cache matters only to guests that get some of their own.
-    caches = any(asked.exclusive for asked in requests)
+    caches = any(request.exclusive for request in requests)
     host = probe(
         options.root,
         recording=options.recording,
@@ -54,9 +54,9 @@ def solved(options: argparse.Namespace, requests: Sequence[Request], ledger: Led
         allowed=True,
         caches=caches,
         # What may be pinned, and huge pages that are free and not reserved.
-        usable=any(asked.vfio or asked.huge_page for asked in requests),
+        usable=any(request.vfio or request.huge_page for request in requests),
     )
-    names = any(asked.away_from or asked.together_with for asked in requests)
+    names = any(request.away_from or request.together_with for request in requests)
     running = guests(options, host, needed=names)
     try:
         with progress("placing" if len(requests) == 1 else f"placing {len(requests)} guests"):
@@ -109,13 +109,13 @@ def wanted(options: argparse.Namespace) -> tuple[Request, ...]:
 
     For the guests of a file, options of the command line apply to each guest that does not set them itself.
     """
-    told = {name: getattr(options, name, None) for name in Request._fields}
+    given = {name: getattr(options, name, None) for name in Request._fields}
     # Not 0, which is False's equal: that is for the request to refuse.
-    told = {name: value for name, value in told.items() if value is not None and value is not False and value != []}
+    given = {name: value for name, value in given.items() if value is not None and value is not False and value != []}
     if options.batch is None:
         if options.vcpus is None or options.memory is None:
             raise ValueError("place takes --vcpus and --memory, or --batch")
-        return (_request(told),)
+        return (_request(given),)
     if options.vcpus is not None or options.memory is not None or options.name is not None:
         raise ValueError("place takes --vcpus, --memory and --name, or --batch, not both")
     listed = read_json(options.batch)
@@ -124,7 +124,7 @@ def wanted(options: argparse.Namespace) -> tuple[Request, ...]:
     requests = []
     for number, one in enumerate(listed, 1):
         try:
-            requests.append(_request({**told, **{name: value for name, value in one.items() if value is not None}}))
+            requests.append(_request({**given, **{name: value for name, value in one.items() if value is not None}}))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{shown}: request {number}: {error}") from None
     return tuple(requests)

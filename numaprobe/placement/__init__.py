@@ -69,7 +69,7 @@ def place(
 
     Raises ``DoesNotFit`` with the nearest miss, and ``ValueError`` or ``TypeError`` for an invalid request.
     """
-    asked = Request(
+    request = Request(
         vcpus=vcpus,
         memory=memory,
         name=name,
@@ -101,7 +101,7 @@ def place(
         ignore_allowed=ignore_allowed,
     )
     hold(stock, claims)
-    return planned(stock, asked, most_rejected)
+    return planned(stock, request, most_rejected)
 
 
 def place_all(

@@ -80,7 +80,7 @@ def heuristic(stock: HostCapacity, requests: Sequence[Request]) -> tuple[Outcome
     orders = [by_size, by_memory]
     if limits.bound < len(smallest):
         orders = [_first(smallest, limits.bound, by_size), [*smallest, *[i for i in numbers if alone[i] is None]]]
-        rigid = [asked.parts is not None or asked.max_cells is not None for asked in requests]
+        rigid = [request.parts is not None or request.max_cells is not None for request in requests]
         if any(rigid) and not all(rigid):
             # Guests that may be divided among as many cells as it takes fill what the others leave.
             orders.append(_first(smallest, limits.bound, sorted(by_size, key=lambda i: not rigid[i])))
@@ -184,7 +184,7 @@ def _takes(stock: HostCapacity, requests: Sequence[Request]) -> list[float]:
     """Per guest the larger of its parts of all memory, and of all CPUs that it takes for itself."""
     rooms = stock.rooms.values()
     memory, cpus = sum([room.full_memory for room in rooms]) or 1, sum([room.full_cpus for room in rooms]) or 1
-    return [max(asked.memory / memory, asked.exclusive / cpus) for asked in requests]
+    return [max(request.memory / memory, request.exclusive / cpus) for request in requests]
 
 
 def _explained(

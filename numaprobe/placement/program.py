@@ -58,7 +58,7 @@ class Program:
 
     def __init__(self, stock: HostCapacity, requests: Sequence[Request], known: Outcome) -> None:
         self.stock, self.requests = stock, requests
-        self.fields = [Candidates(stock, asked) for asked in requests]
+        self.fields = [Candidates(stock, request) for request in requests]
         self.out = DEAREST * (len(requests) + 1)
         self.cost: list[float] = []
         self.upper: list[float] = []
@@ -71,7 +71,7 @@ class Program:
         self.proven = True
         memory: dict[tuple[int, int | None], dict[int, float]] = {}
         cpus: dict[int, dict[int, float]] = {}
-        exclusive = any(asked.exclusive or asked.emulator_cpus for asked in requests)
+        exclusive = any(request.exclusive or request.emulator_cpus for request in requests)
         pinned: dict[int, dict[int, float]] = {}
         for guest, field in enumerate(self.fields):
             own: dict[tuple[int, int | None], dict[int, float]] = {}

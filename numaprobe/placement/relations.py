@@ -23,36 +23,36 @@ def related(stock: HostCapacity, requests: tuple[Request, ...]) -> tuple[Request
     Raises ``ValueError`` for a name that two guests have.
     """
     by_name: dict[str, int] = {}
-    for position, asked in enumerate(requests):
-        if asked.name is None:
+    for position, request in enumerate(requests):
+        if request.name is None:
             continue
-        if asked.name in by_name:
-            raise ValueError(f"two guests of the batch have the name {asked.name!r}")
-        by_name[asked.name] = position
+        if request.name in by_name:
+            raise ValueError(f"two guests of the batch have the name {request.name!r}")
+        by_name[request.name] = position
         # Nowhere yet, so nobody is away from it or together with it.
-        stock.homes[asked.name] = ()
-    away = [set(asked.away_from) for asked in requests]
-    together = [set(asked.together_with) for asked in requests]
-    for asked in requests:
-        for wishes, others in ((asked.away_from, away), (asked.together_with, together)):
+        stock.homes[request.name] = ()
+    away = [set(request.away_from) for request in requests]
+    together = [set(request.together_with) for request in requests]
+    for request in requests:
+        for wishes, others in ((request.away_from, away), (request.together_with, together)):
             for name in wishes:
-                if name in by_name and asked.name is not None:
-                    others[by_name[name]].add(asked.name)
+                if name in by_name and request.name is not None:
+                    others[by_name[name]].add(request.name)
     return tuple(
         [
-            asked._replace(away_from=tuple(sorted(away[i])), together_with=tuple(sorted(together[i])))
-            for i, asked in enumerate(requests)
+            request._replace(away_from=tuple(sorted(away[i])), together_with=tuple(sorted(together[i])))
+            for i, request in enumerate(requests)
         ]
     )
 
 
 def pairs(requests: Sequence[Request], wish: str) -> list[tuple[int, int]]:
     """Positions of guests of the batch of which one names the other in ``away_from`` or ``together_with``."""
-    by_name = {asked.name: i for i, asked in enumerate(requests) if asked.name is not None}
+    by_name = {request.name: i for i, request in enumerate(requests) if request.name is not None}
     found = {
         (min(i, by_name[name]), max(i, by_name[name]))
-        for i, asked in enumerate(requests)
-        for name in getattr(asked, wish)
+        for i, request in enumerate(requests)
+        for name in getattr(request, wish)
         if name in by_name and by_name[name] != i
     }
     return sorted(found)

@@ -86,11 +86,11 @@ def _transport(application: Any) -> Any:
         """Gives requests to a WSGI application of this process."""
 
         def send(self, request: Any, **_options: Any) -> Any:
-            asked = Request.blank(request.url, method=request.method, headers=dict(request.headers))
+            sent = Request.blank(request.url, method=request.method, headers=dict(request.headers))
             body = request.body or b""
-            asked.body = body.encode() if isinstance(body, str) else body
+            sent.body = body.encode() if isinstance(body, str) else body
             with lock:
-                answer = asked.get_response(application)
+                answer = sent.get_response(application)
             response = requests.Response()
             response.status_code, response.reason = answer.status_int, answer.status.partition(" ")[2]
             response.url, response.request = request.url, request

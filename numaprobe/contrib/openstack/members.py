@@ -23,7 +23,7 @@ SUFFIXES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".json")
 class Member(namedtuple("Member", "name host guests")):
     """A host of the fleet under its stable ``name``.
 
-    ``guests`` are the domains that run there, None if nobody asked or nobody could say: memory in use is then kept
+    ``guests`` are the domains that run there, None if they were not queried or are unknown: memory in use is then kept
     back, because some of it may be theirs.
     """
 

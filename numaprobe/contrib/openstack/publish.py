@@ -162,7 +162,7 @@ class _Attempt:
         try:
             answer = self._client.put(path, body)
         except Unheard:
-            # STALE first: what can be asked for as ours can be asked for as not stale.
+            # STALE first: whoever finds it as ours can then filter it as not stale.
             for trait in [STALE, *sorted({*body["traits"]} - known)]:
                 if trait.startswith("CUSTOM_"):
                     self.writes += 1
