@@ -58,8 +58,8 @@ def sanitized(session: nox.Session) -> None:
 @nox.session
 def judges(session: nox.Session) -> None:
     """Checks exports, metrics, pictures and plans with other projects' programs (tests/lab/install installs them)."""
-    python(session, "pytest", "tests/export", "tests/metrics", "tests/drawing", "tests/placement/test_place_formats.py",
-           "-m", "servers or not servers")  # fmt: skip
+    python(session, "pytest", "tests/export", "tests/metrics", "tests/drawing", "tests/cli/test_serve_page.py",
+           "tests/placement/test_place_formats.py", "-m", "servers or not servers")  # fmt: skip
 
 
 @nox.session
