@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..model.host import Cell, Cpu, Host, Hypervisor, Memory, Note
 from ..named import namedtuple
+from ..wording import id_list
 from .devices import devices_of
 from .possible import MAX_BYTES, within
 
@@ -162,8 +163,13 @@ def _cpus(facts: XenFacts, notes: list[Note]) -> tuple[Cpu, ...]:
     if numbered and online is not None:
         siblings = _siblings(rows, online, facts.cpuinfo, notes)
     nodes = {node for node, memory in enumerate(facts.nodes) if memory is not None}
-    for cpu in sorted([cpu for cpu, row in rows.items() if row.node is not None and row.node not in nodes]):
-        notes.append(Note("sysctl cputopoinfo", f"cpu {cpu} is on node {rows[cpu].node}, which numainfo does not have"))
+    elsewhere: dict[int, list[int]] = {}
+    for cpu, row in rows.items():
+        if row.node is not None and row.node not in nodes:
+            elsewhere.setdefault(row.node, []).append(cpu)
+    for node, cpus in elsewhere.items():
+        text = f"on node {node}, which numainfo does not have: cpu {id_list(cpus)}"
+        notes.append(Note("sysctl cputopoinfo", text))
     pool_of = {cpu: pool.id for pool in facts.cpupools or () for cpu in pool.cpus}
     return tuple(
         Cpu(
@@ -200,14 +206,19 @@ def _siblings(
     for cpu, row in rows.items():
         cores.setdefault((row.socket, row.core), []).append(cpu)
     found: dict[int, tuple[int, ...]] = {}
+    torn: dict[int | None, list[int]] = {}
     for (socket, core), members in cores.items():
         apic_ids = [info.apic_id for cpu in members if cpuinfo and (info := cpuinfo[cpu]) and info.apic_id is not None]
         threads = len(members)
         if len(apic_ids) == threads and len({apic_id // _power_of_two(threads) for apic_id in apic_ids}) > 1:
-            notes.append(Note("sysctl cputopoinfo", f"core {core} of socket {socket} has cpus of different APIC cores"))
+            torn.setdefault(socket, []).extend([] if core is None else [core])
             continue
         group = tuple(cpu for cpu in members if cpu in online)
         found.update(dict.fromkeys(group, group))
+    for socket, numbers in torn.items():
+        cores_of = id_list(numbers, none="unknown")
+        text = f"cpus of different APIC cores are given as one core in socket {socket}: core {cores_of}"
+        notes.append(Note("sysctl cputopoinfo", text))
     return found
 
 

@@ -356,3 +356,16 @@ def test_more_free_memory_than_a_node_spans_is_no_fact() -> None:
     assert memory.span == good.cells[0].memory.span
     assert host.cells[1:] == good.cells[1:]
     assert [note.where for note in host.notes if note not in good.notes] == ["sysctl numainfo node 0 memfree"]
+
+
+def test_what_is_wrong_with_many_cpus_is_said_once() -> None:
+    """A note for each of hundreds of cpus would hide the others."""
+    facts = facts_of(two_node_pc())
+    rows = tuple([row._replace(node=5) if row.node == 1 else row for row in facts.cpus])
+    ids = [None if one is None else one._replace(apic_id=64 * cpu) for cpu, one in enumerate(facts.cpuinfo or ())]
+    joined = tuple([row._replace(core=cpu // 2) for cpu, row in enumerate(rows)])
+    texts = [note.text for note in from_xen(facts._replace(cpus=joined, cpuinfo=tuple(ids))).notes]
+    assert [text for text in texts if "node 5" in text] == ["on node 5, which numainfo does not have: cpu 4-7"]
+    apart = [text for text in texts if "APIC" in text]
+    assert len(apart) == len({row.socket for row in joined})
+    assert apart[0].startswith("cpus of different APIC cores are given as one core in socket 0: core 0-")
