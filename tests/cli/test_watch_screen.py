@@ -188,7 +188,8 @@ def test_a_window_that_changes_its_size_is_drawn_anew(many: Path) -> None:
 def test_no_word_is_cut_at_any_size(many: Path, columns: int, lines: int) -> None:
     """Every word of a narrow screen is one of a wide one."""
     with watch(many, columns=250, lines=100) as wide:
-        known = {word for line in wide.until(has("q quit")) for word in line.split()} | {"2.0", "1.0"}
+        whole = wide.until(lambda screen: has("q quit", " all ")(screen) and len(rows(screen)) == 64)
+        known = {word for line in whole for word in line.split()} | {"2.0", "1.0"}
     with watch(many, columns=columns, lines=lines) as terminal:
         screen = terminal.until(has(" of 64"))
         for word in " ".join(screen).split():

@@ -79,7 +79,7 @@ class Terminal:
     def _settled(self) -> bool:
         """Whether all that was being written is on the screen: a terminal may get a screen in several pieces."""
         for _ in range(50):
-            if not self._read(0.03):
+            if not self._read(0.08):
                 break
         return True
 
