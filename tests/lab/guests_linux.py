@@ -52,8 +52,20 @@ look() { # NAME OF THE LOOK
 }
 """
 
+# What is compared was looked at one after the other: emulators that still start, on a busy machine, are waited for.
+_SETTLED = """
+before=
+alike=0
+for _ in $(seq 120); do
+    now=$(cat /sys/fs/cgroup/vms/*/memory.current)
+    if [ "$now" = "$before" ]; then alike=$((alike + 1)); else alike=0; fi
+    [ $alike -lt 4 ] || break
+    before=$now
+    sleep 1
+done
+"""
+
 _LOOK = """
-sleep 3
 kill -STOP $(cat /run/halted.pid)
 look before
 keep by-group numaprobe domains --json
@@ -64,7 +76,9 @@ for name in bound spread huge halted shared; do keep "$name.numastat" numastat -
 keep cost inside_domains
 keep unprivileged unprivileged domains --json
 keep recorded numaprobe record --domains "$OUT/host.tar.gz"
+keep by-group-later numaprobe domains --json
 umount -l /sys/fs/cgroup
+look middle
 keep by-maps numaprobe domains --json
 look last
 keep free numaprobe free --json
@@ -82,6 +96,7 @@ def script(machine: Machine) -> str:
             f"QEMU={quote(packages.tool('qemu-system-x86_64'))}",
             _START,
             *(f"start {name} {mib} {quote(backend)}" for name, (mib, backend) in GUESTS.items()),
+            _SETTLED,
             _LOOK,
         ]
     )

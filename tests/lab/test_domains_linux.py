@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -47,6 +48,13 @@ def held(text: str) -> dict[str, int]:
     return found
 
 
+def between(cells: dict[str, int], one: dict[str, int], other: dict[str, int]) -> bool:
+    """Nothing holds a running emulator still: each figure lies between those of a look before and one after."""
+    return cells.keys() == one.keys() == other.keys() and all(
+        min(one[node], other[node]) <= size <= max(one[node], other[node]) for node, size in cells.items()
+    )
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_every_guest_is_there_by_its_name(result: Result, way: str) -> None:
     """With its number, uuid, configured memory and vcpus."""
@@ -71,7 +79,8 @@ def test_maps_are_counted_to_the_page(result: Result) -> None:
     """Line by line."""
     for name, guest in domains(result, "by-maps").items():
         assert guest["how_from"] == f"proc/{guest['id']}/numa_maps"
-        assert guest["cells"] == held(result.text(f"{name}.maps-last")), name
+        before, after = (held(result.text(f"{name}.maps-{moment}")) for moment in ("middle", "last"))
+        assert between(guest["cells"], before, after), (name, guest["cells"], before, after)
 
 
 def test_groups_are_counted_to_the_page(result: Result) -> None:
@@ -95,19 +104,26 @@ def test_memory_is_where_qemu_was_told_to_put_it(result: Result, way: str) -> No
         assert 16 * MIB <= size < 40 * MIB
 
 
+def everything(text: str) -> dict[str, int]:
+    """Bytes by node that a process's maps show, files and all."""
+    found = {str(node): 0 for node in range(4)}
+    for line in text.splitlines():
+        size = int((re.search(r"kernelpagesize_kB=(\d+)", line) or ["", "0"])[1]) * 1024
+        for node, pages in re.findall(r" N(\d+)=(\d+)", line):
+            found[node] += int(pages) * size
+    return found
+
+
 def test_numastat_has_the_same_guests_with_their_files_in_addition(result: Result) -> None:
     """It rounds to pages of a hundredth of a MiB, and counts every mapped page of the program and its libraries."""
     for name, guest in domains(result, "by-maps").items():
         total = next(line for line in result.printed(f"{name}.numastat").splitlines() if line.startswith("Total"))
         seen = [float(word) for word in total.split()[1:5]]
-        everything = {str(node): 0 for node in range(4)}
-        for line in result.text(f"{name}.maps-last").splitlines():
-            size = int((re.search(r"kernelpagesize_kB=(\d+)", line) or ["", "0"])[1]) * 1024
-            for node, pages in re.findall(r" N(\d+)=(\d+)", line):
-                everything[node] += int(pages) * size
+        before, after, last = (everything(result.text(f"{name}.maps-{look}")) for look in ("after", "middle", "last"))
         for node, mib in enumerate(seen):
-            assert guest["cells"][str(node)] <= everything[str(node)] + 4096
-            assert abs(everything[str(node)] / MIB - mib) < 0.05, (name, node)
+            low, high = sorted((before[str(node)], after[str(node)]))
+            assert low / MIB - 0.05 < mib < high / MIB + 0.05, (name, node)
+            assert guest["cells"][str(node)] <= max(after[str(node)], last[str(node)]) + 4096
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -124,8 +140,10 @@ def test_a_group_can_be_asked_for_by_its_path(result: Result) -> None:
     """One guest's has what the guest has, the one above has all of them."""
     alone, every = result.json("group-alone")["domains"]
     found = domains(result, "by-group")
-    assert alone["cells"] == found["bound"]["cells"]
-    assert every["memory"] == sum(guest["memory"] for guest in found.values())
+    later = domains(result, "by-group-later")
+    assert between(alone["cells"], found["bound"]["cells"], later["bound"]["cells"])
+    low, high = sorted(sum(guest["memory"] for guest in look.values()) for look in (found, later))
+    assert low <= every["memory"] <= high
 
 
 def test_without_root_what_may_not_be_read_is_unknown(result: Result) -> None:
@@ -146,10 +164,11 @@ def test_a_recording_answers_as_the_machine_did(result: Result) -> None:
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    import json
-
     replayed = {domain["name"]: domain for domain in json.loads(run.stdout)["domains"]}
+    later = domains(result, "by-group-later")
     for name, guest in domains(result, "by-group").items():
-        assert {key: replayed[name][key] for key in ("cells", "state", "uuid", "vcpus", "how")} == {
-            key: guest[key] for key in ("cells", "state", "uuid", "vcpus", "how")
+        assert between(replayed[name]["cells"], guest["cells"], later[name]["cells"]), name
+        assert replayed[name]["state"] in (guest["state"], later[name]["state"]), name
+        assert {key: replayed[name][key] for key in ("uuid", "vcpus", "how")} == {
+            key: guest[key] for key in ("uuid", "vcpus", "how")
         }

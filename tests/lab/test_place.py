@@ -33,8 +33,14 @@ emulator() { # NAME OPTIONS
     eval "exec qemu-system-x86_64 -name guest=$name,debug-threads=on -accel tcg -S -display none -nodefaults $*" \\
         >"$OUT/$name.qemu" 2>&1 &
     echo $! >"$OUT/$name.pid"
-    for _ in $(seq 60); do grep -qs bind /proc/$!/numa_maps && break; sleep 1; done
-    sleep 2
+    # It may still be filling its memory: two looks at what is bound have to be alike.
+    local before=none now
+    for _ in $(seq 120); do
+        now=$(grep -s bind /proc/$!/numa_maps) || now=
+        [ -z "$now" ] || [ "$now" != "$before" ] || break
+        before=$now
+        sleep 2
+    done
     cat /proc/$!/numa_maps >"$OUT/$name.maps"
 }
 emulator one "$(numaprobe place $guest --format qemu)"
