@@ -25,7 +25,7 @@ def python(session: nox.Session, *words: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every test that needs no server, browser or emulated machine, on all CPUs."""
+    """Every test that needs no server, browser, crowd or emulated machine, on all CPUs."""
     python(session, "pytest", "-n", "auto")
 
 
@@ -59,7 +59,13 @@ def sanitized(session: nox.Session) -> None:
 def judges(session: nox.Session) -> None:
     """Checks exports, metrics, pictures and plans with other projects' programs (tests/lab/install installs them)."""
     python(session, "pytest", "tests/export", "tests/metrics", "tests/drawing", "tests/cli/test_serve_page.py",
-           "tests/placement/test_place_formats.py", "-m", "servers or not servers")  # fmt: skip
+           "tests/placement/test_place_formats.py", "tests/cli/test_watch_screen.py", "-m", "servers or not servers")  # fmt: skip
+
+
+@nox.session
+def crowds(session: nox.Session) -> None:
+    """Serves many clients at once, and kills placers, servers and guests at any moment."""
+    python(session, "pytest", "-m", "crowds", "--claim-rounds=100")
 
 
 @nox.session

@@ -11,11 +11,12 @@ import pytest
 import trees
 from hypothesis import settings
 
-settings.register_profile("plain", deadline=None, max_examples=40)
+settings.register_profile("plain", deadline=None, max_examples=25)
 settings.register_profile("thorough", deadline=None, max_examples=400)
 settings.load_profile("plain")
 
-_SERVERS = "starts a server or a browser of another project: pytest -m servers (nox -s judges)"
+_SERVERS = "starts a server, browser or terminal of another project: pytest -m servers (nox -s judges)"
+_CROWDS = "many clients or processes, some of them killed: pytest -m crowds (nox -s crowds)"
 _NOVA = "needs OpenStack nova in a Python of its own: pytest -m nova --nova PYTHON"
 
 
@@ -75,7 +76,7 @@ def _asks_for(config: pytest.Config, marker: str) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for marker, reason in (("servers", _SERVERS), ("nova", _NOVA)):
+    for marker, reason in (("servers", _SERVERS), ("crowds", _CROWDS), ("nova", _NOVA)):
         if _asks_for(config, marker):
             continue
         for item in items:

@@ -252,6 +252,7 @@ def test_a_request_that_trickles_in_is_given_up(monkeypatch: pytest.MonkeyPatch)
         assert time.monotonic() - start < 5
 
 
+@pytest.mark.crowds
 def test_slow_clients_do_not_keep_others_out_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """More of them than there are connections; each goes at its deadline."""
     monkeypatch.setattr(endpoint, "REQUEST_SECONDS", 0.5)
@@ -338,6 +339,7 @@ def test_what_cannot_be_rendered_is_an_error_of_that_request_only() -> None:
         assert until(lambda: asked(where, "GET", "/metrics").status, lambda status: status != 500) == 200
 
 
+@pytest.mark.crowds
 def test_a_crowd_is_served_and_nothing_is_left_of_it() -> None:
     """500 clients at once, then 1500 requests in a row: threads, descriptors and memory stay what they were."""
     with serving("--recording", FIXTURE) as (process, where):
@@ -591,6 +593,7 @@ def test_a_full_disk_is_counted_and_tried_again(tmp_path: Path) -> None:
         process.stderr.close()
 
 
+@pytest.mark.crowds
 @pytest.mark.parametrize("words", [("--listen", "127.0.0.1:0"), ("--textfile", "numaprobe.prom")])
 def test_a_signal_in_the_first_moments_prints_nothing(words: tuple[str, str], tmp_path: Path) -> None:
     """Whenever it comes: while modules are imported, while the host is read for the first time."""

@@ -236,6 +236,7 @@ def test_a_host_that_cannot_be_read_is_one_line_and_no_screen(tmp_path: Path) ->
         assert b"\x1b" not in terminal.written
 
 
+@pytest.mark.servers
 def test_in_tmux(many: Path) -> None:
     """A real terminal program, with its own idea of keys and of a window's size."""
     tmux = shutil.which("tmux")

@@ -120,6 +120,7 @@ def test_only_a_user_with_the_right_password_is_answered(guarded: str, user: str
     assert get(guarded, "/nowhere")[0] == 401
 
 
+@pytest.mark.crowds
 def test_a_crowd_of_wrong_passwords_does_not_keep_out_who_is_known(write: Write) -> None:
     slow = bcrypt.hashpw(b"secret", bcrypt.gensalt(12)).decode()
     with serving("--recording", FIXTURE, "--web.config.file", write(f'basic_auth_users: {{a: "{slow}"}}')) as (
@@ -191,6 +192,7 @@ def test_clients_with_certificates_are_told_apart_by_their_names(certificates: P
             get(where, tls=trusting(certificates))
 
 
+@pytest.mark.crowds
 def test_clients_that_never_shake_hands_hold_nothing(certificates: Path, write: Write) -> None:
     text = f"tls_server_config: {{cert_file: {certificates}/server.crt, key_file: {certificates}/server.key}}\n"
     with serving("--recording", FIXTURE, "--web.config.file", write(text)) as (process, where):

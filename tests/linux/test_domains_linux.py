@@ -442,6 +442,7 @@ def stand_in() -> subprocess.Popen[bytes]:
     return run
 
 
+@pytest.mark.crowds
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's proc")
 def test_guests_of_this_machine_may_be_killed_at_any_moment() -> None:
     """A hundred looks while guests start and die: no error, and no row without memory."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import schemas
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import numaprobe
@@ -207,7 +207,6 @@ hosts = st.tuples(
 )
 
 
-@settings(max_examples=30)
 @given(hosts)
 def test_a_host_can_be_compared_hashed_pickled_and_copied(host: Host) -> None:
     for twin in (pickle.loads(pickle.dumps(host)), copy.deepcopy(host), Host(*host)):
@@ -219,7 +218,6 @@ def test_a_host_can_be_compared_hashed_pickled_and_copied(host: Host) -> None:
     assert host._replace(source="other") != host
 
 
-@settings(max_examples=30)
 @given(hosts)
 def test_everything_is_found_by_its_id_and_nothing_else_is(host: Host) -> None:
     for cell in host.cells:
@@ -239,7 +237,6 @@ def test_everything_is_found_by_its_id_and_nothing_else_is(host: Host) -> None:
                 host.distance(cell.id, wrong)
 
 
-@settings(max_examples=30)
 @given(hosts)
 def test_the_documents_of_any_host_are_of_their_schemas(host: Host) -> None:
     document = host.to_dict()
@@ -249,7 +246,6 @@ def test_the_documents_of_any_host_are_of_their_schemas(host: Host) -> None:
     assert ("span" in str(document["cells"])) == (host.hypervisor is not None and bool(host.cells))
 
 
-@settings(max_examples=30)
 @given(hosts)
 def test_sums_are_known_where_every_part_is(host: Host) -> None:
     found = free_document(host, None)["total"]["memory"]

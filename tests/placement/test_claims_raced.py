@@ -89,6 +89,7 @@ def placer(folder: Path, seed: int, done: mmap.mmap, at: int, rounds: int) -> No
         COUNT.pack_into(done, at, COUNT.unpack_from(done, at)[0] + 1)
 
 
+@pytest.mark.crowds
 def test_sixteen_placers_that_are_killed_never_take_the_same_room(folder: Path, rounds: int) -> None:
     """Each is killed and started again, somewhere in its work, until it has done its rounds."""
     dice = random.Random(1)
