@@ -59,7 +59,8 @@ def sanitized(session: nox.Session) -> None:
 def judges(session: nox.Session) -> None:
     """Checks exports, metrics, pictures and plans with other projects' programs (tests/lab/install installs them)."""
     python(session, "pytest", "tests/export", "tests/metrics", "tests/drawing", "tests/cli/test_serve_page.py",
-           "tests/placement/test_place_formats.py", "tests/cli/test_watch_screen.py", "-m", "servers or not servers")  # fmt: skip
+           "tests/cli/test_watch_screen.py", "tests/placement/test_place_formats.py",
+           "-m", "servers or not servers")  # fmt: skip
 
 
 @nox.session
