@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .doctor import diagnose
     from .doctor.finding import Diagnosis, Finding
     from .model.difference import Change, diff
-    from .model.domains import Affinity, CellUse, Domain, Domains, GuestCell, RemoteShare, Vcpu
+    from .model.domains import Affinity, CellUse, Domain, Domains, GuestCell, PlacementSample, RemoteShare, Vcpu
     from .model.traffic import Traffic, TrafficReading
     from .model.usable import MemoryBlocks, MemoryFailures, Usable, UsablePages
     from .placement import Plan, PlannedCell, PlannedVcpu, Rejected, Repin, Request, place, place_all
@@ -90,6 +90,7 @@ def domains(
     debug_key: bool = False,
     debug_key_limit: int = 32 << 30,
     remote: bool = False,
+    sampled: int | None = None,
 ) -> Domains:
     """The domains of a host by id: how much memory each holds, on which cells, and how that is known.
 
@@ -104,13 +105,19 @@ def domains(
     much of each domain's memory accesses leave the cell of the vcpu, by each source, and costs one file per vcpu on
     Linux (35 µs) and nothing under Xen; it needs ``each_vcpu``.
 
+    ``sampled`` is for guests too large to walk: what would be counted page by page is estimated from this many pages of
+    each guest, drawn at random (1,024 of them take under a millisecond and leave a margin of 3.1 % of the guest, at a
+    confidence of 95 %). ``how`` is then ``sampled``, and ``sample`` has the margins; a guest that its control group
+    counts stays ``exact``.
+
     ``debug_key`` lets Xen's debug key ``u`` report where memory is, if nothing better does. **Xen then walks every
     page of every domain without a pause, for up to a second per 32 GiB, and delays other control operations. If that
     takes long, a watchdog may take the host down.** It is refused if a domain is larger than ``debug_key_limit`` bytes.
 
     A domain that ends during the call is left out, and so is a process or group that does not exist. Raises what
     ``probe`` raises; ``SourceError`` if ``/proc`` cannot be listed; ``SourceUnavailable`` for a debug key that is
-    refused or not available; ``ValueError`` for processes or groups of a Xen host, or a debug key on another host.
+    refused or not available; ``ValueError`` for processes or groups of a Xen host, or a debug key on another host, or
+    for sampling under Xen, of a tree or recording, or of fewer than 64 pages.
 
     Linux: ``/proc``, control groups, ``/run/libvirt/qemu``. Xen: sysctl getdomaininfolist, domctl, and xenstored's
     socket for names.
@@ -127,6 +134,7 @@ def domains(
         debug_key=debug_key,
         debug_key_limit=debug_key_limit,
         remote=remote,
+        sampled=sampled,
     )
 
 
@@ -163,6 +171,7 @@ _LATE = {
     "Finding": "doctor.finding",
     "GuestCell": "model.domains",
     "Plan": "placement",
+    "PlacementSample": "model.domains",
     "PlannedCell": "placement",
     "PlannedVcpu": "placement",
     "Rejected": "placement",
@@ -231,6 +240,7 @@ __all__ = [
     "Move",
     "Note",
     "NumaprobeError",
+    "PlacementSample",
     "Plan",
     "PlannedCell",
     "PlannedVcpu",

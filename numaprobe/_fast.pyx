@@ -67,6 +67,7 @@ include "fast/scan.pxi"  # kernel text to integers: lists, masks, numbers, field
 include "fast/zoneinfo.pxi"  # /proc/zoneinfo scanned in pieces
 include "fast/groups.pxi"  # packages, cores and what lies between, read and scanned together
 include "fast/numa_maps.pxi"  # /proc/PID/numa_maps, summed by node
+include "fast/page_nodes.pxi"  # the nodes of single pages of a process
 include "fast/missed.pxi"  # Missed: why there are no figures, with a constant for each reason
 include "fast/meminfo.pxi"  # the figures of one moment; meminfo, buddyinfo and vmstat scanned
 include "fast/meminfo_files.pxi"  # MeminfoFiles: every node's meminfo held open and read at once

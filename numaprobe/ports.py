@@ -60,3 +60,12 @@ if TYPE_CHECKING:
 
             The operations as Xen left them, or Xen's errno, by position.
             """
+
+    class PageCalls(Protocol):
+        """Who reports on single pages of a process: the running kernel, or a test's own."""
+
+        def nodes(self, process: int, addresses: Sequence[int]) -> list[int] | int:
+            """The node of the page at each address, or a negative errno of that page; or the errno of the call."""
+
+        def entries(self, process: int, addresses: Sequence[int]) -> list[int] | int:
+            """The entry of ``/proc/PID/pagemap`` for the page at each address, or an errno."""

@@ -83,6 +83,7 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
             debug_key=options.debug_key,
             debug_key_limit=limit,
             remote=options.remote,
+            sampled=options.sampled,
         )
     if options.json:
         import json
@@ -116,6 +117,8 @@ def remarks(host: Host, found: Domains, uses: Sequence[CellUse]) -> list[str]:
         out.append(f"unknown: {why}; --debug-key can report it, at a cost (--help)")
     elif "unknown" in hows:
         out.append("unknown: only root may see where another user's memory is")
+    if "sampled" in hows:
+        out.append("sampled: an estimate, within the margin (of the domain's memory) on each cell at 95 %")
     if any(use.unattributed for use in uses):
         out.append("unattributed: the host's own, or that of domains that are not shown or whose place is unknown")
     return out
@@ -148,7 +151,7 @@ def _rows(host: Host, found: Domains, uses: Sequence[CellUse], group: list[int])
                 short(domain.memory),
                 *(short(cells.get(cell, 0) if domain.cells is not None else None) for cell in group),
                 _cut(id_words(domain.affinity.cpus), 12),
-                domain.how,
+                how_words(domain),
                 *([_remote(domain)] if remote else []),
             ]
         )
@@ -167,6 +170,13 @@ def _rows(host: Host, found: Domains, uses: Sequence[CellUse], group: list[int])
         cells_of = [short(figures[positions[cell]]) for cell in group]
         rows.append(["", label, "", "", short(sum_of(figures)), *cells_of, "", "", *("" for _ in remote)])
     return rows
+
+
+def how_words(domain: Domain) -> str:
+    """How the placement is known; of an estimate the largest margin too, as a share of the domain's memory."""
+    if domain.sample is None or not domain.memory:
+        return domain.how
+    return f"{domain.how} +-{max((size for _, size in domain.sample.margins), default=0) / domain.memory:.1%}"
 
 
 def _remote(domain: Domain) -> str:

@@ -90,6 +90,7 @@ def _watch(parser: argparse.ArgumentParser) -> None:
         help="who holds memory where, as numaprobe domains does; a terminal starts with it",
     )
     _remote_option(parser, "with --domains: ")
+    _sampled_option(parser, "with --domains: ")
     _watch_options(parser)
 
 
@@ -110,6 +111,7 @@ def _domains(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pid", type=int, action="append", default=[], metavar="N", help="this process (Linux)")
     parser.add_argument("--cgroup", action="append", default=[], metavar="PATH", help="this control group (Linux)")
     _remote_option(parser)
+    _sampled_option(parser)
     parser.add_argument(
         "--debug-key",
         action="store_true",
@@ -218,6 +220,18 @@ def _watch_options(parser: argparse.ArgumentParser, when: str = "") -> None:
 def _remote_option(parser: argparse.ArgumentParser, when: str = "") -> None:
     parser.add_argument(
         "--remote", action="store_true", help=f"{when}how much of each guest's memory accesses leave the vcpu's cell"
+    )
+
+
+def _sampled_option(parser: argparse.ArgumentParser, when: str = "") -> None:
+    parser.add_argument(
+        "--sampled",
+        type=int,
+        nargs="?",
+        const=1024,
+        metavar="PAGES",
+        help=f"{when}estimate from this many random pages of each guest (default: 1024) what would be counted page "
+        "by page (Linux; a margin says how good the estimate is)",
     )
 
 

@@ -72,6 +72,9 @@ def serve_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="at most N guests, those with the lowest ids (default: 100)",
     )
+    parser.add_argument(
+        "--sampled", type=int, nargs="?", const=1024, metavar="PAGES", help="estimate guests' memory: domains --sampled"
+    )
     parser.add_argument("--no-counters", action="store_true", help="omit the counters of numastat")
     parser.add_argument(
         "--no-distances", action="store_true", help="omit distances; they are always omitted above 64 cells"
@@ -104,6 +107,7 @@ def run(options: argparse.Namespace, out: TextIO) -> None:  # noqa: ARG001  # it
         source=options.source,
         domains=not options.no_domains,
         domains_limit=options.domains_limit,
+        sampled=options.sampled,
         counters=not options.no_counters,
         distances=False if options.no_distances else None,
         cpu_info=options.cpu_info,

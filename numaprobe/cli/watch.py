@@ -35,6 +35,8 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
         raise ValueError("--cell and --domains exclude each other")
     if getattr(options, "remote", False) and not options.domains:
         raise ValueError("--remote is for --domains")
+    if getattr(options, "sampled", None) is not None and not options.domains:
+        raise ValueError("--sampled is for --domains")
     try:
         if not options.json and _is_a_screen(out):
             _live(options)
@@ -59,6 +61,7 @@ def _live(options: argparse.Namespace) -> None:
             count=options.count,
             view="guests" if options.domains else "cells",
             only=options.cell,
+            guests={"remote": getattr(options, "remote", False), "sampled": getattr(options, "sampled", None)},
         )
 
 
@@ -77,7 +80,9 @@ def _domains(options: argparse.Namespace, out: TextIO) -> None:
     from . import domains
 
     for _ in _turns(options.interval, options.count):
-        found = domains.observe(options.root, options.recording, options.source, remote=options.remote)
+        found = domains.observe(
+            options.root, options.recording, options.source, remote=options.remote, sampled=options.sampled
+        )
         if options.json:
             import json
 

@@ -49,11 +49,11 @@ class Observer:
     """Reads one host for an agent; may be shared by its threads.
 
     ``root``, ``recording`` and ``source`` are the arguments of ``numaprobe.probe``. ``domains`` includes the guests, at
-    most ``domains_limit`` of them (those with the lowest ids). ``counters`` includes the counters of numastat.
-    ``distances`` None includes distances on hosts with at most 64 cells; ``cpu_info`` adds a metric per CPU.
-    ``interval`` is the time between two background readings, in seconds. The first reading waits for the background
-    thread for at most ``patience`` seconds. ``max_age`` is how old a reading may be, in seconds, to be returned again;
-    concurrent callers share one in any case.
+    most ``domains_limit`` of them (those with the lowest ids); ``sampled`` is as for ``numaprobe.domains``.
+    ``counters`` includes the counters of numastat. ``distances`` None includes distances on hosts with at most 64
+    cells; ``cpu_info`` adds a metric per CPU. ``interval`` is the time between two background readings, in seconds. The
+    first reading waits for the background thread for at most ``patience`` seconds. ``max_age`` is how old a reading may
+    be, in seconds, to be returned again; concurrent callers share one in any case.
 
     Nothing is opened and no thread is started before the first reading; a forked child starts afresh with its own
     first reading. Raises ``ValueError`` for a bad argument; ``reading`` never raises.
@@ -67,6 +67,7 @@ class Observer:
         source: str = "auto",
         domains: bool = True,
         domains_limit: int = DOMAINS_LIMIT,
+        sampled: int | None = None,
         counters: bool = True,
         distances: bool | None = None,
         cpu_info: bool = False,
@@ -90,6 +91,7 @@ class Observer:
             source=source,
             domains=domains,
             domains_limit=domains_limit,
+            sampled=sampled,
             counters=counters,
             distances=distances,
             cpu_info=cpu_info,

@@ -29,7 +29,7 @@ MAX_AGE_INTERVALS = 5
 
 
 class Options(
-    namedtuple("Options", "root recording source domains domains_limit counters distances cpu_info interval")
+    namedtuple("Options", "root recording source domains domains_limit sampled counters distances cpu_info interval")
 ):
     """Which host to read, and what to report; the fields are the arguments of ``Observer``."""
 
@@ -39,6 +39,7 @@ class Options(
     source: str
     domains: bool
     domains_limit: int
+    sampled: int | None
     counters: bool
     distances: bool | None
     cpu_info: bool
@@ -152,7 +153,9 @@ class Refresher:
         if self._host is None:
             raise numaprobe.SourceUnavailable("domains", None, "the host could not be read")
         options = self.options
-        found = numaprobe.domains(self._host, root=options.root, recording=options.recording, remote=True)
+        found = numaprobe.domains(
+            self._host, root=options.root, recording=options.recording, remote=True, sampled=options.sampled
+        )
         self.notes["domains"] = len(found.notes)
         # A recording without processes does not mean that there are no guests.
         recorded = options.root is not None or options.recording is not None

@@ -1,4 +1,4 @@
-/* set_mempolicy(2) and get_mempolicy(2), which have no wrappers outside libnuma. */
+/* set_mempolicy(2), get_mempolicy(2) and move_pages(2), which have no wrappers outside libnuma. */
 #ifndef NUMAPROBE_MEMPOLICY_H
 #define NUMAPROBE_MEMPOLICY_H
 
@@ -16,6 +16,12 @@ static long np_set_mempolicy(int mode, const unsigned long *mask, unsigned long 
 static long np_get_mempolicy(int *mode, unsigned long *mask, unsigned long bits)
 {
     return syscall(SYS_get_mempolicy, mode, mask, bits, NULL, 0);
+}
+
+/* Without nodes nothing is moved: the status of each page is its node, or a negative errno (move_pages(2)). */
+static long np_page_nodes(int pid, unsigned long count, void **addresses, int *status)
+{
+    return syscall(SYS_move_pages, pid, count, addresses, NULL, status, 0);
 }
 
 #endif

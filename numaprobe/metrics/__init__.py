@@ -230,6 +230,12 @@ METRICS: tuple[Metric, ...] = (
         "domain.memory",
     ),
     _gauge(
+        "domain_memory_margin_bytes",
+        "How far domain_memory_bytes may be off where it is estimated by sampling, at a confidence of 95 %.",
+        ("domain", "name", "node"),
+        "domain.memory_margin",
+    ),
+    _gauge(
         "domain_unplaced_memory_bytes",
         "Memory of a domain whose cell is unknown.",
         _DOMAIN,

@@ -133,6 +133,12 @@ def domain_rows(domains: Sequence[Domain], limit: int = DOMAINS_LIMIT, *, host: 
         "numaprobe_domain_memory_bytes": [
             ((*label, str(cell)), value) for label, domain in kept for cell, value in domain.cells or ()
         ],
+        "numaprobe_domain_memory_margin_bytes": [
+            ((*label, str(cell)), value)
+            for label, domain in kept
+            if domain.sample is not None
+            for cell, value in domain.sample.margins
+        ],
         "numaprobe_domain_unplaced_memory_bytes": _known((label, domain.unplaced) for label, domain in kept),
         "numaprobe_domain_claimed_memory_bytes": _known((label, domain.claimed) for label, domain in kept),
         "numaprobe_domain_configured_memory_bytes": _known((label, domain.maximum) for label, domain in kept),

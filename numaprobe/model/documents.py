@@ -77,19 +77,24 @@ def domains_document(
 def _domain(domain: Domain) -> dict[str, Any]:
     known = domain._asdict()
     # Only where it was requested.
-    remote = known.pop("remote")
+    remote, sample = known.pop("remote"), known.pop("sample")
     return {
         **known,
         **({} if remote is None else {"remote": [share._asdict() for share in remote]}),
+        **({} if sample is None else {"sample": {**sample._asdict(), "margins": _by_cell(sample.margins)}}),
         "each_vcpu": None
         if domain.each_vcpu is None
         else [{**v._asdict(), "cpus": as_list(v.cpus), "soft_cpus": as_list(v.soft_cpus)} for v in domain.each_vcpu],
-        "cells": None if domain.cells is None else {str(cell): size for cell, size in domain.cells},
+        "cells": None if domain.cells is None else _by_cell(domain.cells),
         "affinity": {"cpus": as_list(domain.affinity.cpus), "cells": as_list(domain.affinity.cells)},
         "guest_cells": None
         if domain.guest_cells is None
         else [{**c._asdict(), "vcpus": as_list(c.vcpus), "cells": as_list(c.cells)} for c in domain.guest_cells],
     }
+
+
+def _by_cell(pairs: Iterable[tuple[int, int]]) -> dict[str, int]:
+    return {str(cell): size for cell, size in pairs}
 
 
 def total(values: Iterable[int | None]) -> int | None:

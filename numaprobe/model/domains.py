@@ -72,6 +72,20 @@ class RemoteShare(namedtuple("RemoteShare", "source share how how_from", default
     how_from: str | None
 
 
+class PlacementSample(namedtuple("PlacementSample", "pages confidence margins")):
+    """What an estimated placement rests on, and how far it may be off.
+
+    ``pages`` of the domain were drawn at random and found present. ``margins`` are pairs (cell id, bytes): with a
+    probability of ``confidence`` what the domain holds on that cell is no further than this from the figure in
+    ``cells``. Each cell has this probability on its own.
+    """
+
+    __slots__ = ()
+    pages: int
+    confidence: float
+    margins: tuple[tuple[int, int], ...]
+
+
 # A value for each field from name to unplaced.
 _UNKNOWN: tuple[None, ...] = (None,) * 13
 
@@ -80,9 +94,9 @@ class Domain(
     namedtuple(
         "Domain",
         "id kind name uuid state vcpus vcpus_maximum each_vcpu memory maximum claimed shared paged cells unplaced"
-        " how how_from affinity pool guest_cells remote",
+        " how how_from affinity pool guest_cells remote sample",
         # From name to unplaced, then how and the rest.
-        defaults=(*_UNKNOWN, "unknown", None, Affinity(), None, None, None),
+        defaults=(*_UNKNOWN, "unknown", None, Affinity(), None, None, None, None),
     )
 ):
     """A domain at one moment.
@@ -102,9 +116,10 @@ class Domain(
     ``cells`` are pairs (cell id, bytes) in id order with every cell of the host, or None. ``unplaced`` is the part of
     ``memory`` whose cell is unknown, so memory is always the sum of both. Both are None if part of the memory is known
     to exist but its size is not. ``how`` is ``exact`` (counted by the kernel or hypervisor), ``deduced`` (no other
-    placement is possible), ``debug-key`` or ``unknown``; ``how_from`` is the file or hypercall. ``pool`` is Xen's
-    cpupool. ``guest_cells`` is None for a domain without virtual NUMA. ``remote`` is how much of its accesses leave the
-    cell of the vcpu, by each source; None unless requested.
+    placement is possible), ``debug-key``, ``sampled`` (on request: an estimate, and ``sample`` says how good) or
+    ``unknown``; ``how_from`` is the file, system call or hypercall. ``sample`` is None unless sampled. ``pool`` is
+    Xen's cpupool. ``guest_cells`` is None for a domain without virtual NUMA. ``remote`` is how much of its accesses
+    leave the cell of the vcpu, by each source; None unless requested.
     """
 
     __slots__ = ()
@@ -129,6 +144,7 @@ class Domain(
     pool: int | None
     guest_cells: tuple[GuestCell, ...] | None
     remote: tuple[RemoteShare, ...] | None
+    sample: PlacementSample | None
 
     def on(self, cell_id: int) -> int | None:
         """Bytes on one cell; None where the placement is unknown. Raises ``KeyError`` for no such cell."""
@@ -161,8 +177,9 @@ class CellUse(
     memory in huge pages that are reserved and unused (Linux). ``domains`` are pairs (domain id, bytes) of the domains
     that hold memory here. ``host`` is known to be the host's own: the kernel's, other processes' and caches', or the
     hypervisor's; under Xen the control domain is a domain. It is None if the domains are not complete, because the rest
-    may belong to one that was not seen. ``unattributed`` belongs either to the host or to a domain. Both are None if
-    the figures contradict each other, for example because they changed while they were read.
+    may belong to one that was not seen, or if the placement of one is an estimate (``sampled``). ``unattributed``
+    belongs either to the host or to a domain. Both are None if the figures contradict each other, for example because
+    they changed while they were read.
     """
 
     __slots__ = ()

@@ -55,6 +55,11 @@ def _from_guest(guest: GuestFacts, host: Host, with_memory: Sequence[int], notes
         held, unplaced, how = {with_memory[0]: unplaced}, 0, "deduced"
     elif held is not None and unplaced and len(with_memory) == 1:
         held, unplaced = {**held, with_memory[0]: held.get(with_memory[0], 0) + unplaced}, 0
+    sample = None
+    if guest.sampled and held is not None:
+        from .sampled import margins
+
+        how, sample = "sampled", margins(guest.sampled, host)
     memory = None if unplaced is None else unplaced + sum((held or {}).values())
     threads = guest.threads
     vcpus = None if threads is None else tuple([_from_thread(guest, thread, host, notes) for thread in threads])
@@ -79,6 +84,7 @@ def _from_guest(guest: GuestFacts, host: Host, with_memory: Sequence[int], notes
         how_from=guest.held_from if held is not None or guest.resident is not None else None,
         affinity=_linux_affinity(guest, vcpus, host, notes),
         guest_cells=None if line is None else _guest_cells(line),
+        sample=sample,
     )
 
 
@@ -332,10 +338,12 @@ def account(host: Host, domains: Sequence[Domain], *, complete: bool | None = No
         complete = not isinstance(domains, Domains) or domains.complete
     sizes = [domain.unplaced for domain in domains]
     unplaced = None if not complete or None in sizes else sum(size or 0 for size in sizes)
-    return tuple([_use(cell, domains, unplaced, complete=complete) for cell in host.cells])
+    # What is left beside an estimate is one too, and nobody's for sure.
+    exact = complete and not any(domain.how == "sampled" for domain in domains)
+    return tuple([_use(cell, domains, unplaced if exact else None, exact=exact) for cell in host.cells])
 
 
-def _use(cell: Cell, domains: Sequence[Domain], unplaced: int | None, *, complete: bool) -> CellUse:
+def _use(cell: Cell, domains: Sequence[Domain], unplaced: int | None, *, exact: bool) -> CellUse:
     there = []
     for domain in domains:
         size = dict(domain.cells or ()).get(cell.id, 0)
@@ -349,4 +357,4 @@ def _use(cell: Cell, domains: Sequence[Domain], unplaced: int | None, *, complet
         return known
     # What has no known place may all be here or not at all.
     either = rest if unplaced is None else min(rest, unplaced)
-    return known._replace(host=rest - either if complete else None, unattributed=either)
+    return known._replace(host=rest - either if exact else None, unattributed=either)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # A share of memory without a known cell that does not change the answer much.
 MAX_UNPLACED = 0.05
-KNOWN = ("exact", "deduced", "debug-key")
+KNOWN = ("exact", "deduced", "debug-key", "sampled")
 HINT_FAULTS = "hint faults"
 RUN_TIME = "run time"
 SAMPLES = "vcpu samples"

@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ..linux.guests.sampled import Sampling
     from ..model.domains import Domain, Domains
     from ..model.host import Host
     from ..ports import Hypercalls, Reader
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 NAMES = "xen/names.json"
 # Xen's debug key takes up to 100 ns a page without a pause, so under a second for a domain of this size.
 DEBUG_KEY_LIMIT = 32 << 30
+# Fewer pages leave a margin of more than an eighth of the guest.
+MIN_SAMPLE = 64
 
 
 def collect(
@@ -34,6 +37,7 @@ def collect(
     debug_key: bool,
     debug_key_limit: int,
     remote: bool = False,
+    sampled: int | None = None,
 ) -> Domains:
     """The domains of a host; see ``numaprobe.domains``."""
     live = root is None and recording is None
@@ -41,12 +45,19 @@ def collect(
         raise ValueError("the debug key is Xen's: this host was not probed with source xen")
     if host.source == "xen" and (processes or groups):
         raise ValueError("processes and control groups are Linux's: this host was not probed with source linux")
+    if sampled is not None and (host.source == "xen" or not live):
+        raise ValueError("only running processes of Linux can be sampled: not a Xen host, a tree or a recording")
+    if sampled is not None and sampled < MIN_SAMPLE:
+        raise ValueError(f"a sample takes at least {MIN_SAMPLE} pages of each guest, not {sampled}")
     with open_source(root, recording) as reader:
         if host.source == "linux":
             from ..linux.guests.collect import collect
 
+            sampling = None if sampled is None else _sampling(reader, sampled)
             chosen = tuple(processes) if processes or groups else None
-            facts = collect(reader, processes=chosen, groups=groups, each_vcpu=each_vcpu, faults=remote)
+            facts = collect(
+                reader, processes=chosen, groups=groups, each_vcpu=each_vcpu, faults=remote, sampling=sampling
+            )
             return normalise.from_guests(facts, host, remote=remote)
         from ..xen.refused import LIVE
 
@@ -63,6 +74,20 @@ def collect(
             found.domains, host, names, found.located, found.notes, complete=found.complete
         )
         return _with_remote(domains, host) if remote else domains
+
+
+def _sampling(reader: Reader, pages: int) -> Sampling:
+    """How processes are sampled. ``SourceUnavailable`` if ``/proc`` and system calls number them differently."""
+    import os
+    from random import Random
+
+    from ..linux.guests.sampled import CALL, Sampling
+    from ..sources.pages import RunningPages
+
+    if reader.readlink("proc/self") != str(os.getpid()):
+        raise SourceUnavailable(CALL, None, "/proc is of another pid namespace than this process")
+    calls = RunningPages()
+    return Sampling(pages=pages, calls=calls, page_size=calls.page_size, draw=Random().randrange)  # noqa: S311 (no secret)
 
 
 def _with_remote(domains: Domains, host: Host) -> Domains:

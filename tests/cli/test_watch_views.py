@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import numaprobe
-from numaprobe import CellUse, Host, HugePages, SourceUnavailable
+from numaprobe import CellUse, Host, HugePages, PlacementSample, RemoteShare, SourceUnavailable
 from numaprobe.cli.domains import Observed
 from numaprobe.cli.live.bars import bar, parts
 from numaprobe.cli.live.compose import compose
@@ -95,6 +95,31 @@ def test_columns_are_left_out_whole(name: str, width: int) -> None:
     assert set(text(narrow.heading).split()) <= words
     assert len(text(narrow.heading).rstrip()) <= width
     assert len(narrow.rows) == len(wide.rows)
+
+
+def test_guests_show_their_remote_share_and_an_estimate_its_margin() -> None:
+    found = host([GIB] * 2)
+    guests = observed(found, 2)
+    shares = (RemoteShare(source="hint faults"), RemoteShare(source="run time", share=0.98, how="estimated"))
+    sample = PlacementSample(pages=1024, confidence=0.95, margins=((0, MIB // 32), (1, 0)))
+    first, second = guests.domains
+    there = numaprobe.Domains(
+        [first._replace(remote=shares, how="sampled", sample=sample), second._replace(remote=(shares[0],))]
+    )
+    page = view(reading(found, guests=guests._replace(domains=there)), State("guests"), 160)
+    rows = "\n".join(text(row) for row in page.rows)
+    assert "remote" in text(page.heading)
+    assert "98% by run time" in rows
+    assert "sampled +-3.1%" in rows
+
+
+def test_what_guests_are_asked_is_what_watch_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, Any]] = []
+    monkeypatch.setattr("numaprobe.cli.domains.observe", lambda *_, **more: given.append(more))
+    with numaprobe.Sampler(source="linux") as sampler:
+        options = {"remote": True, "sampled": 64}
+        Reader(sampler, (None, None, "linux"), interval=1, count=1, view="guests", guests=options, wake=lambda: None)
+    assert given == [options]
 
 
 def test_a_bar_has_a_mark_for_each_kind_and_adds_up() -> None:

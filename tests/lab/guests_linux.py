@@ -81,6 +81,8 @@ umount -l /sys/fs/cgroup
 look middle
 keep by-maps numaprobe domains --json
 look last
+keep sampled numaprobe domains --json --sampled
+keep sampled-unprivileged unprivileged domains --json --sampled
 keep free numaprobe free --json
 """
 

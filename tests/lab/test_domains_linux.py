@@ -16,6 +16,8 @@ from .guest import Boot, Result
 from .guests_linux import GUESTS, HOST, script
 
 MIB = 1 << 20
+# Of 4 KiB: what the resident sizes of a small QEMU may be behind by.
+PAGES_THAT_LAG = 256 << 10
 WAYS = ("by-group", "by-maps")
 
 
@@ -81,6 +83,27 @@ def test_maps_are_counted_to_the_page(result: Result) -> None:
         assert guest["how_from"] == f"proc/{guest['id']}/numa_maps"
         before, after = (held(result.text(f"{name}.maps-{moment}")) for moment in ("middle", "last"))
         assert between(guest["cells"], before, after), (name, guest["cells"], before, after)
+
+
+def test_a_sample_agrees_with_the_maps_within_its_margin(result: Result) -> None:
+    """Private and shared memory, and huge pages; the guests do not run, so that nothing moves in between."""
+    statements, within = 0, 0
+    for name, guest in domains(result, "sampled").items():
+        assert guest["how"] == "sampled", guest
+        assert guest["sample"]["pages"] >= 1024
+        true = held(result.text(f"{name}.maps-last"))
+        for cell, margin in guest["sample"]["margins"].items():
+            off = abs(guest["cells"][cell] - true[cell])
+            # Twice the margin is four standard errors; the sizes in status may lag by 4 MiB.
+            assert off <= 2 * margin + (4 << 20), (name, cell, guest["cells"], true, margin)
+            statements, within = statements + 1, within + (off <= margin + PAGES_THAT_LAG)
+    assert within >= 0.8 * statements, (within, statements)
+
+
+def test_a_user_may_sample_nobody_else_s_guests(result: Result) -> None:
+    document = result.json("sampled-unprivileged")
+    assert document["complete"] is False
+    assert {guest["how"] for guest in document["domains"]} <= {"unknown"}
 
 
 def test_groups_are_counted_to_the_page(result: Result) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from metrics_data import DATA, ROOT, domain, expressions_of_dashboard
 
-from numaprobe import Domain, HugePages, Hypervisor, Vcpu, export
+from numaprobe import Domain, HugePages, Hypervisor, PlacementSample, Vcpu, export
 from numaprobe.metrics import BY_NAME, METRICS
 from numaprobe.metrics.rows import counter_rows, domain_rows, host_rows, huge_page_rows, memory_rows, topology_rows
 from numaprobe.model.domains import Domains
@@ -203,6 +203,12 @@ def test_domains_are_placed_where_that_is_known() -> None:
         "numaprobe_domain_vcpus": [(("3", "web"), 2)],
         "numaprobe_domain_info": [(("3", "web", "", "hvm"), 1), (("4", "", "1-2", "hvm"), 1)],
     }
+
+
+def test_an_estimate_has_its_margin_next_to_it() -> None:
+    sample = PlacementSample(pages=1024, confidence=0.95, margins=((0, 3), (1, 4)))
+    rows = domain_rows([domain(3, "web", cells=((0, 100), (1, 0)), memory=100, unplaced=0)._replace(sample=sample)])
+    assert rows["numaprobe_domain_memory_margin_bytes"] == [(("3", "web", "0"), 3), (("3", "web", "1"), 4)]
 
 
 def test_pinned_cpus_are_counted_by_cell_where_the_vcpus_are_known() -> None:

@@ -24,7 +24,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric as Family
 
 import numaprobe
-from numaprobe import Domains, RemoteShare, Vcpu, export
+from numaprobe import Domains, PlacementSample, RemoteShare, Vcpu, export
 from numaprobe.contrib.prometheus import NumaCollector
 from numaprobe.metrics import BY_NAME, METRICS
 from numaprobe.metrics.prometheus import Collected, families
@@ -117,6 +117,7 @@ def test_promtool_finds_nothing_to_complain_of_on_any_recorded_machine() -> None
     vcpu = made(Vcpu, id=0, online=True, cpus=(0,))
     known = {"cells": ((0, 1),), "unplaced": 0, "claimed": 2, "maximum": 3, "vcpus": 1, "each_vcpu": (vcpu,)}
     known["remote"] = (RemoteShare(source="run time", share=0.5, how="estimated"),)
+    known["sample"] = PlacementSample(pages=64, confidence=0.95, margins=((0, 1),))
     rows = domain_rows(Domains([domain(1, 'a "name"', **known)]), host=a_host([GIB]))
     guests = families(rows | {"numaprobe_textfile_errors_total": [((), 1)]})
     for machine, found in [*((machine, collected(machine)) for machine in MACHINES), ("guests", guests)]:

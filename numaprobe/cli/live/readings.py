@@ -13,6 +13,7 @@ from ..sampled import host_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from ... import Host, Sample, Sampler
     from ...sampling.rates import Rates
@@ -38,7 +39,8 @@ class Reader:
     """Reads a host every ``interval`` seconds, ``count`` times if that is given, in a thread.
 
     ``latest`` is the last reading; ``wake`` is called after each. ``view`` and ``stopped`` may be changed at any time;
-    call ``again`` to have the change obeyed at once. ``ended`` is set after the last reading.
+    call ``again`` to have the change obeyed at once. ``guests`` are arguments of ``numaprobe.domains``. ``ended`` is
+    set after the last reading.
     """
 
     def __init__(
@@ -49,10 +51,12 @@ class Reader:
         interval: float,
         count: int | None,
         view: str,
+        guests: dict[str, Any] | None = None,
         wake: Callable[[], None],
     ) -> None:
         self._sampler = sampler
         self._host = host
+        self._guests = guests or {}
         self._interval = interval
         self._left = count
         self._wake = wake
@@ -112,5 +116,5 @@ class Reader:
                 why = str(error)
         guests = None
         if self.view == "guests":
-            guests = domains.observe(*self._host)
+            guests = domains.observe(*self._host, **self._guests)
         return Reading(sample=sample, host=host_of(sample), rates=rates, without_rates=why, guests=guests)

@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
+    from typing import Any
 
     from ... import Sampler
     from .spans import Span
@@ -69,8 +70,10 @@ def run(
     count: int | None,
     view: str,
     only: int | None,
+    guests: dict[str, Any] | None = None,
 ) -> None:
-    """Show a host until q or Ctrl-C, or for ``count`` readings; ``host`` is its root, recording and source.
+    """Show a host until q or Ctrl-C, or for ``count`` readings; ``host`` is its root, recording and source,
+    ``guests`` arguments of ``numaprobe.domains``.
 
     The terminal is restored whatever ends it, SIGTERM and SIGHUP included, which then end the process as they would
     have. Raises what the first reading raises; the error of a later one is shown, and the host read again.
@@ -83,7 +86,7 @@ def run(
         with suppress(BlockingIOError):
             os.write(writing, b"\0")
 
-    reader = Reader(sampler, host, interval=interval, count=count, view=view, wake=wake)
+    reader = Reader(sampler, host, interval=interval, count=count, view=view, guests=guests, wake=wake)
     ended_by: list[int] = []
 
     def end(number: int, _frame: FrameType | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...model.documents import total as sum_of
 from ...named import namedtuple
-from ..domains import remarks, short
+from ..domains import how_words, remarks, short
 from ..layout import UNKNOWN, page_count, page_size, size
 from .bars import LARGEST, LEAST, bar, legend
 from .spans import GAP, Column, Span, elided, fitted, length, table
@@ -137,6 +137,8 @@ def guests(reading: Reading, state: State, width: int) -> Page:
         Column("vcpus", [*(_number(domain.vcpus) for domain in shown), *blank], 4),
         Column("memory", [*(short(domain.memory) for domain in shown), *sums], 2),
     ]
+    if any(domain.remote is not None for domain in shown):
+        base.append(Column("remote", [*(_remote(domain) for domain in shown), *blank], 6, left=True))
     places = [_place(found, shown, labels, cell.id) for cell in found.host.cells]
     state.left = min(state.left, max(len(places) - 1, 0))
     base = fitted(base, width - max((GAP + len(column.name) for column in places), default=0))
@@ -146,7 +148,7 @@ def guests(reading: Reading, state: State, width: int) -> Page:
         if len(fitted(more, width)) < len(more):
             break
         kept = more
-    how = Column("how", [*(domain.how for domain in shown), *blank], 9, left=True)
+    how = Column("how", [*(how_words(domain) for domain in shown), *blank], 9, left=True)
     heading, rows = table(fitted([*kept, how], width))
     words = remarks(found.host, found.domains, found.uses)
     drawn = len(kept) - len(base)
@@ -177,6 +179,12 @@ def _place(
     values = [None if domain.cells is None else dict(domain.cells).get(cell, 0) for domain in shown]
     position = [use.id for use in found.uses].index(cell)
     return Column(f"cell {cell}", [short(value) for value in [*values, *(kind[position] for _, kind in labels)]], 3)
+
+
+def _remote(domain: Domain) -> str:
+    """By the first source that says something."""
+    known = [share for share in domain.remote or () if share.share is not None]
+    return f"{known[0].share:.0%} by {known[0].source}" if known else UNKNOWN
 
 
 def _name(domain: Domain) -> str:

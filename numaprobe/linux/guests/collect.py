@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .detect import Candidate
     from .facts import CommandLine, LibvirtRecord, ThreadFacts
     from .holding import Holding
+    from .sampled import Sampling
     from .status import Status
 
 ABOUT = ("status", "cgroup")
@@ -54,15 +55,17 @@ def collect(
     groups: Sequence[str] = (),
     each_vcpu: bool = True,
     faults: bool = False,
+    sampling: Sampling | None = None,
 ) -> Found:
     """Every guest by process id, then the control groups that were named; and whether these are all.
 
     With ``processes`` only these, whether or not they are guests; a process or group that does not exist is left out.
-    ``each_vcpu`` reads the threads too, ``faults`` their NUMA hint faults. What is unreadable or broken is None and
+    ``each_vcpu`` reads the threads too, ``faults`` their NUMA hint faults. ``sampling`` estimates what would
+    have to be counted page by page. What is unreadable or broken is None and
     noted. Raises ``SourceError`` or
     ``SourceDenied`` if ``/proc`` cannot be listed.
     """
-    look = _Look(reader)
+    look = _Look(reader, sampling)
     everything = processes is None and not groups
     found = look.guests() if everything else look.named(sorted(set(processes or ())))
     facts = look.finished(found, each_vcpu=each_vcpu, faults=faults)
@@ -75,12 +78,12 @@ def collect(
 class _Look:
     """One look at the processes of a machine."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, sampling: Sampling | None = None) -> None:
         self.reader = reader
         self.source = Source(reader)
         self.files = ProcessFiles(reader)
         self.groups = Groups(self.source)
-        self.holdings = Holdings(self.files, self.source, self.groups)
+        self.holdings = Holdings(self.files, self.source, self.groups, sampling)
         self.incomplete = False
         self._notes: list[tuple[str, str]] = []
         self._by_name: list[int] = []
@@ -197,6 +200,7 @@ class _Look:
                     resident=None if status is None else status.resident,
                     shared=elsewhere.get(process.id, 0),
                     held_from=holding.where if held is not None else f"proc/{process.id}/status",
+                    sampled=holding.sampled,
                     record=_matching(records.get(process.id), process.line),
                 )
             )
@@ -253,6 +257,7 @@ class _Look:
             unplaced=None if None in unplaced else sum(size or 0 for size in unplaced),
             resident=None if None in resident else sum(size or 0 for size in resident),
             held_from=f"{directory}/cgroup.procs and proc/*/numa_maps",
+            sampled=tuple(one for part in parts for one in part.sampled),
         )
 
     def notes(self) -> tuple[tuple[str, str], ...]:

@@ -87,11 +87,22 @@ class ThreadFacts(
     faults: dict[int, int] | None
 
 
+class SampledPart(namedtuple("SampledPart", "size pages drawn")):
+    """What an estimate by sampling rests on: bytes of one kind of memory, the pages of it that were found present, by
+    node, and how many were drawn for them, those that were not present among them.
+    """
+
+    __slots__ = ()
+    size: int
+    pages: dict[int, int]
+    drawn: int
+
+
 class GuestFacts(
     namedtuple(
         "GuestFacts",
-        "id line state threads rested cpus nodes held unplaced resident shared held_from record",
-        defaults=(None, None, None, False, None, None, None, None, None, 0, None, None),
+        "id line state threads rested cpus nodes held unplaced resident shared held_from record sampled",
+        defaults=(None, None, None, False, None, None, None, None, None, 0, None, None, ()),
     )
 ):
     """A process that runs a guest, or any other process or control group that was requested.
@@ -101,6 +112,7 @@ class GuestFacts(
     and ``nodes`` are what it may use. ``held`` is bytes by node, None where the kernel does not report it;
     ``unplaced`` bytes whose node it does not report, None where even the amount is unknown; ``resident`` the bytes
     that ``/proc/PID/status`` has; ``shared`` bytes that are counted for another process.
+    ``sampled`` is what ``held`` was estimated from; empty where it was counted.
     """
 
     __slots__ = ()
@@ -117,6 +129,7 @@ class GuestFacts(
     shared: int
     held_from: str | None
     record: LibvirtRecord | None
+    sampled: tuple[SampledPart, ...]
 
 
 class Found(namedtuple("Found", "guests complete notes balancing", defaults=(True, (), None))):

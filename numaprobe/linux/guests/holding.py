@@ -1,6 +1,7 @@
 """What a process holds on each node, and how that is checked: its own control group, else its numa_maps.
 
-Neither is believed without the sizes in ``/proc/PID/status``: what these have and no file places is ``unplaced``.
+On request a random sample of pages stands in for numa_maps. None of them is believed without the sizes in
+``/proc/PID/status``: what these have and no file places is ``unplaced``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from functools import partial
 
 from ...named import namedtuple
 from ..cgroups import mounts, mounts_in
-from . import numa_maps
+from . import numa_maps, sampled
 from .guest_memfd import GuestMemory
 from .status import parse as parse_status
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..cgroups import Groups, Held, Mount
     from ..source import Source
-    from .facts import CommandLine
+    from .facts import CommandLine, SampledPart
     from .files import ProcessFiles
     from .status import Status
 
@@ -30,11 +31,11 @@ MEMORY_FILE_SYSTEMS = ("tmpfs", "hugetlbfs", "devtmpfs")
 SLACK = 4 << 20
 
 
-class Holding(namedtuple("Holding", "held unplaced where maps", defaults=(None, None, None, None))):
+class Holding(namedtuple("Holding", "held unplaced where maps sampled", defaults=(None, None, None, None, ()))):
     """Bytes by node without what is shared with others, bytes whose node is not known, and where that is from.
 
     ``held`` is None where nothing places any of it, ``unplaced`` where the amount is not known either. ``maps`` are the
-    process's mappings, if they were read.
+    process's mappings, if they were read. ``sampled`` is what an estimate rests on, empty where it was counted.
     """
 
     __slots__ = ()
@@ -42,15 +43,19 @@ class Holding(namedtuple("Holding", "held unplaced where maps", defaults=(None, 
     unplaced: int | None
     where: str | None
     maps: numa_maps.Maps | None
+    sampled: tuple[SampledPart, ...]
 
 
 class Holdings:
     """Finds what processes hold; ``files`` keeps account of what could not be read."""
 
-    def __init__(self, files: ProcessFiles, source: Source, groups: Groups) -> None:
+    def __init__(
+        self, files: ProcessFiles, source: Source, groups: Groups, sampling: sampled.Sampling | None = None
+    ) -> None:
         self._files = files
         self._source = source
         self._groups = groups
+        self._sampling = sampling
         self._memory = GuestMemory(files, source)
         self._places: tuple[str, ...] | None = None
 
@@ -67,8 +72,16 @@ class Holdings:
             charged = self._charged(pid, cgroup, status)
             if charged is not None:
                 return charged
-        content = self._files.one(pid, "numa_maps")
-        found = None if content is None else self._maps(pid, line, content, status)
+        parts: tuple[SampledPart, ...] = ()
+        if self._sampling is None:
+            content = self._files.one(pid, "numa_maps")
+            found = None if content is None else self._maps(pid, line, content, status)
+        else:
+            estimate = self._sample(self._sampling, pid, line, status)
+            if estimate is not None and (estimate.parts or not estimate.maps.unplaced):
+                found, parts = estimate.maps, estimate.parts
+            else:
+                found = None
         private = self._memory.seen(pid)
         if private is None:
             self._files.broken(pid, "fd", "cannot be listed: memory of guest_memfd may be missing")
@@ -89,7 +102,8 @@ class Holdings:
                 unplaced = None
             for node, size in (more or {}).items():
                 held[node] = held.get(node, 0) + size
-        return Holding(held=held, unplaced=unplaced, where=f"proc/{pid}/numa_maps", maps=found)
+        where = f"proc/{pid}/numa_maps" if self._sampling is None else f"{sampled.CALL} and proc/{pid}/maps"
+        return Holding(held=held, unplaced=unplaced, where=where, maps=found, sampled=parts)
 
     def _charged(self, pid: int, cgroup: bytes | None, status: Status) -> Holding | None:
         """The memory of the process's own group, if it is all that is charged to the group and all of it is."""
@@ -159,6 +173,30 @@ class Holdings:
         if missing:
             self._files.broken(pid, "numa_maps", f"does not show {missing >> 10} kB of what status has")
         return found._replace(unplaced=found.unplaced + missing)
+
+    def _sample(
+        self, sampling: sampled.Sampling, pid: int, line: CommandLine | None, status: Status | None
+    ) -> sampled.Sampled | None:
+        """The estimate from a random sample of pages; None, and the reason is on the account, where there is none."""
+        mappings = self._files.understood(pid, "maps", self._files.one(pid, "maps"), sampled.mappings)
+        if mappings is None or status is None:
+            return None
+        if not status.by_kind:
+            self._files.broken(pid, "status", "has no RssAnon (Linux 4.5), which a sample needs")
+            return None
+        own = self._files.one(pid, "mountinfo")
+        mounted = [*mounts(self._source, MEMORY_FILE_SYSTEMS), *mounts_in(own or b"", MEMORY_FILE_SYSTEMS)]
+        huge = _points(mount for mount in mounted if mount.kind == "hugetlbfs")
+        places = (*_points(mounted), *(line.memory_paths if line is not None else ()))
+        try:
+            found = sampled.sample(sampling, pid, mappings, status, places=places, huge_places=huge, slack=SLACK)
+        except sampled.CallError as error:
+            if not sampled.has_ended(error):
+                self._files.broken(pid, error.call, str(error))
+            return None
+        if found.missing:
+            self._files.broken(pid, sampled.CALL, f"finds {found.missing >> 10} kB less than status has")
+        return found
 
     def _understood(self, pid: int, content: bytes, places: tuple[str, ...]) -> numa_maps.Maps | None:
         return self._files.understood(pid, "numa_maps", content, partial(numa_maps.parse, memory_places=places))

@@ -51,7 +51,7 @@ function _shtab_numaprobe_using
 end
 
 set -g _shtab_numaprobe_commands show free watch domains traffic place pin doctor diff record draw serve fleet 'fleet try' 'fleet publish' 'fleet place' 'fleet release' 'fleet show' 'fleet set-aside' 'fleet unpublish' export
-set -g _shtab_numaprobe_opts_with_value --arch --away-from --batch --cell --cells --cgroup --claim-domain --claim-pid --claim-seconds --count --cpu-ratio --debug-key-limit --directory --domain --domains-limit --driver --emulator --emulator-cpus --fleet-interval --fleet-name --for --format --guest-cells --host --huge-page --interval --kind --ledger --libvirt-version --listen --max-cells --memory --minutes --moves --name --near --older-than --os-cloud --os-region-name --pid --pinned-vcpus --placement --plan --policy --pool --recording --release --reserve --root --seconds --shape --smt --source --textfile --together-with --uuid --vcpus --web.config.file --without -o
+set -g _shtab_numaprobe_opts_with_value --arch --away-from --batch --cell --cells --cgroup --claim-domain --claim-pid --claim-seconds --count --cpu-ratio --debug-key-limit --directory --domain --domains-limit --driver --emulator --emulator-cpus --fleet-interval --fleet-name --for --format --guest-cells --host --huge-page --interval --kind --ledger --libvirt-version --listen --max-cells --memory --minutes --moves --name --near --older-than --os-cloud --os-region-name --pid --pinned-vcpus --placement --plan --policy --pool --recording --release --reserve --root --sampled --seconds --shape --smt --source --textfile --together-with --uuid --vcpus --web.config.file --without -o
 
 complete -c numaprobe -e
 complete -c numaprobe -f
@@ -85,6 +85,7 @@ complete -c numaprobe -n '_shtab_numaprobe_using watch' -l json -d 'as JSON'
 complete -c numaprobe -n '_shtab_numaprobe_using watch' -l cell -x -d 'this cell only'
 complete -c numaprobe -n '_shtab_numaprobe_using watch' -l domains -d 'who holds memory where, as numaprobe domains does; a terminal starts with it'
 complete -c numaprobe -n '_shtab_numaprobe_using watch' -l remote -d 'with --domains: how much of each guest'"'"'s memory accesses leave the vcpu'"'"'s cell'
+complete -c numaprobe -n '_shtab_numaprobe_using watch' -l sampled -x -d 'with --domains: estimate from this many random pages of each guest (default: 1024) what would be counted page by page (Linux; a margin says how good the estimate is)'
 complete -c numaprobe -n '_shtab_numaprobe_using watch' -l interval -x -d 'seconds between two updates (default: 1)'
 complete -c numaprobe -n '_shtab_numaprobe_using watch' -l count -x -d 'stop after N updates'
 complete -c numaprobe -n '_shtab_numaprobe_using; and test $_shtab_numaprobe_npos -eq 0' -a domains -d 'Who holds memory where: guests, or the processes and control groups named.'
@@ -96,6 +97,7 @@ complete -c numaprobe -n '_shtab_numaprobe_using domains' -l json -d 'as JSON'
 complete -c numaprobe -n '_shtab_numaprobe_using domains' -l pid -x -d 'this process (Linux)'
 complete -c numaprobe -n '_shtab_numaprobe_using domains' -l cgroup -x -d 'this control group (Linux)'
 complete -c numaprobe -n '_shtab_numaprobe_using domains' -l remote -d 'how much of each guest'"'"'s memory accesses leave the vcpu'"'"'s cell'
+complete -c numaprobe -n '_shtab_numaprobe_using domains' -l sampled -x -d 'estimate from this many random pages of each guest (default: 1024) what would be counted page by page (Linux; a margin says how good the estimate is)'
 complete -c numaprobe -n '_shtab_numaprobe_using domains' -l debug-key -d 'use Xen'"'"'s debug key u where nothing else reports the location of memory: Xen walks every page of every domain without a pause, for up to a second per 32 GiB, and handles nothing else until it is done; a walk of several seconds may trigger a watchdog and take the host down'
 complete -c numaprobe -n '_shtab_numaprobe_using domains' -l debug-key-limit -x -d 'not if a domain is larger than this (default: 32G)'
 complete -c numaprobe -n '_shtab_numaprobe_using; and test $_shtab_numaprobe_npos -eq 0' -a traffic -d 'Memory traffic by group and last-level cache, from resctrl.'
@@ -227,6 +229,7 @@ complete -c numaprobe -n '_shtab_numaprobe_using serve' -l page -d 'also show th
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l count -x -d 'with --textfile: stop after N files'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l no-domains -d 'omit the guests'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l domains-limit -x -d 'at most N guests, those with the lowest ids (default: 100)'
+complete -c numaprobe -n '_shtab_numaprobe_using serve' -l sampled -x -d 'estimate guests'"'"' memory: domains --sampled'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l no-counters -d 'omit the counters of numastat'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l no-distances -d 'omit distances; they are always omitted above 64 cells'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l cpu-info -d 'add a metric for every CPU'
