@@ -38,7 +38,7 @@ from libc.errno cimport (
 )
 from libc.stdint cimport int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strlen, strncmp
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strcpy, strlen, strncmp
 
 import os
 
@@ -62,12 +62,14 @@ def fork_count():
 
 
 include "fast/reading.pxi"  # opening and draining one file; the buffer that all readers fill
-include "fast/files.pxi"  # Files and OpenFiles: many files below one root, with contents or errno
+include "fast/files.pxi"  # Files: many files below one root, with contents or errno
+include "fast/open_files.pxi"  # OpenFiles: the same, held open and read again and again
 include "fast/scan.pxi"  # kernel text to integers: lists, masks, numbers, fields, zones
 include "fast/zoneinfo.pxi"  # /proc/zoneinfo scanned in pieces
 include "fast/groups.pxi"  # packages, cores and what lies between, read and scanned together
 include "fast/numa_maps.pxi"  # /proc/PID/numa_maps, summed by node
 include "fast/page_nodes.pxi"  # the nodes of single pages of a process
+include "fast/rows.pxi"  # named tuples from columns
 include "fast/missed.pxi"  # Missed: why there are no figures, with a constant for each reason
 include "fast/meminfo.pxi"  # the figures of one moment; meminfo, buddyinfo and vmstat scanned
 include "fast/meminfo_files.pxi"  # MeminfoFiles: every node's meminfo held open and read at once

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
             """Zones of ``/proc/zoneinfo``, read in pieces, or an errno. Raises ``ValueError`` for other text."""
 
         def cpu_groups(
-            self, base: str, online: tuple[int, ...], lists: str, ids: str | None, capacity: bool
-        ) -> list[tuple[tuple[int, ...], int | None, int | None]] | None:
-            """Groups of cpus, (members, id, capacity); None where anything is unusual."""
+            self, base: str, online: tuple[int, ...], members: str | None, numbers: tuple[str, ...]
+        ) -> tuple[dict[int, tuple[int, ...]], list[dict[int, int | None]]] | None:
+            """Each cpu's group, and numbers of its first cpu, by cpu; None where anything is unusual."""
 
     class Hypercalls(Protocol):
         """Who makes a hypercall: the running hypervisor, a transcript, a test's own."""

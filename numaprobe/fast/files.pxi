@@ -1,4 +1,4 @@
-# ---- Files below a root, read by relative path, once or again and again ----
+# ---- Files below a root, read by relative path ----
 
 
 cdef class Files:
@@ -191,20 +191,20 @@ cdef class Files:
         return zones_of(self.root, PyBytes_AS_STRING(encoded), NP_RESOLVE_IN_ROOT if self.contained else 0,
                         self.regular)
 
-    def cpu_groups(self, str base not None, tuple online not None, str lists not None, str ids, bint capacity):
-        """Groups of cpus: tuples (members, id, capacity), of which each online cpu is in one, by the first member.
+    def cpu_groups(self, str base not None, tuple online not None, str members, tuple numbers not None):
+        """Members of each online cpu's group by cpu, and for each of ``numbers`` that number by cpu, -1 as None.
 
-        ``lists`` and ``ids`` name the files of ``cpuN/topology`` with the members and with the id, read for the first
-        cpu of each group only; ``capacity`` reads ``cpu_capacity`` too. None where anything is unusual: a
-        file that cannot be read or is not whole, a group that overlaps another or does not have its own cpu.
+        ``members`` and ``numbers`` are paths below ``cpuN``, read for the first cpu of each group only; without
+        ``members`` each cpu is its own group. None where anything is unusual: a file that is missing, cannot be read or
+        is not whole, a group that overlaps another or does not have its own cpu.
         """
         self._check_open()
         cdef int directory = self._directory(base)
         cdef uint64_t resolve = (NP_RESOLVE_BENEATH if base else NP_RESOLVE_IN_ROOT) if self.contained else 0
         if directory < 0:
             return None
-        return groups_of(directory, resolve, self.regular, online, whole(lists), None if ids is None else whole(ids),
-                         capacity)
+        return groups_of(directory, resolve, self.regular, online, None if members is None else whole(members),
+                         [whole(path) for path in numbers])
 
     def readlink(self, str path not None):
         """Target of a symbolic link as ``str``, or an ``int`` errno (EINVAL: it is no link). Follows nothing."""
@@ -286,85 +286,6 @@ cdef class Files:
             if self.bases is not None:
                 for held in self.bases.values():
                     close_fd(held)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.close()
-
-
-cdef class OpenFiles:
-    """Files held open, each read from its beginning at every ``read``; made by ``Files.keep``.
-
-    A file that could not be opened keeps giving its errno. Must not be closed during a read.
-    """
-
-    cdef Py_ssize_t count
-    cdef int *descriptors
-    cdef bint *to_end
-
-    def __cinit__(self):
-        self.count = 0
-        self.descriptors = NULL
-        self.to_end = NULL
-
-    cdef int allocate(self, Py_ssize_t count) except -1:
-        cdef Py_ssize_t i
-        self.descriptors = <int *>PyMem_Malloc((count or 1) * sizeof(int))
-        self.to_end = <bint *>PyMem_Malloc((count or 1) * sizeof(bint))
-        if self.descriptors == NULL or self.to_end == NULL:
-            raise MemoryError()
-        for i in range(count):
-            self.descriptors[i] = -EBADF
-            self.to_end[i] = False
-        self.count = count
-        return 0
-
-    def __len__(self):
-        return self.count
-
-    def read(self):
-        """Contents by position: ``bytes``, or an ``int`` errno."""
-        cdef Py_ssize_t i, count = self.count
-        cdef Buffer buffer
-        cdef Piece *pieces
-        if count == 0:
-            return []
-        pieces = <Piece *>PyMem_Malloc(count * sizeof(Piece))
-        buffer.used = 0
-        buffer.size = ROOM
-        buffer.data = <char *>malloc(buffer.size)
-        try:
-            if pieces == NULL or buffer.data == NULL:
-                raise MemoryError()
-            with nogil:
-                for i in range(count):
-                    if self.descriptors[i] < 0:
-                        pieces[i].error = -self.descriptors[i]
-                    else:
-                        pieces[i].error = drain(self.descriptors[i], True, self.to_end[i], &buffer, &pieces[i])
-            return pieces_to_list(&buffer, pieces, count)
-        finally:
-            free(buffer.data)
-            PyMem_Free(pieces)
-
-    def close(self):
-        """Close every descriptor; reads give EBADF from then on."""
-        cdef Py_ssize_t i
-        for i in range(self.count):
-            if self.descriptors[i] >= 0:
-                close_fd(self.descriptors[i])
-                self.descriptors[i] = -EBADF
-
-    def __dealloc__(self):
-        cdef Py_ssize_t i
-        if self.descriptors != NULL:
-            for i in range(self.count):
-                if self.descriptors[i] >= 0:
-                    close_fd(self.descriptors[i])
-        PyMem_Free(self.descriptors)
-        PyMem_Free(self.to_end)
 
     def __enter__(self):
         return self

@@ -8,28 +8,29 @@ cdef enum:
     # A list of every possible id, each listed singly, is far longer; such a file is read in the ordinary way.
     GROUP_ROOM = 4096
     GROUP_PATH = 128
-
-
-cdef int64_t NO_NUMBER_THERE = -(<int64_t>1 << 62)
+    # Numbers that are read of one group.
+    GROUP_NUMBERS = 4
 
 
 cdef struct Group:
     unsigned int leader
-    # Members in the column of all members, and the id.
+    # Members in the column of all members.
     size_t start
     size_t count
-    int64_t value
-    int64_t capacity
+    int64_t numbers[GROUP_NUMBERS]
 
 
 cdef ssize_t read_small(int directory, const char *path, uint64_t resolve, bint regular, char *room) noexcept nogil:
-    """Bytes of a file that is shorter than the room; -1 for one that is anything else, 0 for one that is not there."""
+    """Bytes of a file that is a line shorter than the room, as all of these are; -1 for anything else.
+
+    pread(2) alone refuses pipes, sockets and terminals. What else is no regular file gives no line of ids, and is then
+    refused by the walk: that spares an fstat for each of thousands of files.
+    """
     cdef int fd = open_retrying(directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, resolve)
-    cdef ssize_t got = -1
+    cdef ssize_t got
     if fd < 0:
-        return 0 if fd == -ENOENT else -1
-    if not regular or np_is_regular(fd):
-        got = read_fd(fd, room, GROUP_ROOM)
+        return -1
+    got = pread_fd(fd, room, GROUP_ROOM, 0) if regular else read_fd(fd, room, GROUP_ROOM)
     close_fd(fd)
     return got if 0 < got < GROUP_ROOM and room[got - 1] == c"\n" else -1
 
@@ -89,35 +90,38 @@ cdef bint scan_members(const char *at, const char *end, unsigned char *states, s
         text.at += 1
 
 
-cdef bint read_groups(int directory, uint64_t resolve, bint regular, const char *lists, const char *ids,
-                      bint with_capacity, unsigned char *states, size_t states_count, Buffer *groups,
-                      Buffer *column) noexcept nogil:
+cdef struct GroupFiles:
+    # NULL: each cpu is a group of its own.
+    const char *list
+    const char *numbers[GROUP_NUMBERS]
+    int count
+
+
+cdef bint read_groups(int directory, uint64_t resolve, bint regular, GroupFiles *files, unsigned char *states,
+                      size_t states_count, Buffer *groups, Buffer *column) noexcept nogil:
     """The groups of all online cpus; False where a file is not as expected."""
     cdef char path[GROUP_PATH]
     cdef char room[GROUP_ROOM]
     cdef ssize_t got
     cdef size_t cpu
+    cdef int i, prefix
     cdef Group group
     for cpu in range(states_count):
         if states[cpu] != 1:
             continue
         group.leader = <unsigned int>cpu
         group.start = column.used // sizeof(unsigned int)
-        group.value = group.capacity = NO_NUMBER_THERE
-        snprintf(path, GROUP_PATH, b"cpu%u/topology/%s", group.leader, lists)
-        got = read_small(directory, path, resolve, regular, room)
-        if got <= 0 or not scan_members(room, room + got, states, states_count, column) or states[cpu] != 2:
-            return False
-        group.count = column.used // sizeof(unsigned int) - group.start
-        if ids != NULL:
-            snprintf(path, GROUP_PATH, b"cpu%u/topology/%s", group.leader, ids)
+        prefix = snprintf(path, GROUP_PATH, b"cpu%u/", group.leader)
+        if files.list != NULL:
+            strcpy(path + prefix, files.list)
             got = read_small(directory, path, resolve, regular, room)
-            if got < 0 or (got > 0 and not scan_signed(room, room + got, &group.value)):
+            if got <= 0 or not scan_members(room, room + got, states, states_count, column) or states[cpu] != 2:
                 return False
-        if with_capacity:
-            snprintf(path, GROUP_PATH, b"cpu%u/cpu_capacity", group.leader)
+        group.count = column.used // sizeof(unsigned int) - group.start
+        for i in range(files.count):
+            strcpy(path + prefix, files.numbers[i])
             got = read_small(directory, path, resolve, regular, room)
-            if got < 0 or (got > 0 and (not scan_signed(room, room + got, &group.capacity) or group.capacity < 0)):
+            if got <= 0 or not scan_signed(room, room + got, &group.numbers[i]):
                 return False
         if room_for(groups, sizeof(group)):
             return False
@@ -126,23 +130,52 @@ cdef bint read_groups(int directory, uint64_t resolve, bint regular, const char 
     return True
 
 
+cdef tuple groups_to_dicts(Buffer *groups, Buffer *column, bint listed, int numbers):
+    """Members by cpu, and for each of the numbers that number by cpu; None for -1."""
+    cdef dict members_of = {}
+    cdef list by_number = [{} for _ in range(numbers)]
+    cdef dict values
+    cdef Group group
+    cdef unsigned int member
+    cdef size_t at, i
+    cdef int n
+    cdef object cpu, value
+    cdef list cpus, found
+    for at in range(0, groups.used, sizeof(group)):
+        memcpy(&group, groups.data + at, sizeof(group))
+        cpus = []
+        if not listed:
+            cpus.append(group.leader)
+        for i in range(group.start, group.start + group.count):
+            memcpy(&member, column.data + i * sizeof(member), sizeof(member))
+            cpus.append(member)
+        members = tuple(cpus)
+        PyObject_GC_UnTrack(members)
+        for cpu in cpus:
+            members_of[cpu] = members
+        for n in range(numbers):
+            value = None if group.numbers[n] < 0 else group.numbers[n]
+            values = by_number[n]
+            for cpu in cpus:
+                values[cpu] = value
+    return members_of, by_number
 
 
-cdef object groups_of(int directory, uint64_t resolve, bint regular, tuple online, bytes lists, bytes ids,
-                      bint with_capacity):
-    """A list of (members, id, capacity) in the order of the first member; None where anything is unusual."""
-    cdef size_t states_count
+cdef object groups_of(int directory, uint64_t resolve, bint regular, tuple online, bytes members, list numbers):
+    """Members by cpu and numbers by cpu; None where anything is unusual."""
+    cdef size_t states_count, longest
     cdef unsigned char *states
     cdef Buffer groups, column
-    cdef const char *list_name = PyBytes_AS_STRING(lists)
-    cdef const char *id_name = NULL if ids is None else PyBytes_AS_STRING(ids)
-    cdef Group group
-    cdef size_t at, i
-    cdef unsigned int member
+    cdef GroupFiles files
+    cdef bytes name
     cdef bint good
-    cdef list out = []
-    cdef list members
-    if not online or len(lists) + 32 > GROUP_PATH or (ids is not None and len(ids) + 32 > GROUP_PATH):
+    files.list = NULL if members is None else PyBytes_AS_STRING(members)
+    files.count = <int>min(len(numbers), GROUP_NUMBERS)
+    longest = 0 if members is None else strlen(files.list)
+    for i, name in enumerate(numbers[:GROUP_NUMBERS]):
+        files.numbers[<int>i] = PyBytes_AS_STRING(name)
+        longest = max(longest, strlen(files.numbers[<int>i]))
+    if not online or longest + 16 > GROUP_PATH or len(numbers) > GROUP_NUMBERS:
         return None
     if not 0 <= <object>online[len(online) - 1] <= MAX_ID:
         return None
@@ -161,22 +194,8 @@ cdef object groups_of(int directory, uint64_t resolve, bint regular, tuple onlin
                 return None
             states[<size_t>cpu] = 1
         with nogil:
-            good = read_groups(directory, resolve, regular, list_name, id_name, with_capacity, states, states_count,
-                               &groups, &column)
-        if not good:
-            return None
-        for at in range(0, groups.used, sizeof(group)):
-            memcpy(&group, groups.data + at, sizeof(group))
-            members = []
-            for i in range(group.start, group.start + group.count):
-                memcpy(&member, column.data + i * sizeof(member), sizeof(member))
-                members.append(member)
-            out.append((
-                tuple(members),
-                None if group.value == NO_NUMBER_THERE else group.value,
-                None if group.capacity == NO_NUMBER_THERE else group.capacity,
-            ))
-        return out
+            good = read_groups(directory, resolve, regular, &files, states, states_count, &groups, &column)
+        return groups_to_dicts(&groups, &column, members is not None, files.count) if good else None
     finally:
         free(states)
         free(groups.data)

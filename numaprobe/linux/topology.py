@@ -55,6 +55,8 @@ CAPACITY = "cpu_capacity"
 AHEAD = 64
 # What x86 gives for a cluster that it does not know: BAD_APICID of its smp.h, in 16 bits (topology_cluster_id).
 NO_CLUSTER = 0xFFFF
+CORE_ID = f"topology/{CORE.id_name}"
+CLUSTER_ID = f"topology/{CLUSTER.id_name}"
 
 
 def _path(cpu: int, name: str) -> str:
@@ -70,6 +72,8 @@ class Topology:
         self.is_online = frozenset(online)
         self.siblings: dict[int, tuple[int, ...]] = {}
         self.capacity: dict[int, int | None] = {}
+        # Ids of clusters that were read together with those of the cores.
+        self.cluster: dict[int, int | None] | None = None
         self.one_thread = one_thread
         self.package: dict[int, int | None] = {}
         self.first: dict[str, bytes | None] = {}
@@ -140,17 +144,26 @@ class Topology:
         return None
 
     def clusters(self) -> dict[int, int | None]:
-        """Id of the cluster by online cpu; to be called after the cores are known.
+        """Id of the cluster by online cpu; to be called after the cores are known."""
+        if self.cluster is not None:
+            return without_none(self.cluster)
+        if not self._clusters_are_cores() or not self.siblings:
+            return self.ids(CLUSTER)
+        first_of = {cpu: self.siblings.get(cpu, (cpu,))[0] for cpu in self.online}
+        first_threads = tuple([cpu for cpu, first in first_of.items() if first == cpu])
+        if len(first_threads) != len(set(first_of.values())):
+            return self.ids(CLUSTER)  # the lists of cores contradict each other
+        of_core = self._ids_of(CLUSTER, first_threads)
+        return {cpu: of_core[first] for cpu, first in first_of.items()}
 
-        Where the first cluster is no more than a core, as on most of x86, lists of clusters would not save a read: one
-        id for each core is enough, because the threads of a core share all that a cluster shares.
+    def _clusters_are_cores(self) -> bool:
+        """Whether the first cluster is no more than a core, as on most of x86.
+
+        Lists of clusters would then not save a read: one id for each core is enough, because the threads of a core
+        share all that a cluster shares.
         """
         members, core = self.first.get(CLUSTER.lists[0]), self.first.get(CORE.lists[0])
-        if self.first.get(CLUSTER.id_name) is None or members is None or members != core or not self.siblings:
-            return self.ids(CLUSTER)
-        first_threads = tuple([cpu for cpu in self.online if self.siblings.get(cpu, (cpu,))[0] == cpu])
-        of_core = self._ids_of(CLUSTER, first_threads)
-        return {cpu: of_core[self.siblings.get(cpu, (cpu,))[0]] for cpu in self.online}
+        return self.first.get(CLUSTER.id_name) is not None and members is not None and members == core
 
     def _alone(self, members_name: str | None, level: Level) -> bool:
         """Whether the first cpu is its core's only online thread.
@@ -228,30 +241,43 @@ class Topology:
         scan = getattr(self.source.reader, "cpu_groups", None)
         if scan is None or members_name in level.masks:
             return None
-        with_capacity = self.has_capacity and level is CORE
-        groups = scan(CPU, self.online, members_name, level.id_name if has_id else None, with_capacity)
-        if groups is None:
+        paths = self._numbers_of(level, has_id)
+        found = scan(CPU, self.online, f"topology/{members_name}", paths)
+        if found is None:
             return None
-        ids: dict[int, int | None] = {}
-        for members, value, _ in groups:
-            is_known = value is not None and value >= 0 and not (level is CLUSTER and value == NO_CLUSTER)
-            ids.update(dict.fromkeys(members, value if is_known else None))
+        members, columns = found[0], dict(zip(paths, found[1], strict=True))
+        ids: dict[int, int | None] = columns.get(f"topology/{level.id_name}", {}) if has_id else dict.fromkeys(members)
+        if level is CLUSTER:
+            return without_none(ids)
         if level is not CORE:
             return ids
-        siblings: dict[int, tuple[int, ...]] = {}
-        first: dict[int | None, tuple[int, int | None]] = {}
-        for members, value, capacity in groups:
-            siblings.update(dict.fromkeys(members, members))
-            first.setdefault(self.package.get(members[0], members[0]), (members[-1], value))
-            if with_capacity:
-                self.capacity.update(dict.fromkeys(members, capacity))
-        self.siblings = siblings
-        if has_id:
-            paths = [f"cpu{last}/topology/{level.id_name}" for last, _ in first.values()]
-            for content, (_, value) in zip(self.source.read(paths, CPU), first.values(), strict=True):
-                if content is not None and content.strip() != str(value).encode():
-                    return None
+        capacity = columns.get(CAPACITY, {})
+        if None in capacity.values() or not (not has_id or self._last_threads_agree(members, ids)):
+            return None
+        self.siblings, self.capacity = members, capacity
+        self.cluster = columns.get(CLUSTER_ID)
         return ids
+
+    def _numbers_of(self, level: Level, has_id: bool) -> tuple[str, ...]:
+        """Paths below a cpu of the numbers that are read together with a level's members."""
+        paths = [f"topology/{level.id_name}"] if has_id else []
+        if level is CORE and self.has_capacity:
+            paths.append(CAPACITY)
+        if level is CORE and self._clusters_are_cores():
+            paths.append(CLUSTER_ID)
+        return tuple(paths)
+
+    def _last_threads_agree(self, members: dict[int, tuple[int, ...]], ids: dict[int, int | None]) -> bool:
+        """Whether the last thread of each package's first core has the id of the first thread."""
+        leaders = list(dict.fromkeys([group[0] for group in members.values()]))
+        leaders.reverse()
+        firsts = dict(zip(map(self.package.get, leaders, leaders), leaders, strict=True)).values()
+        lasts = [group[-1] for group in map(members.__getitem__, firsts) if len(group) > 1]
+        contents = self.source.read([f"cpu{last}/{CORE_ID}" for last in lasts], CPU) if lasts else ()
+        expected = [b"-1" if ids[last] is None else str(ids[last]).encode() for last in lasts]
+        return all(
+            content is None or content.strip() == value for content, value in zip(contents, expected, strict=True)
+        )
 
     def _one_group(self, level: Level, members_name: str) -> dict[int, int | None] | None:
         """Ids where the first cpu's files, which have been read, name every online cpu; None for more groups."""
@@ -300,6 +326,9 @@ class Topology:
         return self._ids_of(level, self.online)
 
     def _ids_of(self, level: Level, cpus: tuple[int, ...]) -> dict[int, int | None]:
+        at_once = self._numbers_at_once(level, cpus)
+        if at_once is not None:
+            return at_once
         ids: dict[int, int | None] = {}
         contents = self._files(level.id_name, cpus)
         for cpu, content in zip(cpus, contents, strict=True):
@@ -307,6 +336,27 @@ class Topology:
         if level is CORE and self.has_capacity:
             self._capacities(cpus)
         return ids
+
+    def _numbers_at_once(self, level: Level, cpus: tuple[int, ...]) -> dict[int, int | None] | None:
+        """The same from a reader that reads them in one call; None where it finds anything unusual."""
+        scan = getattr(self.source.reader, "cpu_groups", None)
+        if scan is None or not cpus or cpus[0] != self.first_cpu or len(cpus) == 1:
+            return None
+        first = cpus[0]
+        paths = self._numbers_of(level, True)
+        found = scan(CPU, cpus[1:], None, paths)
+        if found is None:
+            return None
+        columns = dict(zip(paths, found[1], strict=True))
+        if None in columns.get(CAPACITY, {}).values():
+            return None
+        ids = {first: self._id(level, first, self.first[level.id_name]), **columns[f"topology/{level.id_name}"]}
+        if CAPACITY in columns:
+            self.capacity = {first: self._capacity(first, self.first[CAPACITY]), **columns[CAPACITY]}
+        # Only threads that are alone have the cluster of their core's first one.
+        if CLUSTER_ID in columns and len(self.siblings) == len(cpus) and max(map(len, self.siblings.values())) == 1:
+            self.cluster = {first: self._id(CLUSTER, first, self.first[CLUSTER.id_name]), **columns[CLUSTER_ID]}
+        return without_none(ids) if level is CLUSTER else ids
 
     def _files(self, name: str, cpus: tuple[int, ...]) -> list[bytes | None]:
         """One file of each of these cpus; that of the first cpu is known already."""
@@ -335,3 +385,10 @@ def _capacity(where: str, content: bytes) -> int:
     if not 0 <= value <= text.MAX_INT:
         raise FactError(where, content, "not a capacity")
     return value
+
+
+def without_none(ids: dict[int, int | None]) -> dict[int, int | None]:
+    """Ids of clusters, without the number that stands for none."""
+    if NO_CLUSTER not in ids.values():
+        return ids
+    return {cpu: None if value == NO_CLUSTER else value for cpu, value in ids.items()}

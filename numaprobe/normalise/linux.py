@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._fast import rows
 from ..errors import FactError
 from ..linux.facts import MeminfoFacts
 from ..model.host import Access, Allowed, Cell, Cpu, Host, HugePages, Memory, Note, SideCache
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         LinuxFacts,
         NodeFacts,
         SideCacheFacts,
+        ZoneFacts,
     )
     from ..linux.usable import UsableFacts
 
@@ -41,7 +43,9 @@ def from_linux(facts: LinuxFacts) -> Host:
     notes = [Note(where, text) for where, text in facts.notes]
     online = _online(facts, notes)
     if facts.numa:
-        cells = tuple(_cell(node, facts, online, notes) for node in facts.nodes)
+        ids = tuple([node.id for node in facts.nodes])
+        zones = _by_node(facts.zones)
+        cells = tuple([_cell(node, ids, zones, facts, online, notes) for node in facts.nodes])
         cell_of = _cell_of_cpus(facts.nodes, notes)
         _check_sums(cells, cell_of, facts, online, notes)
     else:
@@ -87,7 +91,7 @@ def _check_sums(
     notes: list[Note],
 ) -> None:
     """Note where the cells together are not the machine."""
-    lost = [cpu for cpu in sorted(online) if cpu not in cell_of]
+    lost = sorted(online.difference(cell_of))
     if lost and all(node.cpus is not None for node in facts.nodes):
         notes.append(Note("node*/cpulist", f"no node lists the online cpus {id_list(lost)}; their cell is unknown"))
     whole = None if facts.meminfo is None else facts.meminfo.total_kb
@@ -150,7 +154,23 @@ def _allowed(
     )
 
 
-def _cell(node: NodeFacts, facts: LinuxFacts, online: frozenset[int], notes: list[Note]) -> Cell:
+def _by_node(zones: tuple[ZoneFacts, ...] | None) -> dict[int, list[ZoneFacts]] | None:
+    if zones is None:
+        return None
+    found: dict[int, list[ZoneFacts]] = {}
+    for zone in zones:
+        found.setdefault(zone.node, []).append(zone)
+    return found
+
+
+def _cell(
+    node: NodeFacts,
+    ids: tuple[int, ...],
+    zones: dict[int, list[ZoneFacts]] | None,
+    facts: LinuxFacts,
+    online: frozenset[int],
+    notes: list[Note],
+) -> Cell:
     cpus = node.cpus
     if cpus is not None and facts.cpus.present and not online.issuperset(cpus):
         # The masks of older kernels, and those of ppc64, include offline cpus too.
@@ -159,13 +179,13 @@ def _cell(node: NodeFacts, facts: LinuxFacts, online: frozenset[int], notes: lis
         cpus = ()
     if cpus is None:
         _absent(f"node{node.id}/cpulist", "not there: the cell's cpus are unknown", notes)
-    memory = _memory(node, facts, notes)
+    memory = _memory(node, zones, facts, notes)
     return Cell(
         id=node.id,
         cpus=cpus,
         memory=memory,
         huge_pages=_huge_pages(node.huge_pages, memory.total, f"node{node.id}/hugepages", notes),
-        distances=None if node.distance is None else _distances(node, facts, notes),
+        distances=None if node.distance is None else _distances(node, ids, facts, notes),
         accesses=tuple([_access(access, f"node{node.id}", notes) for access in node.accesses]),
         side_caches=tuple([_side_cache(cache, f"node{node.id}", notes) for cache in node.side_caches]),
         tier=facts.tiers.get(node.id),
@@ -238,25 +258,27 @@ def _pages_of_size(facts: HugePageFacts, memory: int | None, where: str, notes: 
     )
 
 
-def _distances(node: NodeFacts, facts: LinuxFacts, notes: list[Note]) -> tuple[tuple[int, int], ...] | None:
+def _distances(
+    node: NodeFacts, ids: tuple[int, ...], facts: LinuxFacts, notes: list[Note]
+) -> tuple[tuple[int, int], ...] | None:
     """Pair the columns with ids: there is one per online node, in order (drivers/base/node.c, node_read_distance)."""
     row = node.distance or ()
-    columns = tuple(n.id for n in facts.nodes)
-    if len(row) != len(columns):
-        columns = facts.nodes_online or columns
+    columns = ids if len(row) == len(ids) else facts.nodes_online or ids
     if len(row) != len(columns):
         odd = f"has {len(row)} columns for {len(columns)} nodes"
     elif not 0 <= min(row) <= max(row) <= MAX_COST:
         odd = "has a cost that none can be"
     else:
-        return tuple(zip(columns, row, strict=True))
+        return tuple(rows(tuple, columns, (columns, row)))
     error = FactError("", " ".join(map(str, row[:64])), odd)
     notes.append(Note(f"node{node.id}/distance", f"{odd}: '{error.text}'" if error.text else odd))
     return None
 
 
-def _memory(node: NodeFacts, facts: LinuxFacts, notes: list[Note]) -> Memory:
-    info, zones = node.meminfo, facts.zones
+def _memory(
+    node: NodeFacts, zones: dict[int, list[ZoneFacts]] | None, facts: LinuxFacts, notes: list[Note]
+) -> Memory:
+    info = node.meminfo
     if info is None and facts.has_memory is not None and node.id not in facts.has_memory:
         where = "node/has_memory"
         return Memory(total=0, free=0, available=0, total_from=where, free_from=where, available_from=where)
@@ -268,7 +290,7 @@ def _memory(node: NodeFacts, facts: LinuxFacts, notes: list[Note]) -> Memory:
     free = kb(info.free_kb, total, f"{where} MemFree", notes)
     available = None
     if zones is not None and total is not None and free is not None:
-        own = [zone for zone in zones if zone.node == node.id]
+        own = zones.get(node.id, [])
         if total and not own:
             notes.append(Note("proc/zoneinfo", f"has no zone of node {node.id}: its available memory is unknown"))
         available = available_memory(info, own)
@@ -286,16 +308,18 @@ def _memory(node: NodeFacts, facts: LinuxFacts, notes: list[Note]) -> Memory:
 def _cell_of_cpus(nodes: tuple[NodeFacts, ...], notes: list[Note]) -> dict[int, int | None]:
     """The one cell of each cpu; None for a cpu that more than one node claims."""
     found: dict[int, int | None] = {}
-    contested = []
+    claims = 0
     for node in nodes:
-        for cpu in node.cpus or ():
-            if cpu in found:
-                contested.append(cpu)
-            found[cpu] = node.id
-    if contested:
-        for cpu in contested:
-            found[cpu] = None
-        text = f"{len(set(contested))} cpus are claimed by more than one node; their cell is unknown"
+        claims += len(node.cpus or ())
+        found.update(dict.fromkeys(node.cpus or (), node.id))
+    if claims != len(found):
+        seen: set[int] = set()
+        contested = set()
+        for node in nodes:
+            contested |= seen.intersection(node.cpus or ())
+            seen.update(node.cpus or ())
+        found.update(dict.fromkeys(contested))
+        text = f"{len(contested)} cpus are claimed by more than one node; their cell is unknown"
         notes.append(Note("node*/cpulist", text))
     return found
 
@@ -325,33 +349,37 @@ def _whole_machine(facts: LinuxFacts, online: frozenset[int], notes: list[Note])
     )
 
 
-def _cpus(facts: CpuFacts, cell_of: dict[int, int | None], online: frozenset[int]) -> Iterable[Cpu]:
+def _cpus(facts: CpuFacts, cell_of: dict[int, int | None], online: frozenset[int]) -> list[Cpu]:
     kind_of = {cpu: kind for kind, cpus in facts.kinds for cpu in cpus}
     if not kind_of and len(set(facts.capacity.values())) > 1:
         kind_of = {cpu: f"capacity-{capacity}" for cpu, capacity in facts.capacity.items() if capacity is not None}
-    isolated = None if facts.isolated is None else frozenset(facts.isolated)
-    nohz_full = None if facts.nohz_full is None else frozenset(facts.nohz_full)
     present = facts.present if online.issubset(facts.present) else tuple(sorted(online.union(facts.present)))
-    unknown = [None] * len(present)
-    # One pass per column and one named tuple per cpu: a machine may have thousands.
-    return map(
-        Cpu._make,
-        zip(
-            present,
-            [cpu in online for cpu in present],
-            map(cell_of.get, present),
-            map(facts.package.get, present),
-            map(facts.die.get, present),
-            map(facts.cluster.get, present),
-            map(facts.core.get, present),
-            map(facts.siblings.get, present),
-            map(kind_of.get, present) if kind_of else unknown,
-            unknown if isolated is None else [cpu in isolated for cpu in present],
-            unknown if nohz_full is None else [cpu in nohz_full for cpu in present],
-            map(facts.book.get, present),
-            map(facts.drawer.get, present),
-            map(facts.capacity.get, present),
-            unknown,
-            strict=True,
-        ),
+    columns = (
+        present,
+        True if len(online) == len(present) else tuple([cpu in online for cpu in present]),
+        cell_of,
+        facts.package,
+        facts.die,
+        facts.cluster,
+        facts.core,
+        facts.siblings,
+        kind_of,
+        _membership(facts.isolated, present),
+        _membership(facts.nohz_full, present),
+        facts.book,
+        facts.drawer,
+        facts.capacity,
+        None,
     )
+    if len(columns) != len(Cpu._fields):
+        raise TypeError(f"{len(columns)} columns for a Cpu")
+    # Without Python code per cpu: a machine may have thousands.
+    return rows(Cpu, present, tuple([None if column == {} else column for column in columns]))
+
+
+def _membership(ids: tuple[int, ...] | None, cpus: tuple[int, ...]) -> tuple[bool, ...] | bool | None:
+    """Whether each cpu is one of these, or the same for all; None where nothing says."""
+    if not ids:
+        return None if ids is None else False
+    known = frozenset(ids)
+    return tuple([cpu in known for cpu in cpus])

@@ -58,10 +58,10 @@ class Tree:
         return ENOSYS if self._resolves else self._files.zones(path)
 
     def cpu_groups(
-        self, base: str, online: tuple[int, ...], lists: str, ids: str | None, capacity: bool
-    ) -> list[tuple[tuple[int, ...], int | None, int | None]] | None:
+        self, base: str, online: tuple[int, ...], members: str | None, numbers: tuple[str, ...]
+    ) -> tuple[dict[int, tuple[int, ...]], list[dict[int, int | None]]] | None:
         """As ``Files.cpu_groups``; None where links are resolved here."""
-        return None if self._resolves else self._files.cpu_groups(base, online, lists, ids, capacity)
+        return None if self._resolves else self._files.cpu_groups(base, online, members, numbers)
 
     def listdir(self, path: str, prefix: str = "") -> list[str] | int:
         if not self._resolves:

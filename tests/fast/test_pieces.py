@@ -101,15 +101,27 @@ def test_groups_are_read_for_the_first_cpu_of_each_only(plant: Plant) -> None:
     tree = {f"{CPU}/cpu0/topology/{LIST}": "0,4\n", f"{CPU}/cpu0/topology/core_id": "7\n", f"{CPU}/cpu0/cpu_capacity": "5\n",
             f"{CPU}/cpu1/topology/{LIST}": "1-3,9\n", f"{CPU}/cpu1/topology/core_id": "-1\n"}  # fmt: skip
     files = _fast.Files(plant(tree), contained=True)
-    assert files.cpu_groups(CPU, (0, 1, 2, 3, 4), LIST, "core_id", True) == [((0, 4), 7, 5), ((1, 2, 3), -1, None)]
-    assert files.cpu_groups(CPU, (0, 1, 2, 4), LIST, None, False) == [((0, 4), None, None), ((1, 2), None, None)]
+    found = files.cpu_groups(CPU, (0, 1, 2, 3, 4), f"topology/{LIST}", ("topology/core_id",))
+    assert found == (
+        {0: (0, 4), 4: (0, 4), 1: (1, 2, 3), 2: (1, 2, 3), 3: (1, 2, 3)},
+        [{0: 7, 4: 7, 1: None, 2: None, 3: None}],
+    )
+    assert files.cpu_groups(CPU, (0, 1, 4), f"topology/{LIST}", ()) == ({0: (0, 4), 4: (0, 4), 1: (1,)}, [])
+    assert files.cpu_groups(CPU, (0, 4), f"topology/{LIST}", ("cpu_capacity",)) == (
+        {0: (0, 4), 4: (0, 4)},
+        [{0: 5, 4: 5}],
+    )
+    assert files.cpu_groups(CPU, (0, 1), None, ("topology/core_id",)) == ({0: (0,), 1: (1,)}, [{0: 7, 1: None}])
+    assert files.cpu_groups(CPU, (0, 1), None, ("cpu_capacity",)) is None
+    assert files.cpu_groups(CPU, (0, 1), None, ("cpu_capacity",) * 9) is None
+    assert files.cpu_groups(CPU, (0, 1), None, ("x" * 5000,)) is None
 
 
 @pytest.mark.parametrize(
     "files",
     [
         {LIST: None}, {LIST: ""}, {LIST: "0-1"}, {LIST: "1\n"}, {LIST: "0,x\n"}, {LIST: "1,0\n"}, {LIST: "0-\n"},
-        {LIST: "0-1\n\n"}, {LIST: "0-99999\n"}, {LIST: "0\n" + " " * 5000}, {"core_id": "x\n"}, {"core_id": ""},
+        {LIST: "0-1\n\n"}, {LIST: "0-99999\n"}, {"core_id": None}, {LIST: "0\n" + " " * 5000}, {"core_id": "x\n"}, {"core_id": ""},
         {"core_id": "99999999999\n"}, {"core_id": "1"}, {LIST: Link("/etc/passwd")},
     ],
     ids=str,
@@ -120,12 +132,15 @@ def test_anything_unusual_is_left_to_the_walk(plant: Plant, files: dict[str, tre
         tree.pop(f"{CPU}/cpu0/topology/{name}")
         if content is not None:
             tree[f"{CPU}/cpu0/topology/{name}"] = content
-    assert _fast.Files(plant(tree), contained=True).cpu_groups(CPU, (0, 1), LIST, "core_id", False) is None
+    assert (
+        _fast.Files(plant(tree), contained=True).cpu_groups(CPU, (0, 1), f"topology/{LIST}", ("topology/core_id",))
+        is None
+    )
 
 
 def test_groups_that_overlap_are_left_to_the_walk(plant: Plant) -> None:
     tree = {f"{CPU}/cpu0/topology/{LIST}": "0,2\n", f"{CPU}/cpu1/topology/{LIST}": "1-2\n"}
-    assert _fast.Files(plant(tree)).cpu_groups(CPU, (0, 1, 2), LIST, None, False) is None
+    assert _fast.Files(plant(tree)).cpu_groups(CPU, (0, 1, 2), f"topology/{LIST}", ()) is None
 
 
 ids = st.integers(0, 11)
@@ -137,21 +152,33 @@ ids = st.integers(0, 11)
     st.dictionaries(ids, st.tuples(st.sets(ids, min_size=1), st.integers(-1, 3), st.sampled_from(["ok", "ok", "ok", "cut", "gone"]))),
     st.dictionaries(ids, st.tuples(st.sets(ids, min_size=1), st.integers(-1, 3))),
     st.booleans(),
+    st.sampled_from(["", "0", "1"]),
+    st.dictionaries(ids, st.sampled_from(["0", "1", "-1", "65535", "x"])),
+    st.dictionaries(ids, st.sampled_from(["512", "1024", "-1"])),
 )  # fmt: skip
-@example(online={0, 1}, cores={}, packages={1: ({0, 1}, 0)}, true=False)
+@example(online={0, 1}, cores={}, packages={1: ({0, 1}, 0)}, true=False, smt="", clusters={}, capacities={})
 def test_cpus_are_the_same_with_and_without_reading_at_once(
     tmp_path_factory: pytest.TempPathFactory,
     online: set[int],
     cores: dict[int, tuple[set[int], int, str]],
     packages: dict[int, tuple[set[int], int]],
     true: bool,
+    smt: str,
+    clusters: dict[int, str],
+    capacities: dict[int, str],
 ) -> None:
     """On any topology, consistent or not: the same facts and the same notes."""
     tree: dict[str, trees.Content] = {f"{CPU}/online": trees.fold(sorted(online)), f"{CPU}/present": "0-11\n"}
+    if smt:
+        tree[f"{CPU}/smt/active"] = f"{smt}\n"
     for cpu in range(12):
         base = f"{CPU}/cpu{cpu}/topology"
         if true:
-            tree[f"{base}/core_cpus_list"] = trees.fold([m for m in online if m // 2 == cpu // 2])
+            alone = [m for m in online if m // 2 == cpu // 2]
+            tree[f"{base}/cluster_cpus_list"] = trees.fold([cpu] if smt == "0" else alone)
+            tree[f"{base}/cluster_id"] = f"{clusters.get(cpu, cpu // 2)}\n"
+            tree[f"{CPU}/cpu{cpu}/cpu_capacity"] = f"{capacities.get(cpu, 1024)}\n"
+            tree[f"{base}/core_cpus_list"] = trees.fold([cpu] if smt == "0" else alone)
             tree[f"{base}/core_id"] = f"{cpu // 2}\n"
             tree[f"{base}/package_cpus_list"] = trees.fold([m for m in online if m // 4 == cpu // 4])
             tree[f"{base}/physical_package_id"] = f"{cpu // 4}\n"
