@@ -275,9 +275,7 @@ def _distances(
     return None
 
 
-def _memory(
-    node: NodeFacts, zones: dict[int, list[ZoneFacts]] | None, facts: LinuxFacts, notes: list[Note]
-) -> Memory:
+def _memory(node: NodeFacts, zones: dict[int, list[ZoneFacts]] | None, facts: LinuxFacts, notes: list[Note]) -> Memory:
     info = node.meminfo
     if info is None and facts.has_memory is not None and node.id not in facts.has_memory:
         where = "node/has_memory"
