@@ -20,10 +20,12 @@ numa_faults node=12 task_private=0 task_shared=7 group_private=0 group_shared=0
 
 
 def test_faults_are_those_of_the_task_by_the_node_of_the_memory() -> None:
+    """They show where automatic NUMA balancing saw a vcpu use memory, so a group's faults must not be mixed in."""
     assert parse("sched", SCHED) == {0: 103, 12: 7}
 
 
 def test_a_kernel_or_a_thread_without_them_has_none() -> None:
+    """Without CONFIG_NUMA_BALANCING, or before the first scan, the count is unknown and not 0."""
     assert parse("sched", b"CPU 0/KVM (4711, #threads: 4)\ncurrent_node=1, numa_group_id=0\n") is None
 
 
@@ -31,5 +33,6 @@ def test_a_kernel_or_a_thread_without_them_has_none() -> None:
     "line", [b"numa_faults node=x task_private=1 task_shared=2", b"numa_faults node=1 task_private=1"]
 )
 def test_a_line_that_is_not_understood_is_an_error_that_quotes_it(line: bytes) -> None:
+    """A node that is no number, or a line with half of its counts, would otherwise be attributed to some other node."""
     with pytest.raises(FactError, match="not a node and its faults"):
         parse("sched", line + b"\n")

@@ -20,6 +20,7 @@ from numaprobe.normalise.linux import from_linux
 
 
 def test_two_cells_with_threads() -> None:
+    """The plain case: a two-socket host with asymmetric distances, all fields compared, and no note made."""
     found = host(machine({0: [0, 1, 4, 5], 1: [2, 3, 6, 7]}, threads=2, distances={0: [10, 21], 1: [31, 10]}))
     assert [(cell.id, cell.cpus) for cell in found.cells] == [(0, (0, 1, 4, 5)), (1, (2, 3, 6, 7))]
     assert found.distance(0, 1) == 21
@@ -34,12 +35,14 @@ def test_two_cells_with_threads() -> None:
 
 
 def test_nothing_at_all_is_unavailable() -> None:
+    """An empty tree, or the bare directories, is a mistaken --root and not a host with nothing in it."""
     for tree in ({}, {"sys/devices/system/cpu": None}, {NODE: None}, {f"{CPU}/kernel_max": "63\n"}):
         with pytest.raises(SourceUnavailable, match="neither a node nor a cpu"):
             host(tree)
 
 
 def test_files_are_opened_per_core_and_package_not_per_cpu() -> None:
+    """With 8 threads a core a 256-CPU host needs less than a quarter of the opens, counted by the reader."""
     cells = {i: list(range(i * 64, i * 64 + 64)) for i in range(4)}
     shelves = []
     for threads in (1, 8):
@@ -54,6 +57,7 @@ def test_files_are_opened_per_core_and_package_not_per_cpu() -> None:
 
 
 def test_ids_are_labels_sparse_and_large() -> None:
+    """POWER numbers its nodes 0, 8, 250 and so on, so an id must never serve as an index."""
     found = host(machine({0: [0, 5], 8: [1024, 4095], 250: [], 1023: [2047]}))
     assert [cell.id for cell in found.cells] == [0, 8, 250, 1023]
     assert found.cell(8).cpus == (1024, 4095)
@@ -63,6 +67,7 @@ def test_ids_are_labels_sparse_and_large() -> None:
 
 
 def test_cell_0_and_cpu_0_may_be_missing() -> None:
+    """As in partitions whose first node or CPU belongs to another; the first column of distances is cell 1's."""
     found = host(machine({1: [2, 3], 2: [4]}))
     assert [cell.id for cell in found.cells] == [1, 2]
     assert [cpu.id for cpu in found.cpus] == [2, 3, 4]
@@ -70,6 +75,7 @@ def test_cell_0_and_cpu_0_may_be_missing() -> None:
 
 
 def test_an_offline_cpu_is_present_and_in_no_core() -> None:
+    """The kernel removes its topology files, so all six fields are None; CPUs that are only possible are left out."""
     tree = machine({0: [1, 2, 3]}, threads=1)
     tree[f"{CPU}/present"] = "0-4\n"
     tree[f"{CPU}/possible"] = "0-15\n"
@@ -100,6 +106,7 @@ def test_masks_with_offline_cpus_are_cut_with_what_is_online() -> None:
     st.sets(st.integers(0, 2000), max_size=5),
 )
 def test_any_ids_come_out_as_they_are(cells: dict[int, set[int]], more: set[int]) -> None:
+    """Hypothesis makes up hosts with gaps, empty cells and offline CPUs; what it planted is the oracle."""
     taken: set[int] = set()
     for cpus in cells.values():
         cpus.difference_update(taken)
@@ -119,6 +126,7 @@ def test_any_ids_come_out_as_they_are(cells: dict[int, set[int]], more: set[int]
 
 
 def test_no_node_directory_is_one_cell_with_everything() -> None:
+    """A kernel without CONFIG_NUMA still gets an answer: a cell marked as a stand-in, with /proc/meminfo's figures."""
     tree = {path: content for path, content in machine({0: [0, 1]}).items() if not path.startswith(NODE)}
     tree["proc/meminfo"] = meminfo(None, 1000, 400, MemAvailable=700)
     tree["sys/kernel/mm/hugepages/hugepages-64kB/nr_hugepages"] = "5\n"
@@ -153,6 +161,7 @@ def test_a_line_that_names_two_nodes_costs_the_file_and_not_the_host() -> None:
 
 
 def test_node_directories_win_over_a_contradicting_list() -> None:
+    """The list says what should be there and the directories hold the figures; a note shows the disagreement."""
     tree = machine({0: [0], 2: [1]})
     tree[f"{NODE}/online"] = "0-3\n"
     found = host(tree)
@@ -161,6 +170,7 @@ def test_node_directories_win_over_a_contradicting_list() -> None:
 
 
 def test_columns_of_distance_follow_the_online_nodes_where_a_directory_is_gone() -> None:
+    """A row has three columns for two directories, so cell 2's is the third and not the second."""
     tree = machine({0: [0], 2: [1]})
     tree[f"{NODE}/online"] = "0-2\n"
     tree[f"{NODE}/node0/distance"] = "10 15 21\n"
@@ -171,11 +181,13 @@ def test_columns_of_distance_follow_the_online_nodes_where_a_directory_is_gone()
 
 
 def test_a_list_without_directories_still_names_cells() -> None:
+    """As in a recording that kept too few files: the ids are known, and everything else is None."""
     found = host({f"{NODE}/online": "0,3\n", f"{CPU}/online": "0-1\n"})
     assert [(cell.id, cell.cpus, cell.memory.total) for cell in found.cells] == [(0, None, None), (3, None, None)]
 
 
 def test_names_that_only_look_like_nodes_and_cpus_are_no_such() -> None:
+    """Sysfs puts cpufreq and cpuidle beside cpu0, and a prefix alone, or a leading zero, makes no id."""
     tree: Machine = {
         **machine({0: [0]}),
         f"{NODE}/node": "x",
@@ -191,6 +203,7 @@ def test_names_that_only_look_like_nodes_and_cpus_are_no_such() -> None:
 
 
 def test_a_node_without_memory_and_one_without_cpus() -> None:
+    """A total of 0 that was read and one that was not read are different answers."""
     tree = machine({0: [0], 1: [], 2: [1]})
     tree[f"{NODE}/node2/meminfo"] = meminfo(2, 0, 0)
     del tree[f"{NODE}/node1/meminfo"]
@@ -201,6 +214,7 @@ def test_a_node_without_memory_and_one_without_cpus() -> None:
 
 
 def test_has_cpu_and_has_memory_speak_for_a_node_that_says_nothing() -> None:
+    """These lists prove an absence, which is 0 or (); that a node is among them gives no figures."""
     tree = without(machine({0: [0], 1: []}), "node1/cpulist", "node1/meminfo")
     tree[f"{NODE}/has_cpu"], tree[f"{NODE}/has_memory"] = "0\n", "0\n"
     found = host(tree)
@@ -211,6 +225,7 @@ def test_has_cpu_and_has_memory_speak_for_a_node_that_says_nothing() -> None:
 
 
 def test_links_to_cpus_are_the_last_word_for_a_node_without_lists() -> None:
+    """Some recordings kept only the links to cpus; a node without even these has unknown CPUs and a note."""
     tree = without(machine({0: [0, 1], 1: [2]}), "/cpulist")
     tree[f"{NODE}/node0/cpu0"] = tree[f"{NODE}/node0/cpu1"] = None
     found = host(tree)
@@ -219,6 +234,7 @@ def test_links_to_cpus_are_the_last_word_for_a_node_without_lists() -> None:
 
 
 def test_nodes_that_claim_the_same_cpus_keep_them_and_the_cpus_are_in_none() -> None:
+    """Some emulated NUMA does this; giving each CPU to one of them would be a guess, so cpu.cell is None."""
     tree = machine({0: [0, 1], 1: [2, 3]})
     tree[f"{NODE}/node0/cpulist"] = tree[f"{NODE}/node1/cpulist"] = "0-3\n"
     found = host(tree)
@@ -228,6 +244,7 @@ def test_nodes_that_claim_the_same_cpus_keep_them_and_the_cpus_are_in_none() -> 
 
 
 def test_a_cpu_in_no_node_is_in_no_cell() -> None:
+    """An online CPU that firmware assigned to no node must not fall to cell 0."""
     tree = machine({0: [0, 1]})
     tree[f"{NODE}/node0/cpulist"] = "0\n"
     assert column(host(tree), "cell") == {0: 0, 1: None}
@@ -235,6 +252,7 @@ def test_a_cpu_in_no_node_is_in_no_cell() -> None:
 
 @pytest.mark.parametrize("row", [[10, 10], [10, 5], [20, 10], [255, 254], [0, 0]])
 def test_a_row_of_any_costs_is_taken_as_it_is(row: list[int]) -> None:
+    """Firmware may give a remote cost of 10, a local one of 20, or zeros; the kernel's numbers are reported as such."""
     found = host(machine({0: [0], 1: [1]}, distances={0: row, 1: row}))
     assert found.cells[0].distances == ((0, row[0]), (1, row[1]))
 
@@ -266,11 +284,13 @@ def test_a_row_of_another_length_is_unknown_and_costs_nothing_else(row: str) -> 
 
 
 def test_memory_of_hundreds_of_terabytes() -> None:
+    """400 TiB in kB passes 32 bits, so an int of C anywhere on the way would cut it."""
     found = host(machine({0: [0]}, memory_kb=400 << 30))
     assert found.cells[0].memory.total == 400 << 40
 
 
 def test_huge_pages_of_several_sizes_on_one_node_only() -> None:
+    """The sizes of arm64 and POWER, where a cell without the directory has no pages of that size."""
     tree = machine({0: [0], 1: [1]}, memory_kb=32 << 20)
     for size, total, free in ((64, 7, 6), (2048, 5, 0), (16 << 20, 1, 1)):
         tree[f"sys/kernel/mm/hugepages/hugepages-{size}kB/nr_hugepages"] = f"{total}\n"
@@ -283,6 +303,7 @@ def test_huge_pages_of_several_sizes_on_one_node_only() -> None:
 
 
 def test_huge_pages_where_only_the_node_has_the_sizes() -> None:
+    """A recording may lack the machine-wide directory; counts that have no file are None."""
     tree = machine({0: [0]})
     tree[f"{NODE}/node0/hugepages/hugepages-1048576kB/nr_hugepages"] = "2\n"
     tree[f"{NODE}/node0/hugepages/hugepages-x"] = None
@@ -293,6 +314,7 @@ def test_huge_pages_where_only_the_node_has_the_sizes() -> None:
 
 
 def test_files_that_end_in_nul_bytes_are_read_and_files_of_nothing_else_are_unknown() -> None:
+    """Copies of sysfs made by size are padded to a page of 4096 bytes, and some hold nothing but the padding."""
     tree = machine({0: [0, 1], 1: [2]})
     padded: Machine = {path: str(text).encode().ljust(4096, b"\0") for path, text in tree.items()}
     assert host(padded) == host(tree)
@@ -307,6 +329,7 @@ def test_files_that_end_in_nul_bytes_are_read_and_files_of_nothing_else_are_unkn
 @pytest.mark.parametrize("errno", [EACCES, EIO, EMFILE, EINVAL])
 @pytest.mark.parametrize("name", ["cpulist", "meminfo", "distance", "access0/initiators", "memory_side_cache"])
 def test_one_unreadable_attribute_gives_the_rest_and_one_note(name: str, errno: int) -> None:
+    """Any errno but ENOENT: exactly one note quotes it, and the other node is equal to that of an intact host."""
     path = f"{NODE}/node1/{name}"
     found = host(machine({0: [0], 1: [1]}), {path: errno})
     assert found.cell(0) == host(machine({0: [0], 1: [1]})).cell(0)
@@ -327,6 +350,7 @@ def test_one_unreadable_attribute_gives_the_rest_and_one_note(name: str, errno: 
     ],
 )
 def test_an_unreadable_file_of_the_cpus_gives_the_rest_and_a_note(name: str) -> None:
+    """Each file of the CPUs in turn is denied, and the cells keep their CPUs by the other files."""
     tree = machine({0: [0, 1], 1: [2]})
     tree.update({f"{CPU}/cpu{cpu}/online": "1\n" for cpu in (1, 2)})
     found = host(tree, {f"{CPU}/{name}": EACCES})
@@ -335,12 +359,14 @@ def test_an_unreadable_file_of_the_cpus_gives_the_rest_and_a_note(name: str) -> 
 
 
 def test_unlistable_directories_are_noted() -> None:
+    """devices is None here, since a list without entries would mean that there are no devices."""
     found = host(machine({0: [0]}), {"sys/bus/pci/devices": EACCES, "sys/kernel/mm/hugepages": EACCES}, devices=True)
     assert found.devices is None
     assert {note.where for note in found.notes} == {"sys/bus/pci/devices", "sys/kernel/mm/hugepages"}
 
 
 def test_without_cpu_lists_the_directories_say_who_is_there() -> None:
+    """As before Linux 2.6.26: cpu0 often has no online file because it cannot be taken offline."""
     tree = without(machine({0: [0, 1, 2]}), "cpu/online", "cpu/present", "cpu/possible")
     tree[f"{CPU}/cpu1/online"] = "0\n"
     tree[f"{CPU}/cpu2/online"] = "1\n"
@@ -351,6 +377,7 @@ def test_without_cpu_lists_the_directories_say_who_is_there() -> None:
 
 
 def test_without_a_cpu_directory_the_cells_keep_what_their_nodes_say() -> None:
+    """A partial recording: the nodes' own lists are facts even where no CPU is described."""
     found = host({path: text for path, text in machine({0: [0, 1]}).items() if path.startswith(NODE)})
     assert found.cells[0].cpus == (0, 1)
     assert found.cpus == ()
@@ -386,6 +413,7 @@ def test_a_node_that_comes_or_goes_while_the_host_is_read_is_no_error(before: Ma
 
 
 def test_a_cpu_that_goes_while_the_host_is_read_is_in_no_cell() -> None:
+    """The reader swaps the tree in the middle; the answer has to equal one of the state after it."""
     after = TWO | {f"{CPU}/online": "0-2\n", f"{NODE}/node1/cpulist": "2\n"}
     found = from_linux(linux.collect(Changing(f"{NODE}/node0/cpulist", TWO, after)))
     assert found == host(after)

@@ -30,18 +30,21 @@ V1 = (
 
 
 def test_nothing_is_said_of_the_process_unless_asked_for() -> None:
+    """None means not requested, and an empty Allowed means requested and found without a limit."""
     assert host(machine({0: [0]})).allowed is None
     found = host(machine({0: [0]}), allowed=True).allowed
     assert found == Allowed()
 
 
 def test_allowed_by_the_status_of_the_process_cut_with_what_there_is() -> None:
+    """The kernel's masks cover every id that it could ever have, far past the host's own."""
     tree = machine({0: [0, 1], 1: [2, 3]})
     tree["proc/self/status"] = "Name:\tx\nCpus_allowed:\tff\nCpus_allowed_list:\t1-239\nMems_allowed_list:\t1-1023\n"
     assert host(tree, allowed=True).allowed[:4] == ((1, 2, 3), (1,), None, ("proc/self/status",))
 
 
 def test_allowed_by_cgroup_v2_from_the_nearest_group_that_says_so() -> None:
+    """An empty effective file passes the question to the parent; CPUs and cells may be answered by different groups."""
     tree = controlled("0::/a/b", mountinfo=V2)
     tree["proc/self/cpuset"] = "/a/b\n"
     tree["sys/fs/cgroup/a/b/cpuset.cpus.effective"] = "\n"
@@ -56,6 +59,7 @@ def test_allowed_by_cgroup_v2_from_the_nearest_group_that_says_so() -> None:
 
 
 def test_allowed_by_cgroup_v1() -> None:
+    """On a hybrid host the cpuset controller is in version 1's hierarchy although version 2 is mounted too."""
     tree = controlled("4:cpuset:/box", "3:cpu,cpuacct:/box", "0::/", mountinfo=V1 + V2)
     tree["sys/fs/cgroup/cpuset/box/cpuset.cpus"] = "0,4\n"
     tree["sys/fs/cgroup/cpuset/box/cpuset.mems"] = "0\n"
@@ -73,6 +77,7 @@ def test_allowed_by_cgroup_v1() -> None:
     ],
 )
 def test_allowed_by_a_cpuset_at_an_odd_mount(point: str, kind: str, options: str, names: tuple[str, str]) -> None:
+    r"""The cpuset file system of old, noprefix names, and a mount point whose space the kernel writes as \040."""
     tree: Machine = machine({0: [0, 1], 1: [2, 3]})
     tree["proc/self/cpuset"] = "/set\n"
     if kind == "cgroup":
@@ -87,6 +92,7 @@ def test_allowed_by_a_cpuset_at_an_odd_mount(point: str, kind: str, options: str
 
 
 def test_a_container_sees_its_own_group_as_the_root_of_the_mount() -> None:
+    """As in Docker without a cgroup namespace: the mount's root is cut off the front of the group's path."""
     mount = "30 23 0:26 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
     tree = controlled("0::/docker/abc", mountinfo=mount)
     tree["sys/fs/cgroup/cpuset.cpus.effective"] = "3\n"
@@ -97,6 +103,7 @@ def test_a_container_sees_its_own_group_as_the_root_of_the_mount() -> None:
 
 
 def test_the_quota_is_the_tightest_on_the_way_to_the_root() -> None:
+    """A parent's cpu.max binds its children, so the group's own max does not mean unlimited."""
     tree = controlled("0::/a/b/c", mountinfo=V2)
     tree["sys/fs/cgroup/a/b/c/cpu.max"] = "max 100000\n"
     tree["sys/fs/cgroup/a/b/cpu.max"] = "400000 100000\n"
@@ -107,6 +114,7 @@ def test_the_quota_is_the_tightest_on_the_way_to_the_root() -> None:
 
 
 def test_the_quota_of_cgroup_v1_and_none() -> None:
+    """There -1 stands for unlimited, and quota and period are two files instead of one."""
     tree = controlled("3:cpu,cpuacct:/a/b", mountinfo=V1)
     tree["sys/fs/cgroup/cpu,cpuacct/a/b/cpu.cfs_quota_us"] = "-1\n"
     tree["sys/fs/cgroup/cpu,cpuacct/a/b/cpu.cfs_period_us"] = "100000\n"
@@ -122,6 +130,7 @@ def test_the_quota_of_cgroup_v1_and_none() -> None:
 
 @given(st.binary(max_size=80), st.binary(max_size=120))
 def test_control_groups_of_any_bytes_end_in_an_answer_or_a_fact_error(groups: bytes, mounts: bytes) -> None:
+    """Container runtimes write odd paths; no byte of them may raise anything else or leave the tree."""
     tree: Machine = {
         **machine({0: [0]}),
         "proc/self/cgroup": groups,
@@ -135,6 +144,7 @@ def test_control_groups_of_any_bytes_end_in_an_answer_or_a_fact_error(groups: by
 
 
 def test_the_host_is_the_same_whatever_the_process_may_use() -> None:
+    """numaprobe in a small container reports the machine, and its own limits in a field of their own."""
     tree = machine({0: [0, 1], 1: [2, 3]})
     tree["proc/self/status"] = "Cpus_allowed_list:\t1\nMems_allowed_list:\t1\n"
     assert host(tree, allowed=True)._replace(allowed=None) == host(tree)
@@ -179,6 +189,7 @@ rubbish = st.binary(max_size=12) | st.sampled_from(
 def test_any_files_lost_or_damaged_end_in_a_host_or_in_one_of_our_errors(
     damage: dict[str, bytes | None], lost: set[str]
 ) -> None:
+    """Any five files of a full tree are damaged and four removed; the host found must still be consistent in itself."""
     tree: Machine = {path: damage.get(path, text) for path, text in FULL.items() if path not in lost}
     said, found = "", None
     try:

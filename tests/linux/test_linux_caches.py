@@ -61,6 +61,7 @@ def test_a_host_without_cache_files_does_not_know_its_caches() -> None:
 
 
 def test_the_last_level_cache_of_a_cpu_is_a_lookup() -> None:
+    """Placement keeps a guest within one L3 by it; it is None unless caches were requested, KeyError for an unknown CPU."""
     known = host(CHIPLETS, caches=True)
     cache = known.last_level_cache(6)
     assert cache is not None
@@ -85,6 +86,7 @@ def test_caches_that_only_later_cpus_have_are_found() -> None:
 
 
 def test_kinds_of_cores_have_caches_of_their_own_size() -> None:
+    """As in hybrid processors, where four efficient cores share a larger L2 than each performance core has."""
     tree = machine({0: range(6)}) | cache_files(0, 2, "Unified", "1280K", [(0,), (1,)], ids=True)
     tree |= cache_files(0, 2, "Unified", "2048K", [(2, 3, 4, 5)], ids=True)
     assert [(c.size, c.cpus) for c in host(tree, caches=True).caches or ()] == [
@@ -129,6 +131,7 @@ def test_offline_cpus_share_nothing() -> None:
 
 
 def test_lists_that_contradict_each_other_are_noted_and_each_cpu_is_believed() -> None:
+    """Caches that overlap are reported as the kernel has them, since either list may be the wrong one."""
     tree = CHIPLETS | {f"{CPU}/cpu1/cache/index3/shared_cpu_list": "1-2\n"}
     tree |= {f"{CPU}/cpu2/cache/index3/shared_cpu_list": "1-2\n"}
     tree |= {f"{CPU}/cpu0/cache/index3/shared_cpu_list": "0,4\n"}

@@ -11,6 +11,7 @@ from trees import CPU, NODE, Machine, fold, machine, mask
 
 @pytest.mark.parametrize("form", ["2.6.26", "masks", "masks of old", "both", "empty list"])
 def test_old_names_and_forms_give_the_same_topology(form: str) -> None:
+    """Lists and masks, and the names before core_cpus_list; the modern tree's answer is the oracle for all."""
     cells = {0: [0, 1, 2, 3], 1: [36, 37, 38, 39]}
     modern = machine(cells, threads=2)
     old = renamed(renamed(modern, "package_cpus_list", "core_siblings_list"), "core_cpus_list", "thread_siblings_list")
@@ -37,6 +38,7 @@ def test_old_names_and_forms_give_the_same_topology(form: str) -> None:
     ("raw", "told"), [("-1", None), ("65535", 65535), ("0", 0), ("4294967295", 4294967295), ("36", 36)]
 )
 def test_ids_are_raw_and_minus_one_is_unknown(level: str, raw: str, told: int | None) -> None:
+    """Ids up to 32 bits stay as firmware chose them; x86's 65535 is unknown for a cluster and a number elsewhere."""
     tree = machine({0: [0, 1]}, threads=2)
     name = "physical_package_id" if level == "package" else f"{level}_id"
     for cpu in (0, 1):
@@ -48,6 +50,7 @@ def test_ids_are_raw_and_minus_one_is_unknown(level: str, raw: str, told: int | 
 
 
 def test_books_and_drawers_of_s390() -> None:
+    """The two levels above a package, which only mainframes have."""
     tree = machine({0: [0, 1, 2, 3]})
     for cpu in range(4):
         tree[f"{CPU}/cpu{cpu}/topology/book_id"] = f"{cpu // 2 + 1}\n"
@@ -60,6 +63,7 @@ def test_books_and_drawers_of_s390() -> None:
 
 
 def test_a_package_with_two_dies_and_four_clusters() -> None:
+    """Every level of arm64 and recent x86 at once, each with ids that are its own."""
     tree = machine({0: list(range(8))}, threads=1)
     for cpu in range(8):
         topology = f"{CPU}/cpu{cpu}/topology"
@@ -73,6 +77,7 @@ def test_a_package_with_two_dies_and_four_clusters() -> None:
 
 
 def test_threads_of_one_core_with_different_ids_keep_their_own() -> None:
+    """Some firmware numbers threads and not cores; the lists decide who shares a core, and a note says so."""
     tree = machine({0: [0, 1, 2, 3]}, threads=2)
     for cpu in range(4):
         tree[f"{CPU}/cpu{cpu}/topology/core_id"] = f"{cpu}\n"
@@ -92,6 +97,7 @@ CONTRADICTIONS = {
 
 @pytest.mark.parametrize("lists", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
 def test_sibling_lists_that_contradict_each_other_are_taken_each_at_its_word(lists: dict[int, str]) -> None:
+    """There is no telling which list is wrong, so each CPU reports its own and a note warns."""
     tree = machine({0: [0, 1, 2, 3]}, threads=1)
     for cpu, text in lists.items():
         tree[f"{CPU}/cpu{cpu}/topology/core_cpus_list"] = f"{text}\n"
@@ -104,6 +110,7 @@ def test_sibling_lists_that_contradict_each_other_are_taken_each_at_its_word(lis
 
 
 def test_package_lists_that_contradict_each_other_leave_each_its_id() -> None:
+    """Ids read once per package must not be copied to a CPU whose list was not agreed on."""
     tree = machine({0: [0, 1], 1: [2, 3]})
     tree[f"{CPU}/cpu0/topology/package_cpus_list"] = "0-2\n"
     tree[f"{CPU}/cpu3/topology/package_cpus_list"] = "2-3\n"
@@ -113,6 +120,7 @@ def test_package_lists_that_contradict_each_other_leave_each_its_id() -> None:
 
 
 def test_the_first_cpu_may_be_without_topology() -> None:
+    """What CPU 0 lacks must not be taken as missing on all CPUs."""
     tree = machine({0: [0, 1, 2, 3]}, threads=2)
     tree = {path: text for path, text in tree.items() if not path.startswith((f"{CPU}/cpu0/", f"{CPU}/cpu1/"))}
     found = host(tree)
@@ -121,6 +129,7 @@ def test_the_first_cpu_may_be_without_topology() -> None:
 
 
 def test_ids_without_lists_are_read_for_every_cpu() -> None:
+    """Without lists nobody knows who shares a package, so siblings stay None rather than derived from ids."""
     tree = without(machine({0: [0, 1], 1: [2, 3]}), "_cpus_list")
     found = host(tree)
     assert column(found, "package") == {0: 0, 1: 0, 2: 1, 3: 1}
@@ -128,11 +137,13 @@ def test_ids_without_lists_are_read_for_every_cpu() -> None:
 
 
 def test_without_any_topology_everything_is_unknown() -> None:
+    """As on uniprocessor builds and in poor recordings: five fields of None and no invented core per CPU."""
     found = host({path: text for path, text in machine({0: [0, 1]}).items() if "topology" not in path})
     assert {cpu[3:8] for cpu in found.cpus} == {(None,) * 5}
 
 
 def test_simultaneous_multithreading_switched_off_leaves_each_cpu_alone() -> None:
+    """With nosmt a core has one online thread, and siblings name only those that compete."""
     tree = machine({0: [0, 1, 2, 3]})
     tree[f"{CPU}/smt/active"] = "0\n"
     assert column(host(tree), "siblings") == {cpu: (cpu,) for cpu in range(4)}
@@ -149,6 +160,7 @@ def test_a_kernel_that_says_no_threads_is_not_believed_against_its_lists() -> No
 
 
 def test_hybrid_cpus_of_intel() -> None:
+    """Performance, efficient and low-power cores are event sources of perf, each with its list of CPUs."""
     tree = machine({0: [0, 1, 2, 3]}, threads=1)
     tree["sys/devices/cpu_core/cpus"], tree["sys/devices/cpu_atom/cpus"] = "0-1\n", "2\n"
     tree["sys/devices/cpu_lowpower/cpus"] = "3\n"
@@ -157,6 +169,7 @@ def test_hybrid_cpus_of_intel() -> None:
 
 @pytest.mark.parametrize("has_lists", [True, False])
 def test_big_and_little_by_their_capacity(has_lists: bool) -> None:
+    """On arm64 the capacity is read once per core if lists tell the cores apart, and per CPU if not."""
     tree = machine({0: [0, 1, 2]}, threads=1)
     for cpu, capacity in enumerate((250, 250, 1024)):
         tree[f"{CPU}/cpu{cpu}/cpu_capacity"] = f"{capacity}\n"
@@ -168,12 +181,14 @@ def test_big_and_little_by_their_capacity(has_lists: bool) -> None:
 
 
 def test_capacities_that_are_all_alike_are_no_kind() -> None:
+    """A symmetric arm64 server has the file too, which must not make it look like big.LITTLE."""
     tree = machine({0: [0, 1]})
     tree.update({f"{CPU}/cpu{cpu}/cpu_capacity": "1024\n" for cpu in (0, 1)})
     assert column(host(tree), "kind") == {0: None, 1: None}
 
 
 def test_isolated_and_nohz_full() -> None:
+    """The kernel prints (null) for no CPU at all; without the file the answer is unknown instead of False."""
     tree = machine({0: [0, 1, 2, 3]})
     tree[f"{CPU}/isolated"], tree[f"{CPU}/nohz_full"] = "2-3\n", "  (null)\n"
     found = host(tree)
@@ -187,6 +202,7 @@ def test_isolated_and_nohz_full() -> None:
 
 
 def test_latency_and_bandwidth_of_the_nearest_initiators() -> None:
+    """From ACPI's HMAT: MB/s become bytes, 0 means that firmware gave no figure, each access class has its row."""
     tree = machine({0: [0], 1: [1], 2: []})
     for level, initiators in ((0, (0, 1)), (1, (0,))):
         for node in initiators:
@@ -203,12 +219,14 @@ def test_latency_and_bandwidth_of_the_nearest_initiators() -> None:
 
 
 def test_an_access_class_may_be_there_alone() -> None:
+    """Class 1 without class 0, or without initiators, is no reason to drop its latency."""
     tree = machine({0: [0]})
     tree[f"{NODE}/node0/access1/initiators/read_latency"] = "5\n"
     assert host(tree).cell(0).accesses == ((1, (), 5, None, None, None),)
 
 
 def test_memory_side_caches() -> None:
+    """As with DRAM in front of persistent memory: the kernel's codes become words, and unknown codes None."""
     tree = machine({0: [0]})
     for level, policy in ((1, 0), (2, 1), (10, 9)):
         directory = f"{NODE}/node0/memory_side_cache/index{level}"
@@ -228,6 +246,7 @@ def test_memory_side_caches() -> None:
 
 
 def test_memory_tiers() -> None:
+    """Since Linux 6.1 tiers are virtual devices whose nodelist says which nodes they rank; power is no tier."""
     tree = machine({0: [0], 1: [], 2: []})
     tree["sys/devices/virtual/memory_tiering/memory_tier4/nodelist"] = "0\n"
     tree["sys/devices/virtual/memory_tiering/memory_tier22/nodelist"] = "1\n"
@@ -236,6 +255,7 @@ def test_memory_tiers() -> None:
 
 
 def test_memory_of_devices_is_marked() -> None:
+    """A guest should not be put on a GPU's or an accelerator's memory by accident; cxl is more specific than dax."""
     tree = machine({0: [0], 1: [], 2: [], 3: [], 255: [], 4: []})
     tree["sys/bus/dax/devices/dax0.0/target_node"] = "1\n"
     tree["sys/bus/dax/devices/dax1.0/target_node"] = "2\n"
@@ -249,6 +269,7 @@ def test_memory_of_devices_is_marked() -> None:
 
 
 def test_devices_and_the_cells_they_are_near() -> None:
+    """PCI domains may have five digits, -1 is unknown, and None is for a host without a PCI bus."""
     tree = machine({0: [0], 3: [1]})
     tree["sys/bus/pci/devices/0000:00:00.0/numa_node"] = "-1\n"
     tree["sys/bus/pci/devices/0001:3a:1f.7/numa_node"] = "3\n"

@@ -73,6 +73,7 @@ def test_dax_and_cxl_devices_stand_behind_those_of_pci() -> None:
 
 
 def test_a_cell_is_known_from_the_kernels_node() -> None:
+    """The first and surest of several ways, named in cell_from so that a reader can judge it."""
     found = only(TWO | pci("0000:00:03.0", 1))
     assert (found.cell, found.cell_from) == (1, "numa_node")
     assert (found.cpu_cell, found.cpu_cell_from) == (1, "own cell")
@@ -113,6 +114,7 @@ def test_memory_without_cpus_has_the_cell_with_the_least_distance_for_its_cpus()
 
 
 def test_firmwares_initiators_come_before_distances() -> None:
+    """By distance node 1 would win; HMAT says which node really reaches the memory best."""
     tree = THREE | {f"{NODE}/node2/access1/initiators/node0": None}
     found = only(tree | pci("0000:00:03.0", 2))
     assert (found.cpu_cell, found.cpu_cell_from) == (0, "access1 initiators")
@@ -126,12 +128,14 @@ def test_two_cells_that_are_equally_near_are_none() -> None:
 
 
 def test_the_only_cell_with_cpus_is_near_to_all() -> None:
+    """Even a device without a node has an answer for its CPUs when there is just one to choose."""
     found = only(machine({0: [0, 1], 1: []}) | pci("0000:00:03.0", -1))
     assert (found.cell, found.cpu_cell, found.cpu_cell_from) == (None, 0, "only cell with cpus")
 
 
 @pytest.mark.parametrize("name", ["eth0", "0000:3b:00.0", "3b:00.0", "00000000:3B:00.0", "pci_0000_3b_00_0"])
 def test_a_device_is_found_by_name_and_by_every_form_of_its_address(name: str) -> None:
+    """Users paste what lspci, nvidia-smi, libvirt or ip printed, and place accepts each of them for near."""
     known = host(TWO | pci("0000:3b:00.0", 1, "0x020000", "net/eth0"), devices=True)
     assert known.device(name).cell == 1
     plan = numaprobe.place(known, vcpus=1, memory=64 << 20, near=name)
@@ -139,6 +143,7 @@ def test_a_device_is_found_by_name_and_by_every_form_of_its_address(name: str) -
 
 
 def test_a_device_that_is_not_there_is_a_key_error() -> None:
+    """If devices were never requested, the message says to request them instead of denying the device."""
     with pytest.raises(KeyError, match="no device 'eth9'"):
         host(TWO, devices=True).device("eth9")
     with pytest.raises(KeyError, match="devices=True"):
@@ -146,5 +151,6 @@ def test_a_device_that_is_not_there_is_a_key_error() -> None:
 
 
 def test_json_has_names_by_class() -> None:
+    """One adapter can be two network interfaces and an RDMA device, and scripts look it up by any."""
     known = host(TWO | pci("0000:3b:00.0", 1, "0x020700", "net/ib0", "net/ib1", "infiniband/mlx5_0"), devices=True)
     assert known.to_dict()["devices"][0]["names"] == {"net": ["ib0", "ib1"], "infiniband": ["mlx5_0"]}

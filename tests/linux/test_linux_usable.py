@@ -66,17 +66,20 @@ def test_zones_are_read_with_the_length_of_each_cpus_list() -> None:
     "content", [b"", b"junk\n", b"Node x, zone DMA\n", b"Node 0 DMA\n", b"Node 0, zone DMA\n min x\n"]
 )
 def test_what_is_no_list_of_zones_is_an_error_that_quotes_it(content: bytes) -> None:
+    """Watermarks from half a file would make too much memory available, so nothing is taken from it."""
     with pytest.raises(FactError, match="proc/zoneinfo"):
         usable.zones("proc/zoneinfo", content)
 
 
 def test_blocks_are_counted_by_node_zone_and_order() -> None:
+    """Fragmentation is judged per zone, and kernels differ in how many orders there are."""
     content = b"Node 0, zone      DMA      1      0      3 \nNode 12, zone   Normal      7      8      9 \n"
     assert usable.blocks("b", content) == {(0, "DMA"): (1, 0, 3), (12, "Normal"): (7, 8, 9)}
 
 
 @pytest.mark.parametrize("content", [b"", b"Node 0, zone DMA\n", b"Node x, zone DMA 1 2\n", b"zone DMA 1 2\n"])
 def test_what_is_no_list_of_blocks_is_an_error(content: bytes) -> None:
+    """A zone without counts would pass for one that is completely full."""
     with pytest.raises(FactError):
         usable.blocks("b", content)
 
@@ -96,6 +99,7 @@ def test_what_is_no_list_of_blocks_is_an_error(content: bytes) -> None:
 def test_the_policy_is_the_one_of_a_mapping_that_has_none_of_its_own(
     line: str, policy: tuple[str, tuple[int, ...] | None]
 ) -> None:
+    """The first line shows the process's own policy, in each spelling that kernels use, with flags and several nodes."""
     found, _ = facts({"proc/thread-self/numa_maps": f"{line}\n5582 interleave:0 heap\n"})
     assert (found.policy, found.policy_nodes) == policy
 
@@ -109,6 +113,7 @@ def groups(**files: str) -> Machine:
 
 
 def test_the_tightest_group_on_the_way_up_is_the_limit_with_the_cache_that_it_can_give_back() -> None:
+    """8000 - 5000 used + 300 + 200 file cache + 100 slab are 3600, in the parent whose child has no limit."""
     tree = groups(
         **{
             "a/b/memory.max": "max\n",
@@ -123,11 +128,13 @@ def test_the_tightest_group_on_the_way_up_is_the_limit_with_the_cache_that_it_ca
 
 
 def test_without_a_limit_there_is_none() -> None:
+    """Neither max nor a process outside any group is a limit of the host's whole memory."""
     assert facts(groups(**{"a/b/memory.max": "max\n"}))[0].room is None
     assert facts({})[0].room is None
 
 
 def test_a_group_of_version_1_with_the_largest_number_has_no_limit() -> None:
+    """Version 1 writes LONG_MAX rounded down to a page for unlimited; its total_ figures include the children."""
     tree: Machine = {
         "proc/self/cgroup": "4:memory:/a\n",
         "proc/self/mountinfo": "31 1 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
@@ -142,6 +149,7 @@ def test_a_group_of_version_1_with_the_largest_number_has_no_limit() -> None:
 
 
 def test_a_recording_without_the_process_has_nothing_of_it() -> None:
+    """A bug report must not carry the mappings or groups of whoever recorded it, so they are not even opened."""
     tree = groups(**{"a/b/memory.max": "8000\n", "a/b/memory.current": "5000\n"})
     tree["proc/thread-self/numa_maps"] = "5581 bind:1 file=/secret\n"
     source = Source(Shelf({**machine({0: [0]}), **tree}))
@@ -151,6 +159,7 @@ def test_a_recording_without_the_process_has_nothing_of_it() -> None:
 
 
 def test_a_broken_limit_is_noted_and_not_a_limit() -> None:
+    """Neither 0 nor unlimited would be true, and the note quotes the word."""
     found, source = facts(groups(**{"a/b/memory.max": "many\n", "a/b/memory.current": "5000\n"}))
     assert found.room is None
     assert any("memory.max" in where and "many" in text for where, text in source.notes)

@@ -37,18 +37,21 @@ def test_blocks_are_counted_by_their_state_and_zone() -> None:
 
 
 def test_a_state_that_cannot_be_read_leaves_the_count_alone() -> None:
+    """How many blocks there are is known; how many of them are online would be too low."""
     tree = blocks(1, ("online", "Normal"), ("online", "Movable"))
     del tree[f"{BLOCKS}/memory11/state"]
     assert host(tree).cell(1).blocks == MemoryBlocks(size=128 << 20, total=2)
 
 
 def test_failed_pages_are_those_of_the_kernel() -> None:
+    """Uncorrectable errors since Linux 6.3; a node without the directory has None and not 0 errors."""
     tree: Machine = {f"{NODE}/node0/memory_failure/{name}": f"{n}\n" for name, n in (("total", 4), ("failed", 1))}
     assert host(tree).cell(0).failures == MemoryFailures(total=4, failed=1)
     assert host(tree).cell(1).failures is None
 
 
 def test_a_part_above_its_whole_is_noted_and_unknown() -> None:
+    """5 failed of 4 in all: the total is kept, and the part is not trusted."""
     tree: Machine = {f"{NODE}/node0/memory_failure/{name}": f"{n}\n" for name, n in (("total", 4), ("failed", 5))}
     found = host(tree)
     assert found.cell(0).failures == MemoryFailures(total=4)
@@ -56,6 +59,7 @@ def test_a_part_above_its_whole_is_noted_and_unknown() -> None:
 
 
 def test_they_are_read_only_on_request() -> None:
+    """A large host has thousands of blocks, each a file, which a plain probe must not pay for."""
     shelf = Shelf({**machine({0: [0]}), **blocks(0, ("online", "Normal"))})
     (cell,) = from_linux(collect(shelf)).cells
     assert (cell.failures, cell.blocks, cell.generic_initiator) == (None, None, None)
@@ -63,6 +67,7 @@ def test_they_are_read_only_on_request() -> None:
 
 
 def test_the_screen_and_the_document_have_them(plant: Plant) -> None:
+    """End to end on a host with every field, down to CXL's extended-linear cache; without the option none is shown."""
     root = plant(rich())
     shown = run("show", "--memory-state", "--root", root).stdout
     assert "cell 1: 2 memory blocks of 2.0 GiB, 2 online, 1 movable, 9 pages with memory errors" in shown

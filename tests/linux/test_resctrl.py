@@ -46,6 +46,7 @@ def facts(machine: Machine) -> tuple[tuple[MonitorFacts, ...] | None, Source]:
 
 
 def test_every_group_has_a_row_for_each_cache() -> None:
+    """The default group, control groups and their monitoring groups are three kinds of directory in one tree."""
     found, source = facts(tree())
     assert found is not None
     assert source.notes == []
@@ -68,6 +69,7 @@ def test_with_sub_numa_clustering_each_cell_has_its_own() -> None:
 
 
 def test_what_hardware_has_no_count_for_is_unknown_and_noted() -> None:
+    """The kernel writes the words Unavailable and Error in place of a number when the counter was lost or failed."""
     found, source = facts(counters("mon_data/mon_L3_00", 5, "Unavailable", "Error"))
     assert found == (MonitorFacts("", 0, None, 5, None, None),)
     assert len(source.notes) == 2
@@ -75,6 +77,7 @@ def test_what_hardware_has_no_count_for_is_unknown_and_noted() -> None:
 
 
 def test_hardware_that_counts_no_traffic_is_silent() -> None:
+    """Some processors count only occupancy: a file that is absent is None without a note."""
     machine: Machine = {f"{ROOT}/mon_data/mon_L3_00/llc_occupancy": "7\n"}
     found, source = facts(machine)
     assert found == (MonitorFacts("", 0, None, 7, None, None),)
@@ -82,6 +85,7 @@ def test_hardware_that_counts_no_traffic_is_silent() -> None:
 
 
 def test_where_it_is_not_mounted_one_sentence_says_so(plant: Plant) -> None:
+    """resctrl is rarely mounted, so the message has the command that mounts it."""
     root = plant({"sys/fs/cgroup/cgroup.procs": "1\n"})
     with pytest.raises(SourceUnavailable, match="resctrl is not mounted"):
         traffic(root)
@@ -93,24 +97,28 @@ def reading(time: float | None, *rows: Traffic) -> TrafficReading:
 
 
 def test_rates_are_by_group_cache_and_cell() -> None:
+    """Groups made or removed between the readings have no rate; occupancy is a level and stays as it is."""
     before = reading(10.0, Traffic("a", 0, None, 5, 100, 50), Traffic("b", 0, None, 1, 7, 7))
     after = reading(12.0, Traffic("a", 0, None, 6, 300, 60), Traffic("c", 0, None, 1, 9, 9))
     assert after.since(before) == (Traffic("a", 0, None, 6, 100.0, 5.0),)
 
 
 def test_a_counter_that_went_back_has_no_rate() -> None:
+    """As where a monitoring id was given to a new group of the same name: a negative rate would be wrong."""
     before, after = (reading(t, Traffic("a", 0, None, 1, total, None)) for t, total in ((1.0, 100), (2.0, 3)))
     assert after.since(before) == (Traffic("a", 0, None, 1, None, None),)
 
 
 @pytest.mark.parametrize("times", [(None, 1.0), (1.0, None), (2.0, 1.0), (1.0, 1.0)])
 def test_rates_need_two_moments(times: tuple[float | None, float | None]) -> None:
+    """Recordings have no time, and equal or reversed times would divide by zero or worse."""
     before, after = times
     with pytest.raises(ValueError, match="two readings"):
         reading(after).since(reading(before))
 
 
 def test_of_a_recorded_tree_the_command_has_the_counters(plant: Plant) -> None:
+    """A recording gives totals instead of rates, in the table as in the JSON, whose seconds are null."""
     root = plant(tree())
     shown = run("traffic", "--root", root)
     assert shown.returncode == 0, shown.stderr

@@ -62,6 +62,7 @@ def expected(low: int) -> list[int | None]:
 
 @pytest.mark.parametrize("changed", ["min_free_kbytes", "watermark_scale_factor", "lowmem_reserve_ratio"])
 def test_watermarks_are_kept_until_a_setting_that_makes_them_changes(plant: Plant, changed: str) -> None:
+    """Parsing zoneinfo for each sample is dear, and each of three sysctls makes the kernel compute new watermarks."""
     root = plant(machine())
     engine = sampler_of(root)
     assert available(engine) == expected(100)
@@ -74,6 +75,7 @@ def test_watermarks_are_kept_until_a_setting_that_makes_them_changes(plant: Plan
 
 
 def test_watermarks_are_read_again_when_memory_is_added(plant: Plant) -> None:
+    """Memory hotplug changes the watermarks without touching any sysctl."""
     root = plant(machine())
     engine = sampler_of(root)
     available(engine)
@@ -108,6 +110,7 @@ def test_where_zoneinfo_shows_no_boost_the_kernel_must_not_make_any(
 
 
 def test_watermarks_are_read_again_after_a_while(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A boost that begins after the last read shows in no setting, so their age is limited (here to 0)."""
     monkeypatch.setattr("numaprobe.sampling.watermarks.KEPT_FOR", 0)
     root = plant(machine())
     engine = sampler_of(root)
@@ -126,6 +129,7 @@ def test_of_a_tree_nothing_is_kept(plant: Plant) -> None:
 
 
 def test_zoneinfo_that_cannot_be_read_is_in_the_errors(plant: Plant) -> None:
+    """Without watermarks available is unknown, and the caller has to learn which file is to blame."""
     tree = machine()
     tree["proc/zoneinfo"] = trees.Link("zoneinfo")
     sample = sampled(sampler_of(plant(tree)))

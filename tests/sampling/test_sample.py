@@ -82,6 +82,7 @@ def sampler(request: pytest.FixtureRequest, plant: Plant, tmp_path: Path) -> Sam
 
 
 def test_a_sample_has_what_meminfo_tells_of_each_cell(sampler: Sampler) -> None:
+    """The basic contract where ids have a gap: figures in bytes, used, shape, KeyError for an id that is no cell."""
     sample = sampler.sample()
     assert sample.source == "linux"
     assert sample.cells == (
@@ -97,12 +98,14 @@ def test_a_sample_has_what_meminfo_tells_of_each_cell(sampler: Sampler) -> None:
 
 
 def test_free_adds_up_the_blocks_of_buddyinfo(sampler: Sampler) -> None:
+    """The fast path reads one file for all nodes; its figure may differ a little from the exact one of meminfo."""
     assert sampler._engine.snapshot.has_free
     assert sampler.free() == {0: 1000 * KB, 5: 504 * KB}
     assert sampler.free(exact=True) == {0: 1000 * KB, 5: 500 * KB}
 
 
 def test_all_that_costs_more_stands_beside_the_rest(sampler: Sampler) -> None:
+    """Each optional part is read on request only, and a vmstat name that the kernel does not have is None."""
     sample = sampler.sample(huge_pages=True, counters=True, vmstat=("nr_dirty", "no_such", "pgdemote_kswapd"))
     first, second = sample.cells
     assert first.huge_pages == (HugePages(2 * MIB, 8, 3, 1), HugePages(GIB, 1, 0, 0))
@@ -113,6 +116,7 @@ def test_all_that_costs_more_stands_beside_the_rest(sampler: Sampler) -> None:
 
 
 def test_available_is_what_a_probe_computes(plant: Plant) -> None:
+    """One formula serves both calls; the expectation is worked out by hand from the watermarks' fallback."""
     tree = two_cells()
     more = {"Active_file": 800, "Inactive_file": 200, "KReclaimable": 100}
     tree[f"{NODE}/node0/meminfo"] = meminfo(0, 8000, 1000, **more)
@@ -145,11 +149,13 @@ def test_memory_that_is_added_between_the_two_reads_of_a_machine_is_not_given_to
 
 
 def test_names_in_one_string_are_a_mistake(sampler: Sampler) -> None:
+    """A str is a sequence of letters too, and would silently query one-letter counters."""
     with pytest.raises(TypeError, match="sequence of names"):
         sampler.sample(vmstat="nr_dirty")
 
 
 def test_a_recording_has_no_time_and_so_no_rates(tmp_path: Path) -> None:
+    """A difference of two samples of one archive would divide by the time between two reads of a file."""
     (tmp_path / "host.tar").write_bytes(trees.pack(two_cells()))
     with Sampler(recording=tmp_path / "host.tar") as sampler:
         sample = sampler.sample()
@@ -159,6 +165,7 @@ def test_a_recording_has_no_time_and_so_no_rates(tmp_path: Path) -> None:
 
 
 def test_a_sample_says_when_it_was_taken(plant: Plant) -> None:
+    """Wall-clock time is for display, the monotonic clock for rates; both are bracketed by the test's own clocks."""
     before, started = time.time(), time.monotonic_ns()
     with Sampler(plant(two_cells())) as sampler:
         sample = sampler.sample()
@@ -199,6 +206,7 @@ def test_a_file_that_is_another_nodes_is_unknown_and_noted(plant: Plant, tmp_pat
 
 
 def test_a_node_without_memory_is_not_in_buddyinfo_and_has_nothing_free(plant: Plant) -> None:
+    """As with a CPU-only node: the kernel lists populated zones alone, and that absence is a true 0."""
     tree = two_cells()
     tree[f"{NODE}/node7/meminfo"] = meminfo(7, 0, 0)
     with Sampler(plant(tree)) as sampler:
@@ -213,6 +221,7 @@ def test_a_node_without_memory_is_not_in_buddyinfo_and_has_nothing_free(plant: P
     ids=["none", "empty", "a node missing", "not understood", "a node too many", "far from meminfo"],
 )  # fmt: skip
 def test_buddyinfo_that_cannot_be_right_is_not_used(plant: Plant, buddyinfo: str | None) -> None:
+    """Every damaged form falls back to meminfo, which gives the same figures at a higher cost."""
     tree = two_cells()
     if buddyinfo is None:
         del tree["proc/buddyinfo"]
@@ -223,6 +232,7 @@ def test_buddyinfo_that_cannot_be_right_is_not_used(plant: Plant, buddyinfo: str
 
 
 def test_a_machine_without_nodes_is_one_cell(plant: Plant) -> None:
+    """A kernel built without CONFIG_NUMA has /proc/meminfo only, which even gives MemAvailable."""
     text = "MemTotal: 9000 kB\nMemFree: 100 kB\nMemAvailable: 300 kB\nHugePages_Total: 1\nHugePages_Free: 1\n"
     tree = {f"{CPU}/online": "0-1\n", f"{CPU}/present": "0-1\n", "proc/meminfo": text + "Hugepagesize: 2048 kB\n"}
     with Sampler(plant(tree)) as sampler:
@@ -232,6 +242,7 @@ def test_a_machine_without_nodes_is_one_cell(plant: Plant) -> None:
 
 
 def test_counts_of_huge_pages_without_their_size_are_unknown() -> None:
+    """A node's meminfo counts pages, and only /proc/meminfo says how large one is; free memory does not suffer."""
     tree = two_cells()
     del tree["proc/meminfo"]
     engine = LinuxSampler(Shelf(tree), None, live=False, timed=False)
@@ -303,6 +314,7 @@ def test_a_figure_that_is_broken_or_impossible_is_unknown_and_noted(
 
 
 def test_a_file_that_is_whole_again_gives_its_figures(plant: Plant) -> None:
+    """A bad read must not mark the node for good, since the next sample may find it whole."""
     root = plant(two_cells())
     path = root / NODE / "node5/meminfo"
     whole = path.read_text()
@@ -315,6 +327,7 @@ def test_a_file_that_is_whole_again_gives_its_figures(plant: Plant) -> None:
 
 
 def test_huge_pages_that_contradict_their_total_are_unknown_and_noted(plant: Plant) -> None:
+    """Only the impossible part becomes None: more free than all in meminfo, or a negative surplus in its own file."""
     tree = two_cells()
     tree[f"{NODE}/node5/meminfo"] = meminfo(5, 4000, 500, pages=(2, 7, 0))
     tree[f"{NODE}/node0/hugepages/hugepages-1048576kB/surplus_hugepages"] = "-1\n"
@@ -328,6 +341,7 @@ def test_huge_pages_that_contradict_their_total_are_unknown_and_noted(plant: Pla
 
 
 def test_a_count_of_huge_pages_that_is_no_number_is_unknown_and_quoted(plant: Plant) -> None:
+    """The other counts of the same size are kept, and the note names the file."""
     tree = two_cells()
     tree[f"{NODE}/node0/hugepages/hugepages-1048576kB/free_hugepages"] = "x\n"
     with Sampler(plant(tree)) as sampler:
@@ -353,6 +367,7 @@ def test_a_counter_that_cannot_be_read_is_in_the_errors_of_its_sample(errno: int
 
 
 def test_a_counter_that_makes_no_sense_is_noted_and_the_others_stay(plant: Plant) -> None:
+    """One node's broken numastat does not cost the other node its counters."""
     tree = two_cells()
     tree[f"{NODE}/node0/numastat"] = "numa_hit x\n"
     with Sampler(plant(tree)) as sampler:
@@ -391,6 +406,7 @@ def test_a_sampler_that_is_opened_in_a_bad_moment_tries_again(path: str, live: b
 
 
 def test_what_stays_unreadable_is_said_and_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EMFILE (24) while the CPU list is opened: the sample works without it until a later attempt succeeds."""
     monkeypatch.setattr("numaprobe.sampling.linux.REOPEN_IN", 20_000_000)
     shelf = Shelf(two_cells(), {f"{CPU}/online": 24})
     engine = LinuxSampler(shelf, None, live=False, timed=True)
@@ -430,11 +446,13 @@ def test_available_memory_of_a_tree_that_is_being_rewritten_is_a_sample_or_an_er
 
 
 def test_neither_nodes_nor_cpus_is_no_machine(plant: Plant) -> None:
+    """A wrong --root is refused when the sampler is opened and does not give empty samples."""
     with pytest.raises(SourceError, match="neither a node nor a cpu"):
         Sampler(plant({"proc/version": "Linux\n"}))
 
 
 def test_samples_are_values(plant: Plant) -> None:
+    """They can be pickled, hashed and compared, so they fit into queues between processes and sets."""
     with Sampler(plant(two_cells())) as sampler:
         one, other = sampler.sample(counters=True), sampler.sample(counters=True)
     again = pickle.loads(pickle.dumps(one))
@@ -445,6 +463,7 @@ def test_samples_are_values(plant: Plant) -> None:
 
 
 def test_no_link_in_a_tree_leads_out_of_it(plant: Plant, tmp_path: Path) -> None:
+    """A tree may come from anyone, so an absolute link resolves below its root and never reads the host's file."""
     (tmp_path / "secret").write_text(meminfo(5, 77, 7))
     tree = two_cells()
     tree[f"{NODE}/node5/meminfo"] = trees.Link(tmp_path / "secret")
@@ -476,6 +495,7 @@ def touched(root: Path) -> None:
 
 
 def test_a_node_that_comes_is_seen(plant: Plant) -> None:
+    """As when memory of a CXL device is onlined: a new shape, in which the other cells keep their history."""
     root = plant(two_cells())
     with Sampler(root) as sampler:
         sampler.sample()
@@ -489,6 +509,7 @@ def test_a_node_that_comes_is_seen(plant: Plant) -> None:
 
 
 def test_a_node_whose_file_comes_later_than_its_directory_is_waited_for(plant: Plant) -> None:
+    """Sysfs makes the directory before its attributes, so the first read finds meminfo empty for a few milliseconds."""
     root = plant(two_cells())
     with Sampler(root) as sampler:
         (root / NODE / "node3").mkdir()
@@ -501,6 +522,7 @@ def test_a_node_whose_file_comes_later_than_its_directory_is_waited_for(plant: P
 
 
 def test_a_node_that_goes_is_seen(plant: Plant) -> None:
+    """The descriptors kept open for it must not go on giving its last figures."""
     root = plant(two_cells())
     with Sampler(root) as sampler:
         first = sampler.sample()
@@ -511,6 +533,7 @@ def test_a_node_that_goes_is_seen(plant: Plant) -> None:
 
 
 def test_a_node_that_gets_another_number_takes_its_figures_along(plant: Plant) -> None:
+    """A kept descriptor still reads the old directory, so figures would be given to the wrong id."""
     root = plant(two_cells())
     with Sampler(root) as sampler:
         sampler.sample()
@@ -522,6 +545,7 @@ def test_a_node_that_gets_another_number_takes_its_figures_along(plant: Plant) -
 
 
 def test_cpus_that_come_or_go_change_the_shape(plant: Plant) -> None:
+    """One CPU is taken offline; the cells' memory is continuous, so their since stays 1."""
     root = plant(two_cells())
     with Sampler(root) as sampler:
         (root / CPU / "online").write_text("0-2\n")
@@ -531,6 +555,7 @@ def test_cpus_that_come_or_go_change_the_shape(plant: Plant) -> None:
 
 
 def test_memory_that_grows_changes_the_shape_at_once(plant: Plant) -> None:
+    """MemTotal is in the text that is read anyway, so hotplug of memory shows in the very same sample."""
     root = plant(two_cells())
     with Sampler(root) as sampler:
         first = sampler.sample()
@@ -543,6 +568,7 @@ def test_memory_that_grows_changes_the_shape_at_once(plant: Plant) -> None:
 
 
 def test_a_change_that_changes_nothing_keeps_the_shape(plant: Plant) -> None:
+    """A new modification time alone makes the sampler look again, and an equal answer is not a new shape."""
     root = plant(two_cells())
     with Sampler(root) as sampler:
         touched(root)
@@ -550,6 +576,7 @@ def test_a_change_that_changes_nothing_keeps_the_shape(plant: Plant) -> None:
 
 
 def test_a_reader_of_any_kind_follows_change_too() -> None:
+    """A reader in Python, without the extension's kept descriptors, gets the same detection by comparing listings."""
     tree = two_cells()
     shelf = Shelf(tree)
     engine = LinuxSampler(shelf, None, live=False, timed=True)
@@ -561,6 +588,7 @@ def test_a_reader_of_any_kind_follows_change_too() -> None:
 
 
 def test_change_without_end_is_a_clear_error() -> None:
+    """A node list that differs at every look ends after a bounded number of attempts and not in an endless loop."""
     class Restless(Shelf):
         turn = 0
 
@@ -631,6 +659,7 @@ def cell(
 
 
 def test_a_difference_has_rates_for_counters_and_bytes_for_memory() -> None:
+    """Counters are divided by the seconds between, memory is a signed difference, and what was not sampled is None."""
     rates = at(14, cell(0, 300, hit=150)) - at(12, cell(0, 400, hit=50))
     assert rates.seconds == 2
     (only,) = rates.cells
@@ -640,17 +669,20 @@ def test_a_difference_has_rates_for_counters_and_bytes_for_memory() -> None:
 
 
 def test_a_counter_that_passed_its_end_goes_on() -> None:
+    """The kernel's 64-bit counters wrap, and a small value after one near the end is 10 more and not a reset."""
     rates = at(2, cell(0, hit=4)) - at(1, cell(0, hit=(1 << 64) - 6))
     assert rates.cell(0).counters == Counters(10, 0, 0, 0, 10, None)
 
 
 def test_a_counter_that_began_anew_has_no_rate() -> None:
+    """A node that was removed and added starts at 0; None and a note stand for it, never a negative rate."""
     rates = at(2, cell(0, hit=4)) - at(1, cell(0, hit=1000))
     assert rates.cell(0).counters == Counters(None, 0, 0, 0, None, None)
     assert rates.notes[0] == Note("cell 0", "hit began anew: 4 after 1000")
 
 
 def test_a_level_may_fall_and_a_count_may_not() -> None:
+    """In vmstat both look alike; names like nr_dirty are levels, whose fall is a fact and not a reset."""
     before = {"nr_dirty": 10, "nr_dirtied": 10, "workingset_nodes": 5, "pgscan": 8, "gone": 1, "none": None}
     after = {"nr_dirty": 4, "nr_dirtied": 4, "workingset_nodes": 3, "pgscan": 10, "new": 1, "none": 1}
     rates = at(3, cell(0, vmstat=after)) - at(1, cell(0, vmstat=before))
@@ -659,6 +691,7 @@ def test_a_level_may_fall_and_a_count_may_not() -> None:
 
 
 def test_only_cells_that_were_there_all_the_while_have_rates() -> None:
+    """Cell 2 has the same id in both samples and yet is another node, which only its since shows."""
     rates = at(2, cell(0), cell(2), cell(3), since=(1, 4, 5)) - at(1, cell(0), cell(1), cell(2), since=(1, 1, 1))
     assert [found.id for found in rates.cells] == [0]
     assert {(note.where, note.text) for note in rates.notes} == {
@@ -669,6 +702,7 @@ def test_only_cells_that_were_there_all_the_while_have_rates() -> None:
 
 
 def test_the_wrong_order_and_two_sources_are_refused() -> None:
+    """Such a subtraction gives plausible nonsense, so it raises instead."""
     with pytest.raises(ValueError, match="earlier"):
         at(1) - at(2)
     other = made(Origin("xen", at(3).shape), 3, int(3e9), Collected())
@@ -695,6 +729,7 @@ value = st.integers(0, 2**60)
 def test_figures_are_found_between_lines_of_any_kind(
     values: list[int], between: list[list[str]], labelled: bool, ended: bool, absent: set[int]
 ) -> None:
+    """Other kernels may add lines of any form, between which the C scanner has to find the same five values."""
     lines = list(between[0])
     for i, name in enumerate(NAMES):
         if i not in absent:
@@ -707,6 +742,7 @@ def test_figures_are_found_between_lines_of_any_kind(
 
 @given(st.lists(st.tuples(st.integers(0, 70), st.lists(st.integers(0, 1 << 20), min_size=1, max_size=14)), max_size=40))
 def test_blocks_of_every_order_add_up(zones: list[tuple[int, list[int]]]) -> None:
+    """The oracle is the sum in Python over zones, nodes and orders, compared with the C scanner's."""
     text = "".join(f"Node {node}, zone {'Normal':>8} {''.join(f'{n:6} ' for n in blocks)}\n" for node, blocks in zones)
     wanted: dict[int, int] = {}
     for node, blocks in zones:
@@ -716,6 +752,7 @@ def test_blocks_of_every_order_add_up(zones: list[tuple[int, list[int]]]) -> Non
 
 @given(st.binary(max_size=300) | st.text("Node 01,zone\n MTHx:", max_size=200).map(str.encode))
 def test_bytes_of_any_kind_are_figures_or_an_error(content: bytes) -> None:
+    """The three C scanners raise nothing but ValueError, and never read past the end, whatever the bytes."""
     for scan in (
         lambda: _fast.meminfo_figures([content], Sample),
         lambda: _fast.buddy_pages(content),
@@ -728,6 +765,7 @@ def test_bytes_of_any_kind_are_figures_or_an_error(content: bytes) -> None:
 
 
 def test_a_number_beyond_belief_is_an_error() -> None:
+    """Values past 64 bits, and more orders than any kernel has, must not wrap round to small ones."""
     table = _fast.meminfo_figures([b"MemTotal: 99999999999999999999999 kB\n"], Sample)
     assert (table.rows()[0][0], table.faults and table.faults[0].reason) == (None, _fast.NO_NUMBER)
     for blocks in ("1 " * 41, "9999999999999999", "99999999999999999999999"):
@@ -798,6 +836,7 @@ def test_threads_share_one_sampler(plant: Plant) -> None:
 
 
 def test_a_closed_sampler_refuses_and_holds_nothing(plant: Plant) -> None:
+    """Closing twice is harmless, and /proc/self/fd shows that every kept descriptor is closed."""
     gc.collect()
     before = descriptors()
     sampler = Sampler(plant(two_cells()))
@@ -813,6 +852,7 @@ def test_a_closed_sampler_refuses_and_holds_nothing(plant: Plant) -> None:
 
 
 def test_files_of_former_shapes_are_not_kept_open(plant: Plant) -> None:
+    """A monitoring agent lives through many hotplugs, and old samples still in use must not hold their files."""
     root = plant(two_cells())
     with Sampler(root) as sampler:
         kept = [sampler.sample()]
@@ -850,6 +890,7 @@ def resident_kb() -> int:
 
 
 def test_many_samples_leave_nothing_behind(plant: Plant) -> None:
+    """A leak of a few bytes for each sample would show in the resident size after tens of thousands of them."""
     with Sampler(plant(two_cells())) as sampler:
         sampler.sample(counters=True)
 
@@ -881,6 +922,7 @@ def xen_sample(engine: XenSampler) -> Sample:
 
 @pytest.mark.parametrize("release", ["4.1", "4.5", "4.6", "4.17", "4.23"])
 def test_xen_tells_free_memory_in_one_hypercall(release: str) -> None:
+    """Speed is the point of it: a sample of all nodes issues numainfo once, in each ABI since Xen 4.1."""
     xen = two_node_pc(release)
     engine = XenSampler(xen, FILES, timed=True)
     xen.made.clear()
@@ -896,6 +938,7 @@ def test_xen_tells_free_memory_in_one_hypercall(release: str) -> None:
 
 
 def test_available_memory_under_xen_is_less_by_the_claims_where_that_is_known() -> None:
+    """Memory claimed for a domain being built is free and yet promised; without that count available is unknown."""
     xen = two_node_pc()
     engine = XenSampler(xen, FILES, timed=True)
     ask = {"huge_pages": True, "counters": True, "vmstat": ()}
@@ -905,6 +948,7 @@ def test_available_memory_under_xen_is_less_by_the_claims_where_that_is_known() 
 
 
 def test_a_node_of_xens_that_comes_is_seen() -> None:
+    """The hypervisor has no modification times, so the answer to numainfo itself shows the new node."""
     xen = two_node_pc()
     engine = XenSampler(xen, FILES, timed=True)
     xen.nodes[5] = FakeNode(GIB, MIB)
@@ -915,6 +959,7 @@ def test_a_node_of_xens_that_comes_is_seen() -> None:
 
 
 def test_a_span_that_changes_makes_totals_be_asked_for_anew() -> None:
+    """Totals come from a dearer call, made again only when numainfo reports another size for the node."""
     xen = two_node_pc()
     engine = XenSampler(xen, FILES, timed=True)
     xen.nodes[1] = FakeNode(4 * GIB, GIB)
@@ -924,6 +969,7 @@ def test_a_span_that_changes_makes_totals_be_asked_for_anew() -> None:
 
 
 def test_a_cpu_of_xens_that_goes_is_seen_after_a_moment() -> None:
+    """CPUs are not part of numainfo; they are queried at intervals, so the change may show some samples later."""
     xen = two_node_pc()
     engine = XenSampler(xen, FILES, timed=True)
     xen.cpus[7].online = False
@@ -932,12 +978,14 @@ def test_a_cpu_of_xens_that_goes_is_seen_after_a_moment() -> None:
 
 
 def test_a_node_number_that_is_absent_is_no_cell() -> None:
+    """Xen answers for every number up to the highest, with a marker for those that do not exist."""
     xen = two_node_pc()
     xen.nodes = {0: xen.nodes[0], 3: xen.nodes[1]}
     assert XenSampler(xen, FILES, timed=True).exact_free() == {0: GIB, 3: GIB + MIB}
 
 
 def test_a_refused_hypercall_is_an_error_with_its_name() -> None:
+    """EPERM, as from XSM or outside the control domain, is SourceDenied and not a cell without memory."""
     xen = two_node_pc()
     engine = XenSampler(xen, FILES, timed=True)
     xen.deny[NUMAINFO] = 1
@@ -964,6 +1012,7 @@ def test_a_transcript_answers_a_sampler_even_if_it_was_made_for_a_probe(sampled:
 
 
 def test_a_recording_holds_what_a_sampler_reads(plant: Plant, tmp_path: Path) -> None:
+    """A sampler of an archive has the same figures as one of the tree it was made from, on the fast path too."""
     root = plant(two_cells())
     numaprobe.record(tmp_path / "host.tar.gz", root=root)
     everything = {"huge_pages": True, "available": True, "counters": True, "vmstat": ("nr_dirty",)}
@@ -993,6 +1042,7 @@ def test_a_recorded_machine_samples_as_it_probes(recorded_machine: tuple[Path, s
 
 
 def test_the_running_host_is_sampled() -> None:
+    """No fixture here: this machine's own kernel is the oracle, with a probe in between and an eighth of tolerance."""
     with Sampler(source="linux") as sampler:
         first = sampler.sample(counters=True)
         free, exact = sampler.free(), sampler.free(exact=True)
