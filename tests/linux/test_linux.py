@@ -359,7 +359,7 @@ def test_an_unreadable_file_of_the_cpus_gives_the_rest_and_a_note(name: str) -> 
 
 
 def test_unlistable_directories_are_noted() -> None:
-    """devices is None here, since a list without entries would mean that there are no devices."""
+    """The list is None then, since one without entries would mean that there are no devices."""
     found = host(machine({0: [0]}), {"sys/bus/pci/devices": EACCES, "sys/kernel/mm/hugepages": EACCES}, devices=True)
     assert found.devices is None
     assert {note.where for note in found.notes} == {"sys/bus/pci/devices", "sys/kernel/mm/hugepages"}

@@ -144,7 +144,7 @@ def test_control_groups_of_any_bytes_end_in_an_answer_or_a_fact_error(groups: by
 
 
 def test_the_host_is_the_same_whatever_the_process_may_use() -> None:
-    """numaprobe in a small container reports the machine, and its own limits in a field of their own."""
+    """In a small container the host is the machine, and the container's limits are a field of their own."""
     tree = machine({0: [0, 1], 1: [2, 3]})
     tree["proc/self/status"] = "Cpus_allowed_list:\t1\nMems_allowed_list:\t1\n"
     assert host(tree, allowed=True)._replace(allowed=None) == host(tree)

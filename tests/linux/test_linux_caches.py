@@ -61,7 +61,7 @@ def test_a_host_without_cache_files_does_not_know_its_caches() -> None:
 
 
 def test_the_last_level_cache_of_a_cpu_is_a_lookup() -> None:
-    """Placement keeps a guest within one L3 by it; it is None unless caches were requested, KeyError for an unknown CPU."""
+    """Placement keeps a guest within one L3 by it; None unless caches were requested, KeyError for an unknown CPU."""
     known = host(CHIPLETS, caches=True)
     cache = known.last_level_cache(6)
     assert cache is not None

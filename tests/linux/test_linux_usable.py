@@ -99,7 +99,7 @@ def test_what_is_no_list_of_blocks_is_an_error(content: bytes) -> None:
 def test_the_policy_is_the_one_of_a_mapping_that_has_none_of_its_own(
     line: str, policy: tuple[str, tuple[int, ...] | None]
 ) -> None:
-    """The first line shows the process's own policy, in each spelling that kernels use, with flags and several nodes."""
+    """The first line shows the process's own policy, in each spelling that kernels use, with flags and many nodes."""
     found, _ = facts({"proc/thread-self/numa_maps": f"{line}\n5582 interleave:0 heap\n"})
     assert (found.policy, found.policy_nodes) == policy
 

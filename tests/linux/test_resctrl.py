@@ -85,7 +85,7 @@ def test_hardware_that_counts_no_traffic_is_silent() -> None:
 
 
 def test_where_it_is_not_mounted_one_sentence_says_so(plant: Plant) -> None:
-    """resctrl is rarely mounted, so the message has the command that mounts it."""
+    """Few hosts mount resctrl, so the message has the command that mounts it."""
     root = plant({"sys/fs/cgroup/cgroup.procs": "1\n"})
     with pytest.raises(SourceUnavailable, match="resctrl is not mounted"):
         traffic(root)

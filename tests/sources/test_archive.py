@@ -24,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("nothing_written")
 
 @pytest.mark.parametrize("ending", ["tar", "tar.gz", "tgz", "tar.bz2", "tar.xz"])
 def test_a_recording_answers_like_the_tree_it_was_made_of(plant: Plant, tmp_path: Path, ending: str) -> None:
+    """The promise of recordings, for each ending; the file is built under another name, of which nothing may stay behind."""
     root = plant(two_cells())
     path = tmp_path / f"host.{ending}"
     numaprobe.record(path, root=root)
@@ -32,6 +33,7 @@ def test_a_recording_answers_like_the_tree_it_was_made_of(plant: Plant, tmp_path
 
 
 def test_a_recording_of_the_running_host_has_its_cells_and_cpus(tmp_path: Path) -> None:
+    """This machine's kernel is the oracle; free memory is not compared because it moves between the two reads."""
     path = tmp_path / "host.tar.gz"
     numaprobe.record(path)
     live, recorded = numaprobe.probe(source="linux"), numaprobe.probe(recording=path, source="linux")
@@ -42,6 +44,7 @@ def test_a_recording_of_the_running_host_has_its_cells_and_cpus(tmp_path: Path) 
 
 
 def test_a_recording_holds_only_what_was_read_and_no_names_of_the_host(tmp_path: Path) -> None:
+    """People attach recordings to public reports, so serial numbers, MAC addresses and host names must be absent."""
     path = tmp_path / "host.tar"
     numaprobe.record(path)
     with tarfile.open(path) as tar:
@@ -56,6 +59,7 @@ def test_a_recording_holds_only_what_was_read_and_no_names_of_the_host(tmp_path:
 
 
 def test_the_manifest_says_where_a_recording_is_from(tmp_path: Path) -> None:
+    """The kernel's release and the tool's version are what a maintainer needs first to interpret the files."""
     path = tmp_path / "host.tar"
     numaprobe.record(path)
     manifest = Archive(path).manifest
@@ -67,6 +71,7 @@ def test_the_manifest_says_where_a_recording_is_from(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("errno", [EACCES, EIO, EINVAL, ELOOP])
 def test_what_could_not_be_read_is_recorded_with_its_errno(tmp_path: Path, errno: int) -> None:
+    """EACCES and EIO are facts about a host too: replayed, they give the same notes as on the spot."""
     from numaprobe.normalise.linux import from_linux
     from numaprobe.recording.writing import _manifest, _write
 
@@ -83,6 +88,7 @@ def test_what_could_not_be_read_is_recorded_with_its_errno(tmp_path: Path, errno
 
 
 def test_a_recording_can_be_recorded_again(plant: Plant, tmp_path: Path) -> None:
+    """Unpacked and recorded from the tree, as when somebody trims it by hand, it gives the same host."""
     numaprobe.record(tmp_path / "a.tar", root=plant(two_cells()))
     with tarfile.open(tmp_path / "a.tar") as tar:
         tar.extractall(tmp_path / "again", filter="data")
@@ -92,6 +98,7 @@ def test_a_recording_can_be_recorded_again(plant: Plant, tmp_path: Path) -> None
 
 
 def test_recording_replaces_a_file_whole_or_leaves_it(plant: Plant, tmp_path: Path) -> None:
+    """A failed recording must not destroy the previous one of the same name."""
     root, path = plant(two_cells()), tmp_path / "host.tar"
     path.write_bytes(b"old")
     with pytest.raises(numaprobe.SourceUnavailable):
@@ -103,12 +110,14 @@ def test_recording_replaces_a_file_whole_or_leaves_it(plant: Plant, tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["host", "host.zip", "host.gz", "host.tar.gz.txt", "tar"])
 def test_recording_to_another_ending_is_a_value_error(tmp_path: Path, name: str) -> None:
+    """The ending selects the compression, so a typing error is refused before anything is read or created."""
     with pytest.raises(ValueError, match=r"\.tar\.gz"):
         numaprobe.record(tmp_path / name)
     assert not (tmp_path / name).exists()
 
 
 def test_recording_where_nothing_can_be_written_is_an_os_error(plant: Plant, tmp_path: Path) -> None:
+    """A fault of the destination is not a SourceError, which would blame the host."""
     with pytest.raises(OSError, match="No such file"):
         numaprobe.record(tmp_path / "none" / "host.tar", root=plant(small()))
 
@@ -121,6 +130,7 @@ def test_recording_where_nothing_can_be_written_is_an_os_error(plant: Plant, tmp
 def test_an_archive_with_any_top_directory_and_compression_is_read(
     plant: Plant, tmp_path: Path, compression: str, prefix: str
 ) -> None:
+    """People pack trees with tar by hand; content and not the file's name decides how it is decompressed."""
     content = COMPRESSIONS[compression](pack(two_cells(), prefix=prefix))
     path = archive(tmp_path, content, f"named-otherwise.{prefix.count('/')}")
     assert numaprobe.probe(recording=path, devices=True) == numaprobe.probe(plant(two_cells()), devices=True)
@@ -128,12 +138,14 @@ def test_an_archive_with_any_top_directory_and_compression_is_read(
 
 @pytest.mark.parametrize("kind", [tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT])
 def test_every_form_of_tar_is_read_with_long_names(tmp_path: Path, kind: int) -> None:
+    """GNU, ustar and pax each store a path of more than 100 characters in a way of their own."""
     prefix = ("x" * 60 + "/") * 2
     path = archive(tmp_path, pack(small(), prefix=prefix, kind=kind))
     assert len(numaprobe.probe(recording=path).cells) == 2
 
 
 def test_links_of_every_kind_are_followed_inside(tmp_path: Path) -> None:
+    """Relative, absolute and hard links, as tar keeps them of a copied sysfs; absolute ones start at the machine's top."""
     tree: Machine = {f"host/{path}": content for path, content in small().items()}
     tree["host/elsewhere/list"] = "0\n"
     tree[f"host/{NODE}/node0/cpulist"] = Link("../../../../../elsewhere/list")
@@ -147,6 +159,7 @@ def test_links_of_every_kind_are_followed_inside(tmp_path: Path) -> None:
 
 
 def test_a_directory_reached_through_a_link_is_listed_and_read(tmp_path: Path) -> None:
+    """In the kernel every entry of sys/bus/pci/devices is a link into sys/devices."""
     tree = two_cells()
     for path in [path for path in tree if path.startswith("sys/bus/pci/devices/0000:00:01.0")]:
         tree[path.replace("sys/bus/pci/devices", "sys/devices/pci0000:00")] = tree.pop(path)
@@ -157,6 +170,7 @@ def test_a_directory_reached_through_a_link_is_listed_and_read(tmp_path: Path) -
 
 
 def test_hard_links_with_a_leading_dot_are_found(tmp_path: Path) -> None:
+    """Archives made with tar -C DIR . have ./ in front of names and link targets alike."""
     tree = small()
     tree["elsewhere/meminfo"] = tree.pop(f"{NODE}/node1/meminfo")
     hard = entry(f"./{NODE}/node1/meminfo", tarfile.LNKTYPE, "./elsewhere/meminfo")
@@ -165,6 +179,7 @@ def test_hard_links_with_a_leading_dot_are_found(tmp_path: Path) -> None:
 
 
 def test_the_reader_tells_absent_from_directory_from_not_a_directory(tmp_path: Path) -> None:
+    """An archive has to give the errno that the kernel would, because only an absent file is silent."""
     tree = small()
     tree["loop"] = Link("loop")
     tree["ping"], tree["pong"] = Link("pong/x"), Link("ping/x")
@@ -185,6 +200,7 @@ def test_the_reader_tells_absent_from_directory_from_not_a_directory(tmp_path: P
 
 
 def test_the_last_of_two_equal_members_counts(tmp_path: Path) -> None:
+    """tar --append updates a file this way, and tar's own extraction ends with the last one too."""
     again = entry(f"{NODE}/node1/meminfo", size=len(text := meminfo(1, 8, 4).encode()))
     path = archive(tmp_path, pack(small(), members=[(again, text)]))
     assert numaprobe.probe(recording=path).cell(1).memory.total == 8192

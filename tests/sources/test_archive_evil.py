@@ -37,11 +37,13 @@ pytestmark = pytest.mark.usefixtures("nothing_written")
     "name", ["../evil", "sys/../../evil", "x/../../../tmp/numaprobe-evil", "/../evil", "./../evil", ".."]
 )
 def test_a_path_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
+    """No honest tool writes such members, so the archive is not trusted for anything else either."""
     path = archive(tmp_path, pack(small(), members=[(entry(name, size=4), b"evil")]))
     assert "out of the archive" in refused(path)
 
 
 def test_an_absolute_path_stays_inside(tmp_path: Path) -> None:
+    """tar -P writes those in good faith; the leading slash means the top of the archive."""
     path = archive(tmp_path, pack(small(), members=[(entry("/tmp/numaprobe-evil", size=4), b"evil")]))
     assert Archive(path).read(["tmp/numaprobe-evil"]) == [b"evil"]
 
@@ -51,6 +53,7 @@ def test_an_absolute_path_stays_inside(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
 def test_a_link_that_leads_out_finds_nothing(tmp_path: Path, target: str, kind: bytes) -> None:
+    """Real sysfs copies hold dangling links, so this one is unknown rather than a reason to refuse the host."""
     tree = small()
     del tree[f"{NODE}/node1/meminfo"]
     path = archive(tmp_path, pack(tree, members=[(entry(f"{NODE}/node1/meminfo", kind, target), b"")]))
@@ -65,6 +68,7 @@ def test_a_file_written_through_a_link_to_the_outside_is_not_written(tmp_path: P
 
 @pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, b"Z"])
 def test_devices_and_pipes_are_passed_over(tmp_path: Path, kind: bytes) -> None:
+    """Opening one could block or have effects; types that tar may get in future count as well."""
     tree = small()
     del tree[f"{NODE}/node1/meminfo"]
     path = archive(tmp_path, pack(tree, members=[(entry(f"{NODE}/node1/meminfo", kind), b"")]))
@@ -72,6 +76,7 @@ def test_devices_and_pipes_are_passed_over(tmp_path: Path, kind: bytes) -> None:
 
 
 def test_a_file_larger_than_any_is_noted_and_not_kept(tmp_path: Path) -> None:
+    """One byte more than the 64 MiB limit, compressed to almost nothing, is EFBIG like any other errno."""
     tree = small()
     del tree[f"{NODE}/node1/meminfo"]
     size = (64 << 20) + 1
@@ -114,6 +119,7 @@ def bomb(size_mib: int, header: tarfile.TarInfo) -> bytes:
 
 
 def test_a_name_of_gigabytes_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """Long names and pax headers are bodies that tarfile would read whole; the peak is measured in a child process."""
     for kind in (
         tarfile.GNUTYPE_LONGNAME,
         tarfile.GNUTYPE_LONGLINK,
@@ -128,6 +134,7 @@ def test_a_name_of_gigabytes_is_refused_before_it_is_read(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("deep", ["name", "link", "hard link"])
 def test_a_path_of_thousands_of_parts_is_refused_or_costs_nothing(tmp_path: Path, deep: str) -> None:
+    """Splitting or resolving 30,000 parts for each lookup would be quadratic in memory."""
     path = "a/" * 30000 + "b"
     member = {
         "name": entry(path),
@@ -139,6 +146,7 @@ def test_a_path_of_thousands_of_parts_is_refused_or_costs_nothing(tmp_path: Path
 
 
 def test_many_deep_paths_are_bounded_together(tmp_path: Path) -> None:
+    """Each path alone is fine, but every one implies 62 directories: the sum of 6000 has to stay bounded."""
     members = [(entry(f"{i}/" + "x" * 62 + ("/" + "x" * 62) * 61), b"") for i in range(6000)]
     _, peak = peak_mib(archive(tmp_path, gzip.compress(pack(small(), kind=tarfile.GNU_FORMAT, members=members), 1)))
     assert peak < 700
@@ -170,6 +178,7 @@ def test_a_member_may_have_longer_attributes_than_the_whole_archive(tmp_path: Pa
 
 
 def test_more_than_a_machine_could_have_is_refused(tmp_path: Path) -> None:
+    """A member that claims 5 GiB is refused by its header, without decompressing it all."""
     chunk = gzip.compress(b"\0" * (16 << 20))
     huge = entry("big", size=5 << 30)
     path = archive(tmp_path, gzip.compress(huge.tobuf(tarfile.GNU_FORMAT)) + chunk * 4)
@@ -178,6 +187,7 @@ def test_more_than_a_machine_could_have_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [-1, -512, -(1 << 40)])
 def test_a_negative_size_is_refused(tmp_path: Path, size: int) -> None:
+    """Base-256 sizes can be negative, which would move a reader backwards for ever."""
     header = bytearray(entry("x").tobuf(tarfile.GNU_FORMAT))
     header[124:136] = size.to_bytes(12, "big", signed=True)
     header[148:156] = b"        "
@@ -194,6 +204,7 @@ def whole_and_cuts(content: bytes) -> list[int]:
 
 
 def test_a_plain_archive_cut_at_any_block_is_refused(tmp_path: Path) -> None:
+    """An interrupted copy must not pass for a smaller host; only the end-of-archive blocks prove that it is whole."""
     content = pack(machine({0: [0]}))
     for length in whole_and_cuts(content):
         refused(archive(tmp_path, content[:length]))
@@ -202,6 +213,7 @@ def test_a_plain_archive_cut_at_any_block_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_own_recording_cut_at_any_block_is_refused(plant: Plant, tmp_path: Path) -> None:
+    """Its manifest counts the files, which also finds a cut that tar itself would accept."""
     path = tmp_path / "host.tar"
     tree = two_cells()
     for node in (0, 2):
@@ -217,6 +229,7 @@ def test_an_own_recording_cut_at_any_block_is_refused(plant: Plant, tmp_path: Pa
 def test_a_compressed_archive_cut_anywhere_is_refused_or_lost_only_its_padding(
     tmp_path: Path, compression: str
 ) -> None:
+    """Zeros after the last member may be lost; the answer must then be equal to that of the whole archive."""
     content = COMPRESSIONS[compression](pack(small()))
     wanted = numaprobe.probe(recording=archive(tmp_path, content))
     step = max(1, len(content) // 150)
@@ -231,6 +244,7 @@ def test_a_compressed_archive_cut_anywhere_is_refused_or_lost_only_its_padding(
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_a_flipped_bit_gives_an_answer_or_one_clear_error(tmp_path: Path, compression: str) -> None:
+    """Plain tar has no checksum of contents, so a changed figure is possible, but never a traceback."""
     content = bytearray(COMPRESSIONS[compression](pack(small())))
     for position in range(0, len(content), max(1, len(content) // 200)):
         content[position] ^= 0x55
@@ -240,6 +254,7 @@ def test_a_flipped_bit_gives_an_answer_or_one_clear_error(tmp_path: Path, compre
 
 
 def test_a_damaged_header_in_the_middle_is_no_end(tmp_path: Path) -> None:
+    """Python's tarfile takes a bad checksum for the end, and would give a host of fewer nodes without a word."""
     tree = small()
     content = bytearray(pack(tree))
     second = content.index(f"{NODE}/node1/cpulist".encode())
@@ -249,6 +264,7 @@ def test_a_damaged_header_in_the_middle_is_no_end(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    """Random bytes never have a valid header checksum, so any host found would be invented."""
     refused(archive(tmp_path_factory.mktemp("any"), content))
 
 
@@ -256,6 +272,7 @@ def test_any_bytes_are_refused(tmp_path_factory: pytest.TempPathFactory, content
 def test_a_header_of_any_bytes_with_a_right_checksum_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
+    """Hypothesis repairs the checksum so that the damage gets past it, into sparse maps and pax records."""
     header = bytearray(entry("sys/x", size=10).tobuf(tarfile.GNU_FORMAT))
     header[156] = data.draw(st.sampled_from(list(b"01234567LKxgXSDNVAM\0Z")))
     for _ in range(data.draw(st.integers(0, 3))):
@@ -307,14 +324,17 @@ def test_a_header_of_any_bytes_with_a_right_checksum_is_read_or_refused(
     ],
 )
 def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
+    """An empty file, bare magic bytes and other formats, zstd and zip among them, each get one line."""
     refused(archive(tmp_path, content))
 
 
 def test_an_archive_without_a_machine_is_refused(tmp_path: Path) -> None:
+    """The right format of the wrong directory is the commonest mistake with --recording."""
     assert "no machine" in refused(archive(tmp_path, pack({"readme": "x", "etc/passwd": "x"})))
 
 
 def test_two_machines_in_one_archive_are_refused(tmp_path: Path) -> None:
+    """Choosing one would be a guess; the escape sequence in a name must not reach the terminal."""
     tree: Machine = {}
     for name in ("one", "two\x1b[31m"):
         tree.update({f"{name}/{path}": content for path, content in small().items()})
@@ -324,6 +344,7 @@ def test_two_machines_in_one_archive_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("what", ["none", "directory", "fifo", "device"])
 def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path, what: str) -> None:
+    """Opening a FIFO blocks until a writer comes, and /dev/zero has no end."""
     path = tmp_path / what
     if what == "directory":
         path.mkdir()
@@ -358,6 +379,7 @@ MANIFESTS: dict[str, object] = {
 
 @pytest.mark.parametrize("manifest", MANIFESTS.values(), ids=MANIFESTS)
 def test_a_damaged_manifest_is_refused(tmp_path: Path, manifest: object) -> None:
+    """Its counts prove that the archive is whole, so a manifest that is not understood proves nothing."""
     tree: Machine = {MANIFEST: manifest if isinstance(manifest, bytes) else json.dumps(manifest), **small()}
     if isinstance(manifest, dict) and manifest.get("files") == 0:
         tree[MANIFEST] = json.dumps({**manifest, "files": len(tree) - 1})
@@ -365,11 +387,13 @@ def test_a_damaged_manifest_is_refused(tmp_path: Path, manifest: object) -> None
 
 
 def test_a_manifest_is_looked_for_only_beside_the_machine(tmp_path: Path) -> None:
+    """A file of the same name somewhere in the tree is content, and may hold anything."""
     path = archive(tmp_path, pack({f"{CPU}/{MANIFEST}": "{", **small()}))
     assert Archive(path).manifest is None
 
 
 def test_reading_an_archive_leaves_no_descriptor(tmp_path: Path) -> None:
+    """Refused archives take another path out, so good and bad ones alternate, with warnings as errors."""
     good, bad = archive(tmp_path, pack(small()), "good"), archive(tmp_path, b"bad", "bad")
     code = textwrap.dedent("""
         import os, sys, warnings

@@ -128,6 +128,7 @@ LISTED = [["etc", "links", "proc", "sys"], ["version"], ["etc", "links", "proc",
 
 
 def test_links_are_followed_inside_and_lead_nowhere_else(plant: Plant) -> None:
+    """The table of paths includes loops, dangling and absolute links and .., with the errno of each."""
     tree = Tree(plant(linked()))
     found = [content.decode() if isinstance(content, bytes) else content for content in tree.read(READS)]
     assert dict(zip(READS, found, strict=True)) == dict(zip(READS, CONTENTS, strict=True))
@@ -138,6 +139,7 @@ def test_links_are_followed_inside_and_lead_nowhere_else(plant: Plant) -> None:
 
 @pytest.mark.parametrize("errno", ["ENOSYS", "EPERM"])
 def test_without_the_kernels_help_the_answers_are_the_same(plant: Plant, errno: str) -> None:
+    """Before Linux 5.6, or under a seccomp filter as in old Docker, openat2 is missing and paths are walked by hand."""
     resolves, contents, listed, based = without_openat2(errno, plant(linked()), READS, LISTS)
     assert resolves is True, "openat2 was to be missing"
     assert dict(zip(READS, contents, strict=True)) == dict(zip(READS, CONTENTS, strict=True))
@@ -147,6 +149,7 @@ def test_without_the_kernels_help_the_answers_are_the_same(plant: Plant, errno: 
 
 @pytest.mark.parametrize("errno", [None, "ENOSYS"])
 def test_a_fifo_in_place_of_a_file_is_not_waited_for(plant: Plant, errno: str | None) -> None:
+    """A planted FIFO would stop a probe for ever; it is EINVAL and the node's other figures stay."""
     tree = machine({0: [0], 1: [1]})
     del tree[f"{NODE}/node1/meminfo"], tree[f"{NODE}/node1/distance"]
     root = plant(tree)
@@ -164,6 +167,7 @@ def test_a_fifo_in_place_of_a_file_is_not_waited_for(plant: Plant, errno: str | 
 
 
 def test_a_tree_of_links_to_the_running_machine_has_no_machine(plant: Plant) -> None:
+    """However many .. a link has, the host's own sysfs must not answer in the tree's name."""
     live: Machine = {path: Link("../" * 40 + path) for path in (f"{NODE}/online", f"{CPU}/online", f"{CPU}/present")}
     with pytest.raises(numaprobe.SourceError):
         numaprobe.probe(plant({"away/sys": Link("../" * 40 + "sys")}) / "away")
@@ -172,11 +176,13 @@ def test_a_tree_of_links_to_the_running_machine_has_no_machine(plant: Plant) -> 
 
 
 def test_the_live_root_can_be_read_as_a_tree() -> None:
+    """With / as root the confined reader has to agree with the live one."""
     assert numaprobe.probe("/", source="linux").cpus == numaprobe.probe(source="linux").cpus
 
 
 @pytest.mark.parametrize("wrong", ["none", "file", "fifo", ""])
 def test_a_root_that_is_no_directory_is_unavailable_and_named(tmp_path: Path, wrong: str) -> None:
+    """The error carries path and errno, so that a program need not parse the message."""
     (tmp_path / "file").touch()
     os.mkfifo(tmp_path / "fifo")
     path = str(tmp_path / wrong) if wrong else ""
@@ -187,11 +193,13 @@ def test_a_root_that_is_no_directory_is_unavailable_and_named(tmp_path: Path, wr
 
 
 def test_an_empty_directory_is_no_machine(tmp_path: Path) -> None:
+    """A mistaken path must not become a host without cells."""
     with pytest.raises(numaprobe.SourceUnavailable, match="neither a node nor a cpu"):
         numaprobe.probe(tmp_path)
 
 
 def test_no_descriptor_is_left_behind(plant: Plant) -> None:
+    """A service may read many trees; failed probes leave through another path, so both are repeated."""
     root = plant(linked())
     before = sorted(os.listdir("/proc/self/fd"))
     for _ in range(20):
@@ -206,6 +214,7 @@ def test_no_descriptor_is_left_behind(plant: Plant) -> None:
 
 @pytest.mark.parametrize(("links", "enough"), [(MAX_LINKS, True), (MAX_LINKS + 1, False)])
 def test_as_many_links_are_followed_as_the_kernel_does(plant: Plant, links: int, enough: bool) -> None:
+    """Forty, and ELOOP for one more, in the reader of trees and in the resolver of archives."""
     tree: Machine = {"l0": "end\n", **{f"l{i}": Link(f"l{i - 1}") for i in range(1, links + 1)}}
     root = plant(tree)
     assert Tree(root).read([f"l{links}"]) == [b"end\n" if enough else ELOOP]
@@ -223,6 +232,7 @@ places = st.builds("{}{}".format, st.sampled_from(["", "a/", "a/b/", "a/b/c/", "
 def test_resolving_never_leaves_and_finds_what_the_kernel_finds(
     tmp_path_factory: pytest.TempPathFactory, links: dict[str, str], path: str
 ) -> None:
+    """The kernel's RESOLVE_IN_ROOT is the oracle for the resolver that archives use, on any links."""
     root = plant_at(
         tmp_path_factory.mktemp("tree"), {"a/b/c/f": "abc", "a/b/f": "ab", "a/f": "a", "b/f": "b", "f": "root"}
     )
