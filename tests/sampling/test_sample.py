@@ -589,6 +589,7 @@ def test_a_reader_of_any_kind_follows_change_too() -> None:
 
 def test_change_without_end_is_a_clear_error() -> None:
     """A node list that differs at every look ends after a bounded number of attempts and not in an endless loop."""
+
     class Restless(Shelf):
         turn = 0
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("nothing_written")
 
 @pytest.mark.parametrize("ending", ["tar", "tar.gz", "tgz", "tar.bz2", "tar.xz"])
 def test_a_recording_answers_like_the_tree_it_was_made_of(plant: Plant, tmp_path: Path, ending: str) -> None:
-    """The promise of recordings, for each ending; the file is built under another name, of which nothing may stay behind."""
+    """The promise of recordings, for each ending; the file is built under another name, which must not stay behind."""
     root = plant(two_cells())
     path = tmp_path / f"host.{ending}"
     numaprobe.record(path, root=root)
@@ -33,7 +33,7 @@ def test_a_recording_answers_like_the_tree_it_was_made_of(plant: Plant, tmp_path
 
 
 def test_a_recording_of_the_running_host_has_its_cells_and_cpus(tmp_path: Path) -> None:
-    """This machine's kernel is the oracle; free memory is not compared because it moves between the two reads."""
+    """The running kernel is the oracle; free memory is not compared, because it moves between the two reads."""
     path = tmp_path / "host.tar.gz"
     numaprobe.record(path)
     live, recorded = numaprobe.probe(source="linux"), numaprobe.probe(recording=path, source="linux")
@@ -145,7 +145,7 @@ def test_every_form_of_tar_is_read_with_long_names(tmp_path: Path, kind: int) ->
 
 
 def test_links_of_every_kind_are_followed_inside(tmp_path: Path) -> None:
-    """Relative, absolute and hard links, as tar keeps them of a copied sysfs; absolute ones start at the machine's top."""
+    """Relative, absolute and hard links, as in a copied sysfs; absolute ones start at the machine's top directory."""
     tree: Machine = {f"host/{path}": content for path, content in small().items()}
     tree["host/elsewhere/list"] = "0\n"
     tree[f"host/{NODE}/node0/cpulist"] = Link("../../../../../elsewhere/list")
@@ -170,7 +170,7 @@ def test_a_directory_reached_through_a_link_is_listed_and_read(tmp_path: Path) -
 
 
 def test_hard_links_with_a_leading_dot_are_found(tmp_path: Path) -> None:
-    """Archives made with tar -C DIR . have ./ in front of names and link targets alike."""
+    """Archives made inside the directory have ./ in front of names and of link targets alike."""
     tree = small()
     tree["elsewhere/meminfo"] = tree.pop(f"{NODE}/node1/meminfo")
     hard = entry(f"./{NODE}/node1/meminfo", tarfile.LNKTYPE, "./elsewhere/meminfo")
@@ -200,7 +200,7 @@ def test_the_reader_tells_absent_from_directory_from_not_a_directory(tmp_path: P
 
 
 def test_the_last_of_two_equal_members_counts(tmp_path: Path) -> None:
-    """tar --append updates a file this way, and tar's own extraction ends with the last one too."""
+    """An append with tar -r updates a file this way, and tar's own extraction ends with the last one too."""
     again = entry(f"{NODE}/node1/meminfo", size=len(text := meminfo(1, 8, 4).encode()))
     path = archive(tmp_path, pack(small(), members=[(again, text)]))
     assert numaprobe.probe(recording=path).cell(1).memory.total == 8192

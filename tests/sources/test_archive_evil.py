@@ -43,7 +43,7 @@ def test_a_path_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_an_absolute_path_stays_inside(tmp_path: Path) -> None:
-    """tar -P writes those in good faith; the leading slash means the top of the archive."""
+    """An honest tar -P writes those too; the leading slash means the top of the archive."""
     path = archive(tmp_path, pack(small(), members=[(entry("/tmp/numaprobe-evil", size=4), b"evil")]))
     assert Archive(path).read(["tmp/numaprobe-evil"]) == [b"evil"]
 
@@ -264,7 +264,7 @@ def test_a_damaged_header_in_the_middle_is_no_end(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    """Random bytes never have a valid header checksum, so any host found would be invented."""
+    """Random bytes have no valid header checksum, so any host found in them would be invented."""
     refused(archive(tmp_path_factory.mktemp("any"), content))
 
 

@@ -167,7 +167,7 @@ def test_a_fifo_in_place_of_a_file_is_not_waited_for(plant: Plant, errno: str | 
 
 
 def test_a_tree_of_links_to_the_running_machine_has_no_machine(plant: Plant) -> None:
-    """However many .. a link has, the host's own sysfs must not answer in the tree's name."""
+    """However often a link climbs to its parent, the running host must not answer in the tree's name."""
     live: Machine = {path: Link("../" * 40 + path) for path in (f"{NODE}/online", f"{CPU}/online", f"{CPU}/present")}
     with pytest.raises(numaprobe.SourceError):
         numaprobe.probe(plant({"away/sys": Link("../" * 40 + "sys")}) / "away")
