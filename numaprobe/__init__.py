@@ -56,6 +56,7 @@ def record(
     allowed: bool = False,
     domains: bool = False,
     anonymous: bool = False,
+    traffic: float | None = None,
 ) -> None:
     """Write a recording of this host, or of a recorded one, to a tar archive; see ``docs/recordings.md``.
 
@@ -63,8 +64,8 @@ def record(
     whole or not at all. ``root``, ``recording`` and ``source`` are as for ``probe``; in a Xen control domain the
     hypervisor's answers are recorded as well as the domain's own files. ``allowed`` adds what this process may use; the
     file then contains the names of its control groups. ``domains`` adds the guests, under their own names and uuids or,
-    if ``anonymous``, under replacements. Raises what ``probe`` raises, ``OSError`` if the file cannot be written, and
-    ``ValueError`` for another suffix.
+    if ``anonymous``, under replacements. ``traffic`` adds two readings of resctrl that many seconds apart. Raises what
+    ``probe`` raises, ``OSError`` if the file cannot be written, and ``ValueError`` for another suffix.
     """
     from .recording.writing import record as write
 
@@ -76,6 +77,7 @@ def record(
         allowed=allowed,
         domains=domains,
         anonymous=anonymous,
+        traffic=traffic,
     )
 
 

@@ -148,6 +148,14 @@ def _record(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allowed", action="store_true", help="include what this process may use, with names of control groups"
     )
+    parser.add_argument(
+        "--traffic",
+        type=float,
+        nargs="?",
+        const=1.0,
+        metavar="S",
+        help="include the counters of resctrl, read twice this many seconds apart (default: 1)",
+    )
 
 
 def _draw(parser: argparse.ArgumentParser) -> None:

@@ -21,4 +21,5 @@ def run(options: argparse.Namespace, out: TextIO) -> None:  # noqa: ARG001 (ever
             allowed=options.allowed,
             domains=options.domains,
             anonymous=options.anonymous,
+            traffic=options.traffic,
         )

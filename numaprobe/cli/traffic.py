@@ -32,12 +32,14 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
         assert later.time is not None, "of a live host"
         rows, seconds = later.since(reading), later.time - (reading.time or 0.0)
         reading = later
+    elif reading.earlier is not None:
+        rows, seconds = reading.since(reading.earlier), reading.time
     if options.json:
         import json
 
         out.write(json.dumps(traffic_document(rows, seconds, reading.notes)) + "\n")
         return
-    out.write("\n".join([*lines(rows, rates=live), *_notes(reading.notes)]) + "\n")
+    out.write("\n".join([*lines(rows, rates=seconds is not None), *_notes(reading.notes)]) + "\n")
 
 
 def lines(rows: Sequence[Traffic], *, rates: bool) -> list[str]:

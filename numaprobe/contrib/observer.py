@@ -12,7 +12,7 @@ from time import monotonic, perf_counter
 
 import numaprobe
 
-from ..metrics.rows import DOMAINS_LIMIT, counter_rows, huge_page_rows, memory_rows
+from ..metrics.rows import DOMAINS_LIMIT, counter_rows, huge_page_rows, meminfo_rows, memory_rows
 from ..named import namedtuple
 from .refresher import MAX_AGE_INTERVALS, MAX_CPU_SHARE, Options, Refresher, key_of
 
@@ -51,9 +51,10 @@ class Observer:
     ``root``, ``recording`` and ``source`` are the arguments of ``numaprobe.probe``. ``domains`` includes the guests, at
     most ``domains_limit`` of them (those with the lowest ids); ``sampled`` is as for ``numaprobe.domains``.
     ``counters`` includes the counters of numastat. ``distances`` None includes distances on hosts with at most 64
-    cells; ``cpu_info`` adds a metric per CPU. ``interval`` is the time between two background readings, in seconds. The
-    first reading waits for the background thread for at most ``patience`` seconds. ``max_age`` is how old a reading may
-    be, in seconds, to be returned again; concurrent callers share one in any case.
+    cells; ``cpu_info`` adds a metric per CPU, ``meminfo`` every field of the nodes' meminfo, ``usable`` what can be
+    allocated of each cell and ``traffic`` the counters of resctrl. ``interval`` is the time between two background
+    readings, in seconds. The first reading waits for the background thread for at most ``patience`` seconds.
+    ``max_age`` is how old a reading may be, in seconds, to be returned again; concurrent callers share one in any case.
 
     Nothing is opened and no thread is started before the first reading; a forked child starts afresh with its own
     first reading. Raises ``ValueError`` for a bad argument; ``reading`` never raises.
@@ -71,6 +72,9 @@ class Observer:
         counters: bool = True,
         distances: bool | None = None,
         cpu_info: bool = False,
+        meminfo: bool = False,
+        usable: bool = False,
+        traffic: bool = False,
         interval: float = 15.0,
         patience: float = 0.5,
         max_age: float = 0.0,
@@ -95,6 +99,9 @@ class Observer:
             counters=counters,
             distances=distances,
             cpu_info=cpu_info,
+            meminfo=meminfo,
+            usable=usable,
+            traffic=traffic,
             interval=float(interval),
         )
         self._patience = patience
@@ -182,7 +189,7 @@ class _ProcessState:
         if self._sampler is None:
             self._sampler = numaprobe.Sampler(options.root, recording=options.recording, source=options.source)
         try:
-            sample = self._sampler.sample(counters=options.counters)
+            sample = self._sampler.sample(counters=options.counters, meminfo=options.meminfo)
         except Exception:
             # An open file may be the cause: the next reading opens everything again.
             self._sampler.close()
@@ -209,6 +216,8 @@ class _ProcessState:
         if self._options.counters:
             rows |= counter_rows((cell.id, cell.counters) for cell in cells)
             self._count_lost([cell.counters for cell in cells])
+        if self._options.meminfo:
+            rows |= meminfo_rows((cell.id, cell.meminfo) for cell in cells)
         return rows
 
     def _count_lost(self, counters: list[Counters | None]) -> None:
@@ -221,12 +230,14 @@ class _ProcessState:
     def _background(self, rows: Rows, key: Key) -> Rows:
         """Add the background thread's last answers about this shape of the host; return its topology."""
         answers = self._refresher.answers
-        details, host, domains = (self._fresh(answers.get(part)) for part in ("details", "host", "domains"))
+        details, host = (self._fresh(answers.get(part)) for part in ("details", "host"))
         if details is not None and details.key == key:
             for name, values in details.rows.items():
                 rows[name] = _merged(rows.get(name), values)
-        if domains is not None:
-            rows.update(domains.rows)
+        for part in ("domains", "usable", "traffic"):
+            answer = self._fresh(answers.get(part))
+            if answer is not None:
+                rows.update(answer.rows)
         return {} if host is None or host.key != key else host.rows
 
     def _fresh(self, answer: Answer | None) -> Answer | None:

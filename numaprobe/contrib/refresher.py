@@ -8,7 +8,15 @@ from time import monotonic
 
 import numaprobe
 
-from ..metrics.rows import available_rows, claimed_rows, domain_rows, huge_page_rows, topology_rows
+from ..metrics.rows import (
+    available_rows,
+    claimed_rows,
+    domain_rows,
+    huge_page_rows,
+    topology_rows,
+    traffic_rows,
+    usable_rows,
+)
 from ..named import namedtuple
 
 TYPE_CHECKING = False
@@ -29,7 +37,11 @@ MAX_AGE_INTERVALS = 5
 
 
 class Options(
-    namedtuple("Options", "root recording source domains domains_limit sampled counters distances cpu_info interval")
+    namedtuple(
+        "Options",
+        "root recording source domains domains_limit sampled counters distances cpu_info meminfo usable traffic"
+        " interval",
+    )
 ):
     """Which host to read, and what to report; the fields are the arguments of ``Observer``."""
 
@@ -43,6 +55,9 @@ class Options(
     counters: bool
     distances: bool | None
     cpu_info: bool
+    meminfo: bool
+    usable: bool
+    traffic: bool
     interval: float
 
 
@@ -62,7 +77,7 @@ def key_of(shape: Shape) -> Key:
 
 
 class Refresher:
-    """Answers by part: ``details``, ``host``, ``domains``. Nothing is read before ``start``.
+    """Answers by part: ``details``, ``host``, ``domains``, ``usable``, ``traffic``. Nothing is read before ``start``.
 
     The thread ends with ``stop``, or when the refresher is garbage-collected.
     """
@@ -70,7 +85,10 @@ class Refresher:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.answers: dict[str, Answer] = {}
-        self.errors = {"details": 0, "host": 0, **({"domains": 0} if options.domains else {})}
+        # Parts that are read on request; not their methods, which would keep this object alive.
+        optional = {"domains": options.domains, "usable": options.usable, "traffic": options.traffic}
+        self._optional = [part for part, wanted in optional.items() if wanted]
+        self.errors = {"details": 0, "host": 0, **dict.fromkeys(self._optional, 0)}
         # What the last answers say that they could not read or make sense of, in lines.
         self.notes: dict[str, int] = {}
         # Set once everything has been requested, with or without success.
@@ -103,8 +121,10 @@ class Refresher:
         changed, self._changed = self._changed, False
         key = self._tried("details", self._details)
         self._tried("host", lambda: self._topology(key, changed=changed))
-        if self.options.domains and not self._stopped.is_set():
-            self._tried("domains", self._domains)
+        reads = {"domains": self._domains, "usable": self._usable, "traffic": self._traffic}
+        for part in self._optional:
+            if not self._stopped.is_set():
+                self._tried(part, reads[part])
         self.ready.set()
         return max(self.options.interval, (1 / MAX_CPU_SHARE - 1) * (monotonic() - began))
 
@@ -161,6 +181,18 @@ class Refresher:
         recorded = options.root is not None or options.recording is not None
         rows = {} if recorded and not found else domain_rows(found, options.domains_limit, host=self._host)
         return rows, ((), None)
+
+    def _usable(self) -> tuple[Rows, Key]:
+        options = self.options
+        host = numaprobe.probe(
+            options.root, recording=options.recording, source=options.source, available=False, usable=True
+        )
+        return usable_rows(host), ((), None)
+
+    def _traffic(self) -> tuple[Rows, Key]:
+        found = numaprobe.traffic(self.options.root, recording=self.options.recording)
+        self.notes["traffic"] = len(found.notes)
+        return traffic_rows(found.traffic, self.options.domains_limit), ((), None)
 
 
 def _run(reference: weakref.ref[Refresher], wake: threading.Event, stopped: threading.Event) -> None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 ROOT = "sys/fs/resctrl"
 FILES = ("llc_occupancy", "mbm_total_bytes", "mbm_local_bytes")
 NOT_GROUPS = frozenset(("info", "mon_data", "mon_groups"))
+# Where a recording has the reading before the one at ``ROOT``, and how many seconds lie between them.
+EARLIER = "linux/resctrl-earlier"
+SECONDS = "linux/resctrl-seconds"
 # RMIDs of hardware: a few hundred.
 MAX_GROUPS = 4096
 
@@ -37,13 +40,16 @@ class MonitorFacts(namedtuple("MonitorFacts", "group cache node occupancy total 
     local: int | None
 
 
-def collect(source: Source) -> tuple[MonitorFacts, ...] | None:
-    """Every group's counters: three files for each cache or node of each group. None where it is not mounted."""
-    if source.names(f"{ROOT}/mon_data", "mon_L3_") is None and source.names(ROOT, "info") is None:
+def collect(source: Source, base: str = ROOT) -> tuple[MonitorFacts, ...] | None:
+    """Every group's counters: three files for each cache or node of each group. None where it is not mounted.
+
+    ``base`` is where the file system is; recordings have an earlier reading below another name.
+    """
+    if source.names(f"{base}/mon_data", "mon_L3_") is None and source.names(base, "info") is None:
         return None
     found: list[MonitorFacts] = []
-    for group in _groups(source):
-        data = f"{ROOT}/{group}/mon_data" if group else f"{ROOT}/mon_data"
+    for group in _groups(source, base):
+        data = f"{base}/{group}/mon_data" if group else f"{base}/mon_data"
         for name in source.names(data, "mon_L3_") or ():
             cache = _number(name, "mon_L3_")
             if cache is None:
@@ -56,16 +62,16 @@ def collect(source: Source) -> tuple[MonitorFacts, ...] | None:
     return tuple(found)
 
 
-def _groups(source: Source) -> list[str]:
+def _groups(source: Source, base: str) -> list[str]:
     """The default group, its monitoring groups, and those that control with theirs."""
     found = [""]
-    top = [name for name in source.names(ROOT) or () if name not in NOT_GROUPS]
+    top = [name for name in source.names(base) or () if name not in NOT_GROUPS]
     # Names do not distinguish directories from files; a group has data.
-    control = [name for name in top if source.names(f"{ROOT}/{name}/mon_data") is not None]
+    control = [name for name in top if source.names(f"{base}/{name}/mon_data") is not None]
     for parent in ("", *control):
         found += [parent] if parent else []
-        base = f"{parent}/mon_groups" if parent else "mon_groups"
-        found += [f"{base}/{name}" for name in source.names(f"{ROOT}/{base}") or ()]
+        below = f"{parent}/mon_groups" if parent else "mon_groups"
+        found += [f"{below}/{name}" for name in source.names(f"{base}/{below}") or ()]
     return found[:MAX_GROUPS]
 
 

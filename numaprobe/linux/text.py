@@ -111,6 +111,25 @@ def zones(where: str, content: bytes) -> list[_fast.Zone]:
         raise _in_table(where, content, error, _fast.zones) from None
 
 
+def meminfo(content: bytes) -> tuple[tuple[tuple[str, int], ...], bytes | None]:
+    """Every size of ``/proc/meminfo`` or of a node, in bytes, by the kernel's name; and the first broken line.
+
+    Counts of pages, which have no unit, are left out.
+    """
+    found = []
+    odd = None
+    for line in content.split(b"\n"):
+        name, colon, rest = line.partition(b":")
+        words = rest.split()
+        # MemTotal, of a node "Node 0 MemTotal".
+        label = name.split()[-1:]
+        if len(words) == 2 and words[1] == b"kB" and label and words[0].isdigit() and len(words[0]) < 16:
+            found.append((label[0].decode("ascii", "replace"), int(words[0]) << 10))
+        elif line.strip() and not (colon and len(words) == 1 and words[0].isdigit()):
+            odd = line if odd is None else odd
+    return tuple(found), odd
+
+
 def numa_maps(where: str, content: bytes) -> tuple[tuple[tuple[int, int], ...], list[_fast.FileMapping]]:
     """Anonymous memory of a process by node, and its mappings of files; see ``numaprobe._fast.numa_maps``."""
     try:

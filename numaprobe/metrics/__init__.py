@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Rows = dict[str, list[tuple[tuple[str, ...], float]]]
 
 PREFIX = "numaprobe_"
-PARTS = ("memory", "counters", "details", "host", "domains")
+PARTS = ("memory", "counters", "details", "host", "domains", "usable", "traffic")
 
 
 class Metric(namedtuple("Metric", "name kind unit help labels dotted ucum")):
@@ -71,7 +71,7 @@ def _gauge(name: str, help_: str, labels: Sequence[str], dotted: str, ucum: str 
 
 
 def _counter(name: str, help_: str, labels: Sequence[str], dotted: str, ucum: str = "") -> Metric:
-    unit = "pages" if name.endswith("_pages_total") else ""
+    unit = next((unit for unit in ("pages", "bytes") if name.endswith(f"_{unit}_total")), "")
     return _metric(name, kind="counter", unit=unit, help_=help_, labels=labels, dotted=dotted, ucum=ucum)
 
 
@@ -82,6 +82,7 @@ def _info(name: str, help_: str, labels: Sequence[str], dotted: str) -> Metric:
 _NODE = ("node",)
 _PAGES = ("node", "size")
 _DOMAIN = ("domain", "name")
+_TRAFFIC = ("group", "cache", "node")
 
 METRICS: tuple[Metric, ...] = (
     _gauge("up", "Whether the memory of the cells could be read: 1 or 0.", (), "up"),
@@ -209,6 +210,37 @@ METRICS: tuple[Metric, ...] = (
         _NODE,
         "numa.other_pages",
     ),
+    _gauge(
+        "meminfo_bytes",
+        "A field of the node's meminfo, under the kernel's name.",
+        ("node", "field"),
+        "meminfo",
+    ),
+    _gauge(
+        "memory_usable_bytes",
+        "Memory of the cell that can be allocated now, for ordinary use or to stay pinned (VFIO, RDMA).",
+        ("node", "purpose"),
+        "memory.usable",
+    ),
+    _gauge(
+        "huge_pages_allocatable_bytes",
+        "Memory in free blocks from which huge pages can be made now, besides those of the pool.",
+        _PAGES,
+        "huge_pages.allocatable",
+    ),
+    _counter(
+        "traffic_bytes_total",
+        "Bytes that a group's CPUs have read and written through the last-level cache, in any memory.",
+        _TRAFFIC,
+        "traffic",
+    ),
+    _counter(
+        "traffic_local_bytes_total",
+        "The part of traffic_bytes_total in the memory of the cache's own cell.",
+        _TRAFFIC,
+        "traffic.local",
+    ),
+    _gauge("cache_occupancy_bytes", "Bytes of the last-level cache that a group fills.", _TRAFFIC, "cache.occupancy"),
     _gauge("domains", "Domains (guests) of the host.", (), "domains", "{domain}"),
     _gauge(
         "domains_complete",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from ..model.domains import Domain
     from ..model.host import Host, HugePages
+    from ..model.traffic import Traffic
     from ..sampling.values import Counters
     from . import Rows
 
@@ -114,6 +115,41 @@ def counter_rows(cells: Iterable[tuple[int, Counters | None]]) -> Rows:
         {
             metric: [(label, value) for label, counters in known if (value := getattr(counters, name)) is not None]
             for name, metric in _COUNTERS.items()
+        },
+    )
+
+
+def meminfo_rows(cells: Iterable[tuple[int, Sequence[tuple[str, int]] | None]]) -> Rows:
+    """Every field of the cells' meminfo, from ids and pairs of name and bytes."""
+    rows: list[Row] = [((str(cell), field), value) for cell, fields in cells for field, value in fields or ()]
+    return _add({}, {"numaprobe_meminfo_bytes": rows})
+
+
+def usable_rows(host: Host) -> Rows:
+    """What can be allocated of each cell now, of a host that was probed with ``usable``."""
+    known = [(str(cell.id), cell.usable) for cell in host.cells if cell.usable is not None]
+    purposes = _known(
+        ((cell, purpose), getattr(usable, purpose)) for cell, usable in known for purpose in ("ordinary", "pinned")
+    )
+    pages: list[Row] = [
+        ((cell, str(one.size)), one.size * one.now)
+        for cell, usable in known
+        for one in usable.pages
+        if one.now is not None
+    ]
+    return _add({}, {"numaprobe_memory_usable_bytes": purposes, "numaprobe_huge_pages_allocatable_bytes": pages})
+
+
+def traffic_rows(traffic: Sequence[Traffic], limit: int = DOMAINS_LIMIT) -> Rows:
+    """Counters of resctrl; of at most ``limit`` groups, those with the first names."""
+    groups = frozenset(sorted({one.group for one in traffic})[:limit])
+    kept = [((_name(one.group), str(one.cache), _word(one.cell)), one) for one in traffic if one.group in groups]
+    return _add(
+        {},
+        {
+            "numaprobe_traffic_bytes_total": _known((label, one.total) for label, one in kept),
+            "numaprobe_traffic_local_bytes_total": _known((label, one.local) for label, one in kept),
+            "numaprobe_cache_occupancy_bytes": _known((label, one.occupancy) for label, one in kept),
         },
     )
 

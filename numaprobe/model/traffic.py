@@ -29,13 +29,18 @@ class Traffic(namedtuple("Traffic", "group cache cell occupancy total local", de
     local: float | None
 
 
-class TrafficReading(namedtuple("TrafficReading", "time traffic notes")):
-    """All groups' traffic at one moment; ``time`` is of the monotonic clock, in seconds, None for a recorded host."""
+class TrafficReading(namedtuple("TrafficReading", "time traffic notes earlier", defaults=((), (), None))):
+    """All groups' traffic at one moment.
+
+    ``time`` is of the monotonic clock, in seconds. Of a recorded host it is None, unless the recording has two
+    readings: then ``earlier`` is the first, with a ``time`` of 0, and ``since(earlier)`` gives the rates of then.
+    """
 
     __slots__ = ()
     time: float | None
     traffic: tuple[Traffic, ...]
     notes: tuple[Note, ...]
+    earlier: TrafficReading | None
 
     def since(self, before: TrafficReading) -> tuple[Traffic, ...]:
         """Rates in bytes per second between two readings of a live host, for what is in both.
@@ -44,7 +49,7 @@ class TrafficReading(namedtuple("TrafficReading", "time traffic notes")):
         readings without a time, or in the wrong order.
         """
         if self.time is None or before.time is None or self.time <= before.time:
-            raise ValueError("rates need two readings of a live host, the earlier one as the argument")
+            raise ValueError("rates need two readings with a time, the earlier one as the argument")
         seconds = self.time - before.time
         known = {(one.group, one.cache, one.cell): one for one in before.traffic}
         out = []

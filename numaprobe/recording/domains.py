@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..linux.cgroups import mounts, mounts_in
 from ..linux.guests import collect as guests
-from ..linux.guests import command_line, guest_memfd, libvirt, numa_maps, recorded, threads
+from ..linux.guests import command_line, guest_memfd, hint_faults, libvirt, numa_maps, recorded, threads
 from ..linux.guests.holding import MEMORY_FILE_SYSTEMS
 from ..linux.source import Source
 from ..xen import abi
@@ -43,7 +43,7 @@ STATUS = (
 
 def add_guests(recorder: RecordingReader, seen: RecordingReader, *, anonymous: bool) -> None:
     """Look at the guests of a Linux host through ``seen``, and put into ``recorder`` what is kept of that."""
-    found = guests.collect(seen)
+    found = guests.collect(seen, faults=True)
     keep = Redactor(seen, found, anonymous=anonymous)
     for path, content in seen.files.items():
         kept = keep.file(path, content)
@@ -163,6 +163,8 @@ class Redactor:
         if name == "status":
             kept = [row for row in content.split(b"\n") if row.startswith(STATUS)]
             return b"\n".join([b"Name:\tthread", *kept, b""])
+        if name == "sched":
+            return b"".join([row + b"\n" for row in content.split(b"\n") if row.startswith(hint_faults.LINE)])
         if name == "cgroup":
             return self._own_group(content)
         if name == "numa_maps":

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..sources.transcript import RecordingHypercalls
 
 OSRELEASE = "proc/sys/kernel/osrelease"
+MAX_INTERVAL = 3600
 COMPRESSION = {".tar.gz": "gz", ".tgz": "gz", ".tar.xz": "xz", ".tar.bz2": "bz2", ".tar": ""}
 
 
@@ -38,10 +39,13 @@ def record(
     allowed: bool = False,
     domains: bool = False,
     anonymous: bool = False,
+    traffic: float | None = None,
 ) -> None:
     """Probe a host and write down what was read; see ``numaprobe.record``."""
     if allowed and anonymous:
         raise ValueError("what a process may use names its control groups: not in an anonymous recording")
+    if traffic is not None and not 0 < traffic <= MAX_INTERVAL:
+        raise ValueError(f"traffic is a number of seconds above 0 and at most {MAX_INTERVAL}, not {traffic!r}")
     name = os.fspath(path)
     compression = next((kind for ending, kind in COMPRESSION.items() if name.endswith(ending)), None)
     if compression is None:
@@ -51,7 +55,7 @@ def record(
         recorder = RecordingReader(reader)
         # Linux's view is kept under Xen too: it is another host, which a replay can select.
         asks_xen = choose_source(recorder, source, live=live) == "xen"
-        facts = linux.collect(recorder, available=True, devices=True, allowed=allowed, caches=True)
+        facts = linux.collect(recorder, available=True, devices=True, allowed=allowed, caches=True, memory_state=True)
         # Without the names of control groups and of the program, which only allowed adds.
         usable.collect(Source(recorder), process=allowed)
         policy.collect(Source(recorder))
@@ -72,6 +76,10 @@ def record(
             from .domains import add_guests
 
             add_guests(recorder, RecordingReader(reader), anonymous=anonymous)
+        if traffic is not None:
+            from .traffic import add_traffic
+
+            add_traffic(recorder, reader, seconds=traffic, live=live, anonymous=anonymous)
         release = recorder.read((OSRELEASE,))[0]
         architecture = machine(reader, live=live)
     kernel = release.decode("ascii", "replace").strip() if isinstance(release, bytes) else None

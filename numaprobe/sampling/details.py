@@ -5,6 +5,7 @@ from __future__ import annotations
 from errno import EBADMSG, ENOENT, ENOTDIR
 
 from .. import _fast
+from ..errors import printable
 from ..linux import text
 from ..linux.nodes import COUNTS, HUGE_PAGES, huge_page_sizes
 from ..linux.source import NODE, Source
@@ -88,11 +89,21 @@ class Details:
         self._notes += [Note(where, said) for where, said in source.notes]
 
     def added(
-        self, sample: Sample, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str]
+        self,
+        sample: Sample,
+        *,
+        huge_pages: bool,
+        available: bool,
+        counters: bool,
+        vmstat: Sequence[str],
+        meminfo: bool = False,
     ) -> tuple[Sample, bool]:
         """The sample with what was requested, and whether every file was there."""
         self._notes, self._errors = [], []
         complete = True
+        fields: list[tuple[tuple[str, int], ...] | None] = []
+        if meminfo:
+            sample, fields, complete = self._fields(sample, available=available)
         figures = sample
         known: list[int | None] | None = None
         if available and (self._is_machine or not self._numa):
@@ -120,12 +131,30 @@ class Details:
                 cell._replace(vmstat=None if row is None else tuple(zip(vmstat, row, strict=True)))
                 for cell, row in zip(cells, rows, strict=True)
             ]
+        if fields:
+            cells = [cell._replace(meminfo=found) for cell, found in zip(cells, fields, strict=True)]
         collected = Collected(
             cells=tuple(cells),
             notes=figures.notes + tuple(self._notes),
             errors=figures.errors + tuple(self._errors),
         )
         return made(sample.origin, sample.wall, sample.monotonic, collected), complete
+
+    def _fields(
+        self, sample: Sample, *, available: bool
+    ) -> tuple[Sample, list[tuple[tuple[str, int], ...] | None], bool]:
+        """The sample made anew of the files that all of its fields are taken from, so that they are of one moment."""
+        contents = self._read("meminfo", self._paths)
+        fields = []
+        for path, content in zip(self._paths, contents, strict=True):
+            found, odd = ((), None) if isinstance(content, int) else text.meminfo(content)
+            if odd is not None:
+                self._notes.append(Note(path.removeprefix(NODE_PREFIX), f"not a size in kB: '{printable(odd)}'"))
+            fields.append(None if isinstance(content, int) else found)
+        if int in map(type, contents):
+            return sample, fields, False
+        read = _fast.meminfo_figures(contents, Sample, sample.origin, sample.wall, sample.monotonic, available)
+        return read, fields, True
 
     def _of_machine(self, sample: Sample) -> tuple[Sample, list[int | None]]:
         """The kernel's own figure, with the others of the same moment."""

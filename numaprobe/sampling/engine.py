@@ -69,7 +69,9 @@ class Engine:
     def _resized(self, snapshot: Any, found: Sample) -> bool:
         raise NotImplementedError
 
-    def detailed(self, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str]) -> Sample:
+    def detailed(
+        self, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str], meminfo: bool = False
+    ) -> Sample:
         raise NotImplementedError
 
     def _worth_another_try(self, missed: Missed) -> bool:  # noqa: ARG002

@@ -260,7 +260,9 @@ class LinuxSampler(Engine):
         self.retried_free(self.snapshot, self.snapshot.free())
         return self.detailed(huge_pages=True, available=True, counters=True, vmstat=("nr_free_pages",))
 
-    def detailed(self, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str]) -> Sample:
+    def detailed(
+        self, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str], meminfo: bool = False
+    ) -> Sample:
         for _ in range(TRIES):
             snapshot = self.snapshot
             ask = snapshot.ask_with_caches if available else snapshot.ask
@@ -276,7 +278,12 @@ class LinuxSampler(Engine):
                     continue
                 details: Details = snapshot.details
                 whole, complete = details.added(
-                    sample, huge_pages=huge_pages, available=available, counters=counters, vmstat=vmstat
+                    sample,
+                    huge_pages=huge_pages,
+                    available=available,
+                    counters=counters,
+                    vmstat=vmstat,
+                    meminfo=meminfo,
                 )
             # The file is missing either because this kernel does not have it or because its node was removed.
             if not complete and not all(snapshot.files.alive()):

@@ -91,7 +91,7 @@ class Origin:
                     notes.append(self._note(position, f"MemTotal {total_kb} kB is no size of memory"))
                     total = free = None
             huge_pages = self._default_pages(position, pages, unused, surplus, notes)
-            cells.append(CellSample._make((cell, total, free, huge_pages, None, None, None)))
+            cells.append(CellSample._make((cell, total, free, huge_pages, None, None, None, None)))
         return Collected(cells=tuple(cells), notes=tuple(notes), errors=tuple(errors))
 
     def _note(self, position: int, text: str) -> Note:

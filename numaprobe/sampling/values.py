@@ -66,16 +66,16 @@ class Counters(
 class CellSample(
     namedtuple(
         "CellSample",
-        "id total free huge_pages available counters vmstat",
-        defaults=(None, None, None, None, None, None),
+        "id total free huge_pages available counters vmstat meminfo",
+        defaults=(None, None, None, None, None, None, None),
     )
 ):
     """Memory of one cell at one moment.
 
     ``total`` and ``free`` are in bytes, as in ``numaprobe.Memory``. ``huge_pages`` has only the default size, or all
-    sizes if requested; it is None if the source reports counts but not their size. ``available`` (bytes), ``counters``
-    and ``vmstat`` (pairs of name and value, in the order requested) are None unless requested, and where the source
-    does not have them.
+    sizes if requested; it is None if the source reports counts but not their size. ``available`` (bytes),
+    ``counters``, ``vmstat`` (pairs of name and value, in the order requested) and ``meminfo`` (pairs of the kernel's
+    name and bytes, in its order) are None unless requested, and where the source does not have them.
     """
 
     __slots__ = ()
@@ -86,6 +86,7 @@ class CellSample(
     available: int | None
     counters: Counters | None
     vmstat: tuple[tuple[str, int | None], ...] | None
+    meminfo: tuple[tuple[str, int], ...] | None
 
     @property
     def used(self) -> int | None:

@@ -48,7 +48,7 @@ class XenOrigin(Origin):
         rows = sample.rows()
         cells = tuple(
             [
-                make((cell, total, free, (), None, None, None))
+                make((cell, total, free, (), None, None, None, None))
                 for cell, total, (_, free, *_) in zip(shape.cells, shape.totals, rows, strict=True)
             ]
         )
@@ -196,7 +196,15 @@ class XenSampler(Engine):
             return source_error((NUMAINFO, PHYSINFO)[missed.position], missed.error)
         return SourceError(NUMAINFO, ESTALE, "nodes, CPUs or memory kept being added or removed while they were read")
 
-    def detailed(self, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str]) -> Sample:  # noqa: ARG002
+    def detailed(
+        self,
+        *,
+        huge_pages: bool,  # noqa: ARG002
+        available: bool,
+        counters: bool,  # noqa: ARG002
+        vmstat: Sequence[str],  # noqa: ARG002
+        meminfo: bool = False,  # noqa: ARG002
+    ) -> Sample:
         """Of what may be requested Xen has only available memory: free, less what is claimed."""
         snapshot = self.snapshot
         sample = self.retried(snapshot, snapshot.ask())

@@ -1,6 +1,6 @@
 """Runs in a guest: what numaprobe calls usable, and how much can really be taken until the kernel refuses.
 
-    inside_usable.py ordinary|pinned|me|2M|pool NODE
+    inside_usable.py ordinary|secret|pinned|me|2M|pool NODE
 
 The taking is done by a child, which the kernel kills when the memory bound to the node is used up; what it had touched
 until then is counted in memory that both share.
@@ -23,7 +23,13 @@ from pathlib import Path
 import numaprobe
 
 SYS_SET_MEMPOLICY = 238  # x86-64
-SYS_BPF = 321
+SYS_IO_URING_SETUP = 425
+SYS_IO_URING_REGISTER = 427
+SYS_MEMFD_SECRET = 447
+# linux/io_uring.h
+IORING_REGISTER_BUFFERS2 = 15
+IORING_REGISTER_BUFFERS_UPDATE = 16
+IORING_RSRC_REGISTER_SPARSE = 1
 MPOL_BIND = 2
 MADV_HUGEPAGE = 14
 MADV_NOHUGEPAGE = 15
@@ -35,7 +41,6 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.mmap.restype = ctypes.c_void_p
 LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
 LIBC.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-LIBC.mlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 
 def bind(node: int) -> None:
@@ -68,18 +73,47 @@ def small_pages(node: int, size: int) -> Iterator[int]:
             yield grown(node)
 
 
-def unmovable_pages(node: int, size: int) -> Iterator[int]:
-    """Arrays of BPF, a MiB each: the kernel can move none of their pages, so that they are where pinned ones may be.
+def secret_pages(node: int, size: int) -> Iterator[int]:
+    """Touch pages of memfd_secret(2), ordinary pages of a user that the kernel cannot move: never in ZONE_MOVABLE."""
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    file = LIBC.syscall(SYS_MEMFD_SECRET, 0)
+    if file < 0:
+        raise OSError(ctypes.get_errno(), "memfd_secret")
+    os.ftruncate(file, size)
+    start = LIBC.mmap(None, size, 3, mmap.MAP_SHARED, file, 0)
+    if start in (None, ctypes.c_void_p(-1).value):
+        raise OSError(ctypes.get_errno(), "mmap")
+    for offset in range(0, size, PAGE):
+        ctypes.memset(start + offset, 1, 1)
+        if offset // PAGE % STEP == 0:
+            yield offset + PAGE + grown(node)
 
-    Buffers that are pinned after they were touched would be moved out of ZONE_MOVABLE to any node, whatever the policy.
+
+def registered_buffers(node: int, size: int) -> Iterator[int]:
+    """Pin touched memory for long, as VFIO does, by io_uring's registered buffers (FOLL_LONGTERM of pin_user_pages).
+
+    The kernel moves each page out of ZONE_MOVABLE, wherever the cpuset lets it; the memory policy is not asked.
     """
-    resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 16, 1 << 16))
-    for offset in range(0, size, 1 << 20):
-        # map_type ARRAY, key_size, value_size, max_entries: with the header of the array 256 pages.
-        wanted = struct.pack("<IIIII", 2, 4, PAGE, 255, 0).ljust(72, b"\0")
-        if LIBC.syscall(SYS_BPF, 0, wanted, len(wanted)) < 0:
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    ring = LIBC.syscall(SYS_IO_URING_SETUP, 1, ctypes.create_string_buffer(120))
+    if ring < 0:
+        raise OSError(ctypes.get_errno(), "io_uring_setup")
+    step = STEP * PAGE
+    count = size // step
+    # struct io_uring_rsrc_register: nr, flags, resv2, data, tags.
+    empty = struct.pack("<IIQQQ", count, IORING_RSRC_REGISTER_SPARSE, 0, 0, 0)
+    if LIBC.syscall(SYS_IO_URING_REGISTER, ring, IORING_REGISTER_BUFFERS2, empty, len(empty)) < 0:
+        raise OSError(ctypes.get_errno(), "IORING_REGISTER_BUFFERS2")
+    start = area(size)
+    assert start is not None
+    LIBC.madvise(start, size, MADV_NOHUGEPAGE)
+    for number in range(count):
+        iovec = ctypes.create_string_buffer(struct.pack("<QQ", start + number * step, step), 16)
+        # struct io_uring_rsrc_update2: offset, resv, data, tags, nr, resv2.
+        update = struct.pack("<IIQQII", number, 0, ctypes.addressof(iovec), 0, 1, 0)
+        if LIBC.syscall(SYS_IO_URING_REGISTER, ring, IORING_REGISTER_BUFFERS_UPDATE, update, len(update)) < 0:
             return
-        yield offset + (1 << 20) + grown(node)
+        yield grown(node)
 
 
 def huge_pages(node: int, size: int) -> Iterator[int]:
@@ -102,7 +136,16 @@ def from_pool(node: int, size: int) -> Iterator[int]:
         yield offset + HUGE
 
 
-TAKE = {"ordinary": small_pages, "me": small_pages, "pinned": unmovable_pages, "2M": huge_pages, "pool": from_pool}
+TAKE = {
+    "ordinary": small_pages,
+    "me": small_pages,
+    "secret": secret_pages,
+    "pinned": registered_buffers,
+    "2M": huge_pages,
+    "pool": from_pool,
+}
+# What is compared with another figure than that of its own name.
+FIGURES = {"secret": "pinned"}
 
 
 def anonymous_huge() -> int:
@@ -124,7 +167,7 @@ def main(purpose: str, node: int) -> None:
     assert usable is not None
     (pages,) = [one for one in usable.pages if one.size == HUGE]
     wanted = {"2M": (pages.now or 0) * HUGE, "pool": (pages.pool or 0) * HUGE}.get(purpose)
-    wanted = getattr(usable, purpose) if wanted is None else wanted
+    wanted = getattr(usable, FIGURES.get(purpose, purpose)) if wanted is None else wanted
     child = os.fork()
     if child == 0:
         Path("/proc/self/oom_score_adj").write_text("1000\n")

@@ -91,6 +91,36 @@ def test_a_scrape_has_the_figures_of_the_host(plant: Plant) -> None:
     assert {key[1] for key in found if key[0] == "numaprobe_refresh_age_seconds"} >= {"details", "host"}
 
 
+def test_what_costs_more_is_there_on_request(plant: Plant) -> None:
+    tree = two_cells()
+    tree["proc/zoneinfo"] = (
+        "Node 0, zone   Normal\n  pages free     100\n        min      10\n        managed  1048576\n"
+        "        protection: (0)\n"
+    )
+    tree["proc/buddyinfo"] = "Node 0, zone   Normal 4 0 0 0 0 0 0 0 0 0 0\n"
+    for name in ("llc_occupancy", "mbm_total_bytes", "mbm_local_bytes"):
+        tree[f"sys/fs/resctrl/mon_groups/vm/mon_data/mon_L3_07/{name}"] = "5\n"
+        tree[f"sys/fs/resctrl/mon_data/mon_L3_07/{name}"] = "9\n"
+    root = plant(tree)
+    with registered(root, meminfo=True, usable=True, traffic=True) as registry:
+        found = figures(registry)
+    assert found["numaprobe_meminfo_bytes", "MemTotal", "0"] == found["numaprobe_memory_total_bytes", "0"]
+    assert found["numaprobe_traffic_bytes_total", "7", "mon_groups/vm", ""] == 5
+    assert found["numaprobe_traffic_bytes_total", "7", "", ""] == 9
+    assert found["numaprobe_scrape_errors_total", "usable"] == found["numaprobe_scrape_errors_total", "traffic"] == 0
+    assert {"usable", "traffic"} <= {key[1] for key in found if key[0] == "numaprobe_refresh_age_seconds"}
+    with registered(root) as registry:
+        plain = figures(registry)
+    assert not [key for key in plain if "traffic" in key[0] or "usable" in key[0] or "meminfo" in key[0]]
+
+
+def test_a_host_without_resctrl_is_counted_as_an_error_of_that_part(plant: Plant) -> None:
+    with registered(plant(two_cells()), traffic=True) as registry:
+        found = figures(registry)
+    assert found["numaprobe_scrape_errors_total", "traffic"] >= 1
+    assert found["numaprobe_up",] == 1
+
+
 def test_a_scrape_sees_what_has_changed_since_the_last_one(plant: Plant) -> None:
     root = plant(two_cells())
     with registered(root) as registry:

@@ -11,9 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from metrics_data import DATA, ROOT, domain, expressions_of_dashboard
 
-from numaprobe import Domain, HugePages, Hypervisor, PlacementSample, Vcpu, export
+from numaprobe import Domain, HugePages, Hypervisor, PlacementSample, Traffic, Usable, UsablePages, Vcpu, export
 from numaprobe.metrics import BY_NAME, METRICS
-from numaprobe.metrics.rows import counter_rows, domain_rows, host_rows, huge_page_rows, memory_rows, topology_rows
+from numaprobe.metrics.rows import (
+    counter_rows,
+    domain_rows,
+    host_rows,
+    huge_page_rows,
+    meminfo_rows,
+    memory_rows,
+    topology_rows,
+    traffic_rows,
+    usable_rows,
+)
 from numaprobe.model.domains import Domains
 from numaprobe.sampling.values import Counters
 
@@ -203,6 +213,33 @@ def test_domains_are_placed_where_that_is_known() -> None:
         "numaprobe_domain_vcpus": [(("3", "web"), 2)],
         "numaprobe_domain_info": [(("3", "web", "", "hvm"), 1), (("4", "", "1-2", "hvm"), 1)],
     }
+
+
+def test_fields_of_meminfo_keep_the_kernel_s_names() -> None:
+    rows = meminfo_rows([(0, (("AnonPages", 4096), ("Active(anon)", 0))), (1, None)])
+    assert rows == {"numaprobe_meminfo_bytes": [(("0", "AnonPages"), 4096), (("0", "Active(anon)"), 0)]}
+
+
+def test_what_is_usable_has_a_row_where_it_is_known() -> None:
+    pages = (UsablePages(size=2 << 20, now=3), UsablePages(size=GIB))
+    machine = host([GIB, GIB])
+    known = machine.cells[0]._replace(usable=Usable(ordinary=7, pinned=5, pages=pages))
+    rows = usable_rows(machine._replace(cells=(known, machine.cells[1]._replace(usable=Usable()))))
+    assert rows == {
+        "numaprobe_memory_usable_bytes": [(("0", "ordinary"), 7), (("0", "pinned"), 5)],
+        "numaprobe_huge_pages_allocatable_bytes": [(("0", str(2 << 20)), 6 << 20)],
+    }
+
+
+def test_traffic_is_counted_by_group_cache_and_cell() -> None:
+    rows = traffic_rows([Traffic("", 0, 1, 4096, 100, 60), Traffic("mon_groups/vm", 3)])
+    assert rows == {
+        "numaprobe_traffic_bytes_total": [(("", "0", "1"), 100)],
+        "numaprobe_traffic_local_bytes_total": [(("", "0", "1"), 60)],
+        "numaprobe_cache_occupancy_bytes": [(("", "0", "1"), 4096)],
+    }
+    many = [Traffic(f"g{number:03}", 0, None, 1) for number in range(200)]
+    assert len(traffic_rows(many, 7)["numaprobe_cache_occupancy_bytes"]) == 7
 
 
 def test_an_estimate_has_its_margin_next_to_it() -> None:

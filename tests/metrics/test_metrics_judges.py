@@ -24,11 +24,11 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric as Family
 
 import numaprobe
-from numaprobe import Domains, PlacementSample, RemoteShare, Vcpu, export
+from numaprobe import Domains, PlacementSample, RemoteShare, Traffic, Usable, UsablePages, Vcpu, export
 from numaprobe.contrib.prometheus import NumaCollector
 from numaprobe.metrics import BY_NAME, METRICS
 from numaprobe.metrics.prometheus import Collected, families
-from numaprobe.metrics.rows import domain_rows
+from numaprobe.metrics.rows import domain_rows, meminfo_rows, traffic_rows, usable_rows
 
 FIXTURES = ROOT / "tests" / "fixtures"
 # Of a machine with more cpus than anybody would want a metric for each, there is none.
@@ -119,6 +119,10 @@ def test_promtool_finds_nothing_to_complain_of_on_any_recorded_machine() -> None
     known["remote"] = (RemoteShare(source="run time", share=0.5, how="estimated"),)
     known["sample"] = PlacementSample(pages=64, confidence=0.95, margins=((0, 1),))
     rows = domain_rows(Domains([domain(1, 'a "name"', **known)]), host=a_host([GIB]))
+    rows |= traffic_rows([Traffic("a", 0, 0, 1, 2, 1)]) | meminfo_rows([(0, (("Active(anon)", 1),))])
+    usable = Usable(ordinary=1, pinned=1, pages=(UsablePages(size=2 << 20, now=1),))
+    machine_ = a_host([GIB])
+    rows |= usable_rows(machine_._replace(cells=(machine_.cells[0]._replace(usable=usable),)))
     guests = families(rows | {"numaprobe_textfile_errors_total": [((), 1)]})
     for machine, found in [*((machine, collected(machine)) for machine in MACHINES), ("guests", guests)]:
         for family in found:

@@ -115,6 +115,26 @@ def test_all_that_costs_more_stands_beside_the_rest(sampler: Sampler) -> None:
     assert (first.total, first.free, first.available) == (8000 * KB, 1000 * KB, None)
 
 
+def test_every_field_of_meminfo_is_of_the_read_that_the_figures_are_of(plant: Plant) -> None:
+    tree = two_cells()
+    text = meminfo(0, 8000, 1000)
+    tree[f"{NODE}/node0/meminfo"] = f"{text}Node 0 Active(anon):   77 kB\nNode 0 AnonPages:   x kB\nNode 0 Slab: 5 kB\n"
+    with Sampler(plant(tree)) as sampler:
+        sample = sampler.sample(meminfo=True)
+        assert sampler.sample().cells[0].meminfo is None
+        whole = sampler.sample(meminfo=True, huge_pages=True, available=True, counters=True)
+    first, second = sample.cells
+    assert (first.total, first.free) == (8000 * KB, 1000 * KB)
+    fields = dict(first.meminfo or ())
+    assert (fields["MemTotal"], fields["Active(anon)"], fields["Slab"]) == (8000 * KB, 77 * KB, 5 * KB)
+    assert not [name for name in fields if name.startswith("HugePages") or name == "AnonPages"]
+    assert second.meminfo is not None
+    (note,) = sample.notes
+    assert (note.where, "AnonPages:   x kB" in note.text) == ("node0/meminfo", True)
+    assert whole.cells[0].meminfo == first.meminfo
+    assert whole.cells[0].counters is not None
+
+
 def test_available_is_what_a_probe_computes(plant: Plant) -> None:
     """One formula serves both calls; the expectation is worked out by hand from the watermarks' fallback."""
     tree = two_cells()

@@ -51,7 +51,7 @@ function _shtab_numaprobe_using
 end
 
 set -g _shtab_numaprobe_commands show free watch domains traffic place pin doctor diff record draw serve fleet 'fleet try' 'fleet publish' 'fleet place' 'fleet release' 'fleet show' 'fleet set-aside' 'fleet unpublish' export
-set -g _shtab_numaprobe_opts_with_value --arch --away-from --batch --cell --cells --cgroup --claim-domain --claim-pid --claim-seconds --count --cpu-ratio --debug-key-limit --directory --domain --domains-limit --driver --emulator --emulator-cpus --fleet-interval --fleet-name --for --format --guest-cells --host --huge-page --interval --kind --ledger --libvirt-version --listen --max-cells --memory --minutes --moves --name --near --older-than --os-cloud --os-region-name --pid --pinned-vcpus --placement --plan --policy --pool --recording --release --reserve --root --sampled --seconds --shape --smt --source --textfile --together-with --uuid --vcpus --web.config.file --without -o
+set -g _shtab_numaprobe_opts_with_value --arch --away-from --batch --cell --cells --cgroup --claim-domain --claim-pid --claim-seconds --count --cpu-ratio --debug-key-limit --directory --domain --domains-limit --driver --emulator --emulator-cpus --fleet-interval --fleet-name --for --format --guest-cells --host --huge-page --interval --kind --ledger --libvirt-version --listen --max-cells --memory --minutes --moves --name --near --older-than --os-cloud --os-region-name --pid --pinned-vcpus --placement --plan --policy --pool --recording --release --reserve --root --sampled --seconds --shape --smt --source --textfile --together-with --traffic --uuid --vcpus --web.config.file --without -o
 
 complete -c numaprobe -e
 complete -c numaprobe -f
@@ -208,6 +208,7 @@ complete -c numaprobe -n '_shtab_numaprobe_using record' -l source -xka "auto li
 complete -c numaprobe -n '_shtab_numaprobe_using record' -l domains -d 'include the domains, and what placing them needs'
 complete -c numaprobe -n '_shtab_numaprobe_using record' -l anonymous -l anonymize -l anonymise -d 'replace the names and uuids of domains and the names of control groups'
 complete -c numaprobe -n '_shtab_numaprobe_using record' -l allowed -d 'include what this process may use, with names of control groups'
+complete -c numaprobe -n '_shtab_numaprobe_using record' -l traffic -x -d 'include the counters of resctrl, read twice this many seconds apart (default: 1)'
 complete -c numaprobe -n '_shtab_numaprobe_using record; and test $_shtab_numaprobe_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'ends in .tar.gz, .tgz, .tar.xz, .tar.bz2 or .tar'
 complete -c numaprobe -n '_shtab_numaprobe_using; and test $_shtab_numaprobe_npos -eq 0' -a draw -d 'A picture: SVG, a web page, or bars of text.'
 complete -c numaprobe -n '_shtab_numaprobe_using draw' -s h -l help -d 'show this help message and exit'
@@ -233,6 +234,9 @@ complete -c numaprobe -n '_shtab_numaprobe_using serve' -l sampled -x -d 'estima
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l no-counters -d 'omit the counters of numastat'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l no-distances -d 'omit distances; they are always omitted above 64 cells'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l cpu-info -d 'add a metric for every CPU'
+complete -c numaprobe -n '_shtab_numaprobe_using serve' -l meminfo -d 'add every field of the nodes'"'"' meminfo'
+complete -c numaprobe -n '_shtab_numaprobe_using serve' -l usable -d 'add what can be allocated of each cell: free --for'
+complete -c numaprobe -n '_shtab_numaprobe_using serve' -l traffic -d 'add the counters of resctrl'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l fleet -d 'publish it, at an interval and when cells or CPUs change'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l fleet-name -x -d 'its name in the ledger (default: its host name)'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l fleet-interval -x -d 'seconds between two publications (default: 60)'
