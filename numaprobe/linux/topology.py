@@ -282,10 +282,9 @@ class Topology:
     def _one_group(self, level: Level, members_name: str) -> dict[int, int | None] | None:
         """Ids where the first cpu's files, which have been read, name every online cpu; None for more groups."""
         content, first = self.first.get(members_name), self.first_cpu
+        # Where it is not the first, those before it have no topology, whatever its list says.
         if content is None or first != self.online[0] or not hasattr(self.source.reader, "cpu_groups"):
             return None
-        if first != self.online[0]:
-            return None  # those before it have no topology, whatever its list says
         members = self._members(level, first, members_name, content)
         if members is None or not self.is_online.issubset(members):
             return None

@@ -2,9 +2,9 @@
 
     python -m tests.mutation [--count 200] [--seed 1] [--room placement] [--only 3,17]
 
-Everything happens in copies of the checkout. One run of all tests notes which of them run which line. For each fault
-the tests that run its line follow, those of the module's own folder first and the quickest first, until one fails. A test
-that fails without the fault as well does not count.
+Everything happens in copies of the checkout, in forks of a process that has imported what tests need. One run of all
+tests notes which of them run which line. For each fault the tests that run its line follow, those of the module's own
+folder first and the quickest first, until one fails. What fails without the fault as well does not count.
 A fault that no test catches is printed as it is found; what changes nothing that anybody could see is for the reader
 to say. A place is chosen by its share of all places, so long modules have more. The copies have no lab, and not the
 tests that judge the source itself.
@@ -16,11 +16,11 @@ import argparse
 import ast
 import compileall
 import contextlib
+import json
 import os
 import py_compile
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -60,35 +60,30 @@ def copy_to(folder: Path) -> None:
             shutil.copyfile(source, folder / part)
 
 
-def pytest(folder: Path, words: list[str], seconds: float, **environment: str) -> tuple[int, str]:
-    """Exit status and output; -1 when it took longer. In a session of its own: nothing that a fault leaves may stay."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "tests.mutation.covered",
-        "--assert=plain",
-    ]
-    command += ["--hypothesis-seed=0", f"--basetemp={folder}.tmp", *(f"--ignore={path}" for path in LEFT_OUT), *words]
-    children = os.pathsep.join([str(folder), *([str(folder / "children")] if "MUTATION_NOTES" in environment else [])])
-    environment = {**os.environ, "PYTHONPATH": children, "PYTHONDONTWRITEBYTECODE": "1", **environment}
-    run = subprocess.Popen(
-        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
-    )  # fmt: skip
-    try:
-        output, _ = run.communicate(timeout=seconds)
-        return run.returncode, output
-    except subprocess.TimeoutExpired:
-        return -1, ""
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
+WORDS = ["-q", "-p", "no:cacheprovider", "-p", "tests.mutation.covered", "--assert=plain", "--hypothesis-seed=0",
+         *(f"--ignore={path}" for path in LEFT_OUT)]  # fmt: skip
+
+
+def noting(folder: Path, notes: Path) -> str:
+    """Runs all tests and notes what they run; the last line of the output."""
+    (folder / "children").mkdir(exist_ok=True)
+    (folder / "children" / "sitecustomize.py").write_text(IN_CHILDREN, "utf-8")
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", "2", f"--basetemp={folder}.tmp", *WORDS],
+        cwd=folder,
+        env={**_environment(folder, folder / "children"), "MUTATION_NOTES": str(notes)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    return f"status {run.returncode}, {''.join(run.stdout.splitlines()[-1:])}"
+
+
+def _environment(*path: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class Judge:
@@ -96,31 +91,53 @@ class Judge:
 
     def __init__(self, folder: Path, seen: Seen, stable: dict[str, bool], limit: float) -> None:
         self._folder, self._seen, self._stable, self._limit = folder, seen, stable, limit
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tests.mutation.server"],
+            cwd=folder,
+            env=_environment(folder),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def close(self) -> None:
+        self._server.communicate()
 
     def _failing(self, tests: list[str]) -> str | None:
-        """The first of these that fails, or None."""
-        chosen = Path(f"{self._folder}.chosen")
+        """The first of these that fails, or None; a status where that is not one test."""
+        chosen, output = Path(f"{self._folder}.chosen"), Path(f"{self._folder}.output")
         chosen.write_text("\n".join(tests), "utf-8")
         files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
-        patience = 60 + 4 * sum(self._seen.seconds.get(test, 0) for test in tests)
-        status, output = pytest(self._folder, ["-x", *files], patience, MUTATION_CHOSEN=str(chosen))
+        run = {
+            "words": ["-x", f"--basetemp={self._folder}.tmp", *WORDS, *files],
+            "chosen": str(chosen),
+            "output": str(output),
+            "seconds": 60 + 4 * sum(self._seen.seconds.get(test, 0) for test in tests),
+        }
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(run) + "\n")
+        self._server.stdin.flush()
+        status = int(self._server.stdout.readline())
         if status in (0, 5):
             return None
-        failed = [line.split(" - ")[0] for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+        lines = output.read_text("utf-8", "replace").splitlines()
+        failed = [line.split(" - ")[0] for line in lines if line.startswith(("FAILED ", "ERROR "))]
         return failed[0].partition(" ")[2] if failed else f"status {status}"
 
-    def _fails_anyway(self, test: str, original: str, path: str, changed: str) -> bool:
-        """Whether a test that caught a fault fails without it as well; found once for each test."""
-        if "::" not in test:
-            return False
-        if test not in self._stable:
-            module = self._folder / path
-            module.write_text(original, "utf-8")
-            try:
-                self._stable[test] = self._failing([test]) is None
-            finally:
-                module.write_text(changed, "utf-8")
-        return not self._stable[test]
+    def _fails_anyway(self, found: str, tests: list[str], original: str, path: str, changed: str) -> bool:
+        """Whether what caught a fault fails without it as well; found once for each test."""
+        if found in self._stable:
+            return not self._stable[found]
+        module = self._folder / path
+        module.write_text(original, "utf-8")
+        try:
+            stable = self._failing([found] if "::" in found else tests) is None
+        finally:
+            module.write_text(changed, "utf-8")
+        if "::" in found:
+            self._stable[found] = stable
+        return not stable
 
     def caught_by(self, planted: Planted) -> str | None:
         """The test that catches a fault."""
@@ -134,7 +151,7 @@ class Judge:
                     test = self._failing(left)
                     if test is None:
                         break
-                    if not self._fails_anyway(test, original, planted.path, planted.source):
+                    if not self._fails_anyway(test, left, original, planted.path, planted.source):
                         return test
                     left = left[left.index(test) + 1 :] if test in left else []
             return None
@@ -148,7 +165,8 @@ class Judge:
             running = {test for (path, _), tests in seen.lines.items() if path == planted.path for test in tests}
         room = f"tests/{planted.path.split('/')[1].removesuffix('.py')}/"
         ordered = sorted(running - seen.failed, key=lambda test: (not test.startswith(room), seen.seconds.get(test, 0)))
-        first, spent = [], 0.0
+        first: list[str] = []
+        spent = 0.0
         for test in ordered:
             spent += seen.seconds.get(test, 0)
             if spent > 4 or len(first) == 150:
@@ -166,10 +184,8 @@ class Judge:
 def noted(folder: Path, notes: Path) -> Seen:
     """Runs all tests once and notes what they run."""
     if not list(notes.glob("tests-*")):
-        (folder / "children").mkdir(exist_ok=True)
-        (folder / "children" / "sitecustomize.py").write_text(IN_CHILDREN, "utf-8")
-        status, output = pytest(folder, ["-n", "2"], 3600, MUTATION_NOTES=str(notes))
-        sys.stdout.write(f"all tests: status {status}, {output.splitlines()[-1:]}\n")
+        sys.stdout.write(f"all tests: {noting(folder, notes)}\n")
+        sys.stdout.flush()
     return read(notes)
 
 
@@ -239,11 +255,14 @@ def main() -> int:
                     )
                     sys.stdout.flush()
 
-        workers = [threading.Thread(target=work, args=(Judge(copy, seen, stable, options.seconds),)) for copy in copies]
+        judges = [Judge(copy, seen, stable, options.seconds) for copy in copies]
+        workers = [threading.Thread(target=work, args=(judge,)) for judge in judges]
         for worker in workers:
             worker.start()
         for worker in workers:
             worker.join()
+        for judge in judges:
+            judge.close()
     sys.stdout.write(f"seed {options.seed}: {total - len(missed)} of {total} caught\n")
     sys.stdout.write("".join(f"  {where}\n" for where in missed))
     return 0
