@@ -7,6 +7,7 @@ on.
 from __future__ import annotations
 
 import sys
+from glob import glob
 
 import nox
 
@@ -15,7 +16,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 PYTHON = sys.executable
 # Pages with parts that cog makes.
-GENERATED = ("README.md", "docs/python.md", "docs/commands.md")
+GENERATED = ("README.md", *sorted(glob("docs/*.md")))
 
 
 def python(session: nox.Session, *words: str) -> None:

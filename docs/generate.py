@@ -7,6 +7,13 @@ import inspect
 import io
 import os
 import re
+import shlex
+import subprocess
+import sys
+import tarfile
+import tempfile
+import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numaprobe
@@ -16,25 +23,124 @@ ROOT = Path(__file__).parent.parent
 WIDTH = "100"
 
 
-def command(line: str, recording: str | None = None) -> str:
-    """A command as a reader would type it, and what it prints on a recorded machine of ``tests/fixtures``."""
-    words = line.split()[1:]
+def machine(name: str) -> str:
+    """The recording of a machine of ``tests/fixtures``."""
+    return str(ROOT / "tests" / "fixtures" / name / "host.tar.gz")
+
+
+def command(line: str, recording: str | None = None, *, files: Mapping[str, str] | None = None, most: int = 0) -> str:
+    """A command as a reader would type it, and what it prints on a recorded machine of ``tests/fixtures``.
+
+    ``files`` are words of the line that stand for machines. Of more lines than ``most`` the rest is ``...``.
+    """
+    words = [machine(files[word]) if files and word in files else word for word in shlex.split(line)[1:]]
     if recording is not None:
-        words += ["--recording", str(ROOT / "tests" / "fixtures" / recording / "host.tar.gz")]
+        words[1:1] = ["--recording", machine(recording)]
+    return console(line, printed(words), most)
+
+
+def console(line: str, text: str, most: int = 0) -> str:
+    """A block with a command and its output."""
+    lines = text.rstrip().splitlines()
+    if most and len(lines) > most:
+        lines[most:] = ["..."]
+    return "\n".join(["```console", f"$ {line}", *lines, "```"])
+
+
+def printed(words: Sequence[str]) -> str:
+    """What ``numaprobe`` prints on a screen of ``WIDTH`` columns; nothing but success is taken."""
     out, err = io.StringIO(), io.StringIO()
     before = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = WIDTH
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            status = main(words)
+            status = main(list(words))
     finally:
         if before is None:
             del os.environ["COLUMNS"]
         else:
             os.environ["COLUMNS"] = before
     if err.getvalue() or status:
-        raise SystemExit(f"{line}: status {status}: {err.getvalue()}")
-    return f"```console\n$ {line}\n{out.getvalue().rstrip()}\n```"
+        raise SystemExit(f"{words}: status {status}: {err.getvalue()}")
+    return out.getvalue()
+
+
+def recorded(recording: str) -> str:
+    """``numaprobe record`` of a recorded machine, and what is in the archive."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "host.tar.gz"
+        printed(["record", "--recording", machine(recording), str(path)])
+        with tarfile.open(path) as archive:
+            names = archive.getnames()
+            manifest = archive.extractfile("numaprobe.json")
+            assert manifest is not None
+            text = manifest.read().decode()
+    listing = "\n".join([*names[:4], "...", *names[-2:]])
+    return "\n".join(
+        [
+            "```console",
+            "$ numaprobe record host.tar.gz",
+            "$ tar -tzf host.tar.gz",
+            listing,
+            "$ tar -xzOf host.tar.gz numaprobe.json",
+            text.rstrip(),
+            "```",
+        ]
+    )
+
+
+def scraped(recording: str, *names: str) -> str:
+    """``numaprobe serve`` of a recorded machine, started and scraped; the lines of these metrics."""
+    command = [sys.executable, "-m", "numaprobe", "serve", "--recording", machine(recording), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as server:
+        assert server.stderr is not None
+        said = server.stderr.readline().rstrip()
+        found = re.search(r"http://\S+:(\d+)\S*", said)
+        try:
+            if found is None:
+                raise SystemExit(f"serve: {said}")
+            text = urllib.request.urlopen(found[0], timeout=60).read().decode()
+        finally:
+            server.terminate()
+    shown = [line for line in text.splitlines() if line.startswith(names)]
+    return "\n".join(
+        [
+            "```console",
+            "$ numaprobe serve &",
+            said.replace(f":{found[1]}", ":9975"),
+            f"$ curl -s http://127.0.0.1:9975/metrics | grep -E '^({'|'.join(names)})'",
+            *shown,
+            "```",
+        ]
+    )
+
+
+def file(path: str, language: str) -> str:
+    """A file of the project."""
+    return f"```{language}\n{(ROOT / path).read_text('utf-8').rstrip()}\n```"
+
+
+def counted() -> str:
+    """``numaprobe traffic`` of two caches with a group for one guest."""
+    counters = {
+        "mon_data/mon_L3_00": (6291456, 81604378624, 79456894976),
+        "mon_data/mon_L3_01": (9437184, 42949672960, 30064771072),
+        "mon_groups/db/mon_data/mon_L3_00": (2097152, 21474836480, 21367462298),
+        "mon_groups/db/mon_data/mon_L3_01": (262144, 1073741824, 107374182),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        for place, values in counters.items():
+            directory = Path(folder) / "sys/fs/resctrl" / place
+            directory.mkdir(parents=True)
+            for name, value in zip(("llc_occupancy", "mbm_total_bytes", "mbm_local_bytes"), values):
+                (directory / name).write_text(f"{value}\n", "utf-8")
+        return console("numaprobe traffic --root tree", printed(["traffic", "--root", folder]))
+
+
+def tried() -> str:
+    """``numaprobe fleet try``, with a stand-in for the folder that it makes."""
+    text = printed(["fleet", "try"])
+    return console("numaprobe fleet try", re.sub(r"(/\S*/numaprobe-fleet)-\w+", "/tmp/numaprobe-fleet-x", text))
 
 
 def screen(recording: str, columns: int = 96, lines: int = 9) -> str:
@@ -44,8 +150,7 @@ def screen(recording: str, columns: int = 96, lines: int = 9) -> str:
     from numaprobe.cli.live.state import State
     from numaprobe.cli.sampled import host_of
 
-    path = ROOT / "tests" / "fixtures" / recording / "host.tar.gz"
-    with numaprobe.Sampler(recording=path) as sampler:
+    with numaprobe.Sampler(recording=machine(recording)) as sampler:
         sample = sampler.sample(huge_pages=True, available=True, counters=True)
     drawn = compose(Reading(sample=sample, host=host_of(sample)), State(), columns, lines, interval=1.0)
     rows = ["".join(span.text for span in line).rstrip() for line in drawn]
