@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
     "module", ["discovery", "domains", "imports", "instructions", "lab_sampling", "sampling", "start", "xen"]
 )
 def test_a_benchmark_can_be_imported(module: str) -> None:
+    """Benchmarks use inner names and run rarely, so each is imported in a process of its own."""
     if not (ROOT / "benchmarks").is_dir():
         pytest.skip("the benchmarks are not beside the tests")
     code = f"import benchmarks.{module}"

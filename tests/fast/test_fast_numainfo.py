@@ -312,6 +312,7 @@ def test_any_rows_are_taken_by_cell(rows: list[tuple[int, int]], data: st.DataOb
     ],
 )
 def test_rows_that_are_not_there_are_refused(make: Callable[[], object]) -> None:
+    """Rows past the array, negative ones and a reply one byte short would make C read beyond its buffer."""
     with pytest.raises(ValueError):
         make()
 

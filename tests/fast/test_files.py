@@ -40,6 +40,7 @@ def files(request: pytest.FixtureRequest, root: Path) -> Iterator[Files]:
 
 
 def test_contents_come_back_by_position(files: Files) -> None:
+    """Repeated paths, a base directory and empty lists keep answers in step with what was requested."""
     assert files.read(["sys/b", "sys/a", "proc/c", "sys/b"]) == [b"B\n", b"A\n", b"C\n", b"B\n"]
     assert files.read(("a", "b"), "sys") == [b"A\n", b"B\n"]
     assert files.read([]) == []
@@ -47,6 +48,7 @@ def test_contents_come_back_by_position(files: Files) -> None:
 
 
 def test_what_cannot_be_read_gives_its_errno_beside_the_rest(files: Files) -> None:
+    """An integer in place of bytes lets the caller tell absent from unreadable without an exception for each file."""
     found = files.read(["sys/a", "sys/none", "sys/a/b", "none/a", "x" * 300, "sys/b"])
     assert found == [b"A\n", ENOENT, ENOTDIR, ENOENT, ENAMETOOLONG, b"B\n"]
     assert files.read(["a", "b"], "none") == [ENOENT, ENOENT]
@@ -54,11 +56,13 @@ def test_what_cannot_be_read_gives_its_errno_beside_the_rest(files: Files) -> No
 
 
 def test_a_directory_is_no_content(files: Files) -> None:
+    """The confined reader accepts regular files alone, hence EINVAL where the kernel itself says EISDIR."""
     assert files.read(["sys"]) == [EINVAL if files.contained else EISDIR]
 
 
 @pytest.mark.parametrize("where", ["sys", "proc"])
 def test_a_file_of_any_size_is_read_whole(root: Path, files: Files, where: str) -> None:
+    """Sizes around each buffer's limits, with a base, without one, and through a kept descriptor twice."""
     wanted = [os.urandom(size) for size in SIZES]
     for size, content in zip(SIZES, wanted, strict=True):
         (root / where / f"f{size}").write_bytes(content)
@@ -79,6 +83,7 @@ def test_a_live_procfs_file_longer_than_a_page_is_read_whole() -> None:
 
 
 def test_names_are_sorted_cut_by_prefix_and_hide_dot_files(root: Path, files: Files) -> None:
+    """The kernel lists in no order; sorting makes recordings of one host equal byte for byte."""
     for name in ("node1", "node0", "node10", "has_cpu", ".hidden", "nod"):
         (root / "sys" / "empty" / name).touch()
     assert files.listdir("sys/empty", "node") == ["node0", "node1", "node10"]
@@ -89,6 +94,7 @@ def test_names_are_sorted_cut_by_prefix_and_hide_dot_files(root: Path, files: Fi
 
 
 def test_an_empty_directory_and_many_names(root: Path, files: Files) -> None:
+    """Two thousand names of many lengths take several calls of getdents64, and none gets lost between them."""
     assert files.listdir("sys/empty") == []
     wanted = sorted(f"{i:04}" + "x" * (i % 200) for i in range(2000))
     for name in wanted:
@@ -97,6 +103,7 @@ def test_an_empty_directory_and_many_names(root: Path, files: Files) -> None:
 
 
 def test_names_that_are_no_utf8_come_back_as_they_went_in(root: Path, files: Files) -> None:
+    """File names are bytes; surrogateescape lets them pass through str and be opened again."""
     path = os.fsdecode(b"sys/empty/\xff\xfe")
     (root / path).write_bytes(b"x")
     assert files.listdir("sys/empty") == [os.path.basename(path)]
@@ -104,6 +111,7 @@ def test_names_that_are_no_utf8_come_back_as_they_went_in(root: Path, files: Fil
 
 
 def test_readlink_gives_a_target_and_follows_nothing(root: Path, files: Files) -> None:
+    """A dangling link still has a target; anything that is no link is EINVAL, as from the kernel."""
     (root / "sys" / "link").symlink_to("../nowhere")
     assert files.readlink("sys/link") == "../nowhere"
     assert files.readlink("sys/a") == EINVAL
@@ -112,6 +120,7 @@ def test_readlink_gives_a_target_and_follows_nothing(root: Path, files: Files) -
 
 @pytest.mark.parametrize("wrong", ["sys/a\0b", "\0", "sys/a\0"])
 def test_a_path_with_a_nul_byte_is_refused_and_never_cut(root: Path, files: Files, wrong: str) -> None:
+    """C would stop at the NUL and read another file than the one that was checked."""
     for call in (
         lambda: files.read([wrong]),
         lambda: files.read(["a"], wrong),
@@ -126,6 +135,7 @@ def test_a_path_with_a_nul_byte_is_refused_and_never_cut(root: Path, files: File
 
 @pytest.mark.parametrize("wrong", [None, 3, object()])
 def test_what_is_no_path_is_a_type_error(files: Files, wrong: Any) -> None:
+    """Every entry point checks its arguments before C uses them as strings."""
     for call in (
         lambda: files.read([wrong]),
         lambda: files.read(wrong),
@@ -139,6 +149,7 @@ def test_what_is_no_path_is_a_type_error(files: Files, wrong: Any) -> None:
 
 
 def test_a_root_that_cannot_be_opened_is_an_os_error_with_its_name(root: Path) -> None:
+    """The only call that raises for the system's refusal, since there is nothing to answer with."""
     for wrong, errno in ((root / "none", ENOENT), (root / "sys" / "a", ENOTDIR)):
         with pytest.raises(OSError, match=os.strerror(errno)) as caught:
             Files(wrong)
@@ -147,6 +158,7 @@ def test_a_root_that_cannot_be_opened_is_an_os_error_with_its_name(root: Path) -
 
 
 def test_a_root_stays_the_same_directory_when_the_process_moves(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative root is opened once, so a later chdir, as by a daemon, changes nothing."""
     monkeypatch.chdir(root.parent)
     with Files("root") as files:
         monkeypatch.chdir("/")
@@ -154,6 +166,7 @@ def test_a_root_stays_the_same_directory_when_the_process_moves(root: Path, monk
 
 
 def test_a_file_without_permission_gives_eacces(root: Path, files: Files) -> None:
+    """A child gives up root to see it, and the readable file beside it is still read."""
     (root / "sys" / "a").chmod(0)
     (root / "sys" / "empty").chmod(0)
     child = os.fork()
@@ -180,6 +193,7 @@ ESCAPES = {
 
 @pytest.mark.parametrize("target", ESCAPES.values(), ids=ESCAPES)
 def test_a_contained_link_never_leads_out(root: Path, target: str) -> None:
+    """Every known escape, by links to parents, to / or through a directory, is looked up by openat2 below the root."""
     (root / "sys" / "link").symlink_to(target.format(outside=root.parent / "outside"))
     (root / "sys" / "dir").symlink_to("/")
     with Files(root, contained=True) as files:
@@ -192,6 +206,7 @@ def test_a_contained_link_never_leads_out(root: Path, target: str) -> None:
 
 
 def test_contained_links_inside_are_followed_and_absolute_ones_begin_at_the_root(root: Path) -> None:
+    """As a container's files are meant to be seen; a loop ends in ELOOP."""
     (root / "sys" / "relative").symlink_to("../proc/c")
     (root / "sys" / "absolute").symlink_to("/proc/c")
     (root / "sys" / "loop").symlink_to("loop")
@@ -200,6 +215,7 @@ def test_contained_links_inside_are_followed_and_absolute_ones_begin_at_the_root
 
 
 def test_contained_reads_regular_files_only_and_never_waits(root: Path) -> None:
+    """A FIFO without a writer would block for ever, and a kept one at every sample."""
     os.mkfifo(root / "sys" / "fifo")
     server = socket.socket(socket.AF_UNIX)
     server.bind(str(root / "sys" / "socket"))
@@ -217,6 +233,7 @@ def test_contained_reads_regular_files_only_and_never_waits(root: Path) -> None:
 
 
 def test_kept_files_are_read_anew_each_time(root: Path, files: Files) -> None:
+    """A sampler rereads descriptors; growth and truncation show, and a file that was missing stays ENOENT."""
     with files.keep(["sys/a", "sys/none", "proc/c"]) as kept:
         assert len(kept) == 3
         assert kept.read() == [b"A\n", ENOENT, b"C\n"]
@@ -228,6 +245,7 @@ def test_kept_files_are_read_anew_each_time(root: Path, files: Files) -> None:
 
 
 def test_kept_files_outlive_the_files_they_came_from(files: Files) -> None:
+    """Closing the directory does not close them; reading after their own close is EBADF and not another file."""
     kept = files.keep(["sys/a"])
     files.close()
     assert kept.read() == [b"A\n"]
@@ -237,6 +255,7 @@ def test_kept_files_outlive_the_files_they_came_from(files: Files) -> None:
 
 
 def test_nothing_kept_gives_nothing(files: Files) -> None:
+    """The empty case needs no allocation in C, which must not end in a null pointer."""
     with files.keep([]) as kept:
         assert kept.read() == []
     assert OpenFiles().read() == []
@@ -244,6 +263,7 @@ def test_nothing_kept_gives_nothing(files: Files) -> None:
 
 
 def test_closed_files_are_refused(files: Files) -> None:
+    """Its descriptor's number may belong to another file by then, so no call reaches the kernel."""
     files.close()
     files.close()
     for call in (
@@ -257,6 +277,7 @@ def test_closed_files_are_refused(files: Files) -> None:
 
 
 def test_files_are_initialised_once(root: Path, files: Files) -> None:
+    """A second __init__ would leak the first descriptor, and none at all leaves it closed."""
     with pytest.raises(RuntimeError):
         files.__init__(root)  # type: ignore[misc]
     with pytest.raises(ValueError, match="closed"):
@@ -264,6 +285,7 @@ def test_files_are_initialised_once(root: Path, files: Files) -> None:
 
 
 def test_no_descriptor_is_left_behind(root: Path) -> None:
+    """Half of these calls fail midway, where forgotten closes tend to be; 100 rounds would show one."""
     before = descriptors()
     for contained in (False, True):
         for _ in range(50):
@@ -286,6 +308,7 @@ def test_no_descriptor_is_left_behind(root: Path) -> None:
 
 
 def test_what_is_opened_is_not_inherited(root: Path) -> None:
+    """All descriptors carry O_CLOEXEC, so a hook or pager that is started cannot read through them."""
     files = Files(root)
     files.read(["a"], "sys")
     kept = files.keep(["sys/a"])
@@ -301,6 +324,7 @@ def test_what_is_opened_is_not_inherited(root: Path) -> None:
 
 
 def test_a_child_reads_what_its_parent_opened(root: Path, files: Files) -> None:
+    """After fork both share open files; the child's close must not close the parent's."""
     kept = files.keep(["sys/a"])
     child = os.fork()
     if child == 0:
@@ -338,6 +362,7 @@ def test_threads_share_one_of_each(root: Path, files: Files) -> None:
 
 
 def test_a_live_fifo_is_opened_without_waiting_for_its_other_end(root: Path) -> None:
+    """Even outside of containment opens are O_NONBLOCK, so a FIFO reads as empty."""
     os.mkfifo(root / "sys" / "fifo")
     with Files(root) as files:
         assert files.read(["sys/fifo", "sys/a"]) == [b"", b"A\n"]

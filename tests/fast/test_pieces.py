@@ -46,6 +46,7 @@ def test_zones_are_found_wherever_a_piece_ends(plant: Plant, padding: int, conta
 
 
 def test_zoneinfo_of_any_other_kind_is_an_error_or_an_errno(plant: Plant) -> None:
+    """A line longer than a piece is a ValueError; links, missing files and FIFOs are the errno of any read."""
     root = plant({"a": "Node x\n", "b": "x" * (PIECE + 10), "c": "\0" * 5000, "d": Link("/etc/passwd")})
     os.mkfifo(root / "f")
     with _fast.Files(root, contained=True) as files:
@@ -68,6 +69,7 @@ def test_a_probe_quotes_zoneinfo_that_makes_no_sense(plant: Plant) -> None:
 
 
 def test_the_head_of_a_file_is_its_first_bytes(plant: Plant) -> None:
+    """An ELF header or the first CPU is enough, where cpuinfo of a large host has megabytes."""
     root = plant({"a": "0123456789", "l": Link("/etc/passwd")})
     files = _fast.Files(root, contained=True)
     assert files.head("a", 4) == b"0123"
@@ -98,6 +100,7 @@ LIST = "core_cpus_list"
 
 
 def test_groups_are_read_for_the_first_cpu_of_each_only(plant: Plant) -> None:
+    """One thread's files answer for its core, so CPUs that share one are not opened at all."""
     tree = {f"{CPU}/cpu0/topology/{LIST}": "0,4\n", f"{CPU}/cpu0/topology/core_id": "7\n", f"{CPU}/cpu0/cpu_capacity": "5\n",
             f"{CPU}/cpu1/topology/{LIST}": "1-3,9\n", f"{CPU}/cpu1/topology/core_id": "-1\n"}  # fmt: skip
     files = _fast.Files(plant(tree), contained=True)
@@ -127,6 +130,7 @@ def test_groups_are_read_for_the_first_cpu_of_each_only(plant: Plant) -> None:
     ids=str,
 )  # fmt: skip
 def test_anything_unusual_is_left_to_the_walk(plant: Plant, files: dict[str, trees.Content]) -> None:
+    """C takes the common form alone and returns None for the rest, so that only Python writes notes."""
     tree: dict[str, trees.Content] = {f"{CPU}/cpu0/topology/{LIST}": "0-1\n", f"{CPU}/cpu0/topology/core_id": "1\n"}
     for name, content in files.items():
         tree.pop(f"{CPU}/cpu0/topology/{name}")
@@ -139,6 +143,7 @@ def test_anything_unusual_is_left_to_the_walk(plant: Plant, files: dict[str, tre
 
 
 def test_groups_that_overlap_are_left_to_the_walk(plant: Plant) -> None:
+    """CPU 2 would be in two cores; the slow path describes the contradiction."""
     tree = {f"{CPU}/cpu0/topology/{LIST}": "0,2\n", f"{CPU}/cpu1/topology/{LIST}": "1-2\n"}
     assert _fast.Files(plant(tree)).cpu_groups(CPU, (0, 1, 2), f"topology/{LIST}", ()) is None
 

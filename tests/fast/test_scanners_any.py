@@ -65,6 +65,7 @@ def complaint_of(name: str, content: bytes) -> FactError | None:
 @pytest.mark.parametrize("name", PARSERS)
 @given(content=st.binary(max_size=200) | near_misses)
 def test_any_bytes_give_a_value_or_an_error_with_the_name_of_the_file(name: str, content: bytes) -> None:
+    """The message must be printable and short too, because it quotes text that somebody else wrote."""
     caught = complaint_of(name, content)
     assert caught is None or caught.where == WHERE
     assert caught is None or str(caught).startswith(WHERE)
@@ -74,6 +75,7 @@ def test_any_bytes_give_a_value_or_an_error_with_the_name_of_the_file(name: str,
 
 @pytest.mark.parametrize("name", PARSERS)
 def test_many_of_one_byte_is_dealt_with_at_once(name: str) -> None:
+    """Long runs of one byte are what makes careless scanners quadratic."""
     start = perf_counter()
     for byte in (b"0", b"9", b",", b"-", b"\n", b"\0", b" ", b"f", b":", b"N", b"(", b"\xff"):
         for content in (byte * 200_000, b"Node 0, zone A\nprotection: " + byte * 200_000):
@@ -84,12 +86,14 @@ def test_many_of_one_byte_is_dealt_with_at_once(name: str) -> None:
 
 @pytest.mark.parametrize("scanner", [_fast.ids, _fast.mask, _fast.integer, _fast.integers, _fast.blank, _fast.zones])
 def test_a_scanner_refuses_what_is_not_bytes(scanner: Callable[[object], object]) -> None:
+    """A mutable buffer could change while C reads it without the interpreter's lock."""
     for wrong in ("0-3", None, 3, bytearray(b"0"), memoryview(b"0")):
         with pytest.raises(TypeError):
             scanner(wrong)
 
 
 def test_fields_refuses_names_that_are_not_bytes() -> None:
+    """C takes pointers into the tuple of names, so its items are checked first."""
     wrong: list[Any] = [[b"A"], None, ("A",), (None,)]
     for names in wrong:
         with pytest.raises(TypeError):
@@ -98,4 +102,5 @@ def test_fields_refuses_names_that_are_not_bytes() -> None:
 
 @given(st.binary(max_size=30))
 def test_blank_means_nothing_but_white_space_and_nul_bytes(content: bytes) -> None:
+    """The oracle is bytes.strip; blank files are unknown without being broken."""
     assert _fast.blank(content) == (not content.strip(b" \t\n\r\0"))

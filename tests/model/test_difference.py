@@ -28,6 +28,7 @@ def test_the_same_host_has_no_difference() -> None:
 
 
 def test_a_cpu_that_is_offline_and_a_memory_module_that_is_gone_are_changes() -> None:
+    """What an administrator looks for after a reboot: a DIMM or a CPU that firmware has disabled."""
     before, after = host([4 * GIB, 4 * GIB]), host([4 * GIB, 3 * GIB], offline=(9,))
     found = numaprobe.diff(before, after)
     assert Change("cell 1", "changed", "memory total", 4 * GIB, 3 * GIB) in found
@@ -36,12 +37,14 @@ def test_a_cpu_that_is_offline_and_a_memory_module_that_is_gone_are_changes() ->
 
 
 def test_cells_that_were_added_and_removed_are_one_change_each() -> None:
+    """The whole cell is one line, without one for each of its fields."""
     one, two = host([GIB]), host([GIB, GIB])
     assert [c for c in numaprobe.diff(one, two) if c.what == "cell 1"] == [Change("cell 1", "added", None, None, None)]
     assert [c.kind for c in numaprobe.diff(two, one) if c.what == "cell 1"] == ["removed"]
 
 
 def test_distances_of_new_firmware_are_told_by_cell() -> None:
+    """A BIOS update often edits the SLIT; each cell names the other and both values."""
     before = host([GIB, GIB], distances={0: (10, 20), 1: (20, 10)})
     after = host([GIB, GIB], distances={0: (10, 21), 1: (21, 10)})
     assert numaprobe.diff(before, after) == (
@@ -51,6 +54,7 @@ def test_distances_of_new_firmware_are_told_by_cell() -> None:
 
 
 def test_devices_caches_and_notes_are_told_apart_by_what_they_are() -> None:
+    """Position in a list is no identity: a cache is its level and CPUs, a device its address."""
     cache = Cache(level=3, type="unified", size=1 << 20, id=0, cpus=(0, 1))
     before = host([GIB], devices=[Device("0000:00:03.0", 0)])._replace(caches=(cache,))
     after = host([GIB], devices=[Device("0000:00:04.0", 0)])._replace(
@@ -71,6 +75,7 @@ def test_a_list_that_only_one_has_is_one_change() -> None:
 
 
 def test_lines_have_cpus_of_the_same_change_together() -> None:
+    """Switching SMT off changes hundreds of CPUs, which should take one line."""
     found = numaprobe.diff(host([GIB, GIB]), host([GIB, GIB], offline=(9, 10, 11)))
     assert "cpus 9-11 online: yes -> no" in lines(found)
     assert lines(()) == ["no difference"]
@@ -89,6 +94,7 @@ def test_a_difference_read_backwards_is_the_opposite(one: set[int], other: set[i
 def test_the_command_compares_a_recording_with_a_tree(
     plant: Plant, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """End to end, as text and as JSON of the schema, with status 0 whether or not there are changes."""
     tree = machine({0: [0, 1], 1: [2, 3]})
     root = plant(tree)
     numaprobe.record(tmp_path / "a.tar.gz", root=root)
@@ -107,5 +113,6 @@ def test_the_command_compares_a_recording_with_a_tree(
 
 
 def test_a_recording_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """The path leads the message, because the command takes two."""
     assert cli.main(["diff", "/nowhere.tar.gz"]) == 1
     assert capsys.readouterr().err.startswith("numaprobe: /nowhere.tar.gz")

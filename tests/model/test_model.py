@@ -47,6 +47,7 @@ CLASSES = named_tuples(model) + named_tuples(facts)
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_every_field_is_annotated_in_order_and_nothing_else_is(kind: type[Any]) -> None:
+    """The factory reads annotations, so a field out of order would swap values silently."""
     assert tuple(inspect.get_annotations(kind)) == kind._fields
     assert kind.__slots__ == ()
     assert not hasattr(kind._make([None] * len(kind._fields)), "__dict__")
@@ -54,6 +55,7 @@ def test_every_field_is_annotated_in_order_and_nothing_else_is(kind: type[Any]) 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_every_value_says_what_it_is(kind: type[Any]) -> None:
+    """Values have a docstring written by hand, a readable repr, and no assignment to fields, known or new."""
     assert kind.__doc__
     assert not kind.__doc__.startswith(f"{kind.__name__}(")
     value = kind._make(range(len(kind._fields)))
@@ -67,6 +69,7 @@ def test_every_value_says_what_it_is(kind: type[Any]) -> None:
 
 
 def test_every_class_is_found() -> None:
+    """Guards the tests above, which would pass on an empty list of classes."""
     assert {kind.__name__ for kind in CLASSES} >= {
         "Host",
         "Cell",
@@ -79,6 +82,7 @@ def test_every_class_is_found() -> None:
 
 
 def test_the_public_names_are_sorted_and_there() -> None:
+    """Names resolve lazily, so a wrong entry would not fail on import but at a user's first use."""
     assert list(numaprobe.__all__) == sorted(numaprobe.__all__)
     assert all(hasattr(numaprobe, name) for name in numaprobe.__all__)
     assert {kind.__name__ for kind in named_tuples(model)} <= set(numaprobe.__all__)
@@ -209,6 +213,7 @@ hosts = st.tuples(
 
 @given(hosts)
 def test_a_host_can_be_compared_hashed_pickled_and_copied(host: Host) -> None:
+    """Programs cache hosts and send them between processes, with old pickle protocols as well."""
     for twin in (pickle.loads(pickle.dumps(host)), copy.deepcopy(host), Host(*host)):
         assert twin == host
         assert hash(twin) == hash(host)
@@ -220,6 +225,7 @@ def test_a_host_can_be_compared_hashed_pickled_and_copied(host: Host) -> None:
 
 @given(hosts)
 def test_everything_is_found_by_its_id_and_nothing_else_is(host: Host) -> None:
+    """Lookups return the very object, and a negative id must not count from the end as an index would."""
     for cell in host.cells:
         assert host.cell(cell.id) is cell
         for other in host.cells:
@@ -239,6 +245,7 @@ def test_everything_is_found_by_its_id_and_nothing_else_is(host: Host) -> None:
 
 @given(hosts)
 def test_the_documents_of_any_host_are_of_their_schemas(host: Host) -> None:
+    """The published schemas judge documents of generated hosts, with every field present or None."""
     document = host.to_dict()
     schemas.check("show", document)
     schemas.check("free", free_document(host, 1.5))
@@ -248,6 +255,7 @@ def test_the_documents_of_any_host_are_of_their_schemas(host: Host) -> None:
 
 @given(hosts)
 def test_sums_are_known_where_every_part_is(host: Host) -> None:
+    """A total that skipped unknown cells would look like a smaller host."""
     found = free_document(host, None)["total"]["memory"]
     for name in ("total", "free", "available", "allocated"):
         parts = [getattr(cell.memory, name) for cell in host.cells]
@@ -259,6 +267,7 @@ def test_sums_are_known_where_every_part_is(host: Host) -> None:
 
 @given(size, size)
 def test_allocated_is_total_less_free_or_unknown(whole: int | None, free: int | None) -> None:
+    """An unknown operand makes the difference unknown and never equal to the other one."""
     found = Memory(whole, free, None, None, None, None, None, None).allocated
     assert found == (None if whole is None or free is None else whole - free)
 
@@ -283,6 +292,7 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 def test_an_error_survives_pickling_and_is_one_printable_line(error: Exception) -> None:
+    """Errors cross process pools; foreign text in them must not control a terminal."""
     twin = pickle.loads(pickle.dumps(error))
     assert type(twin) is type(error)
     assert str(twin) == str(error)
@@ -292,6 +302,7 @@ def test_an_error_survives_pickling_and_is_one_printable_line(error: Exception) 
 
 
 def test_errors_are_the_built_in_ones_too() -> None:
+    """Callers may catch PermissionError or ValueError without importing numaprobe's names."""
     denied = errors.SourceDenied("/x", 13)
     assert isinstance(denied, PermissionError)
     assert (denied.where, denied.errno, str(denied)) == ("/x", 13, "/x: Permission denied")
@@ -300,6 +311,7 @@ def test_errors_are_the_built_in_ones_too() -> None:
 
 
 def test_the_tree_of_errors_is_the_documented_one() -> None:
+    """Programs catch by base class, so moving one error would break their handlers."""
     assert errors.SourceUnavailable.__bases__ == (errors.SourceError,)
     assert errors.InterfaceMismatch.__bases__ == (errors.SourceError,)
     assert {errors.SourceError, errors.FactError, errors.RecordingError, errors.DoesNotFit} <= set(
@@ -308,6 +320,7 @@ def test_the_tree_of_errors_is_the_documented_one() -> None:
 
 
 def test_a_fact_error_shows_little_of_a_long_text_at_once() -> None:
+    """A file of 50 MB of NULs is quoted by its start, without a copy of the rest."""
     error = errors.FactError("sys/x", b"\0" * 50_000_000 + b"x" * 1000)
     assert len(str(error)) < 150
 
@@ -317,11 +330,13 @@ def test_a_fact_error_shows_little_of_a_long_text_at_once() -> None:
 
 @pytest.mark.parametrize("source", ["", "Linux", "hwloc", None, 3])
 def test_another_source_is_a_value_error(source: Any) -> None:
+    """The message lists the three that exist, and letter case counts."""
     with pytest.raises(ValueError, match="auto, linux, xen"):
         numaprobe.probe(source=source)
 
 
 def test_a_root_and_a_recording_at_once_are_a_value_error(tmp_path: Any) -> None:
+    """Neither may win silently, since the caller would not know which host was read."""
     with pytest.raises(ValueError, match="not both"):
         numaprobe.probe(tmp_path, recording=tmp_path / "x.tar")
 

@@ -21,6 +21,7 @@ Theirs: Any = collections.namedtuple("Theirs", "first second third", defaults=(2
 
 
 def test_values_are_built_as_by_collections() -> None:
+    """The standard library's namedtuple is the oracle, for construction, matching, repr, signature and pickling."""
     for make in (Ours, Theirs):
         assert make(1) == make(first=1) == make(1, second=2) == (1, 2, None)
         assert make(1, 5)._replace(third=7) == make._make([1, 5, 7]) == (1, 5, 7)
@@ -39,6 +40,7 @@ def test_values_are_built_as_by_collections() -> None:
     ("arguments", "keywords"), [((), {}), ((1, 2, 3, 4), {}), ((1,), {"first": 1}), ((1,), {"fourth": 1})]
 )
 def test_values_that_cannot_be_built_are_a_type_error(arguments: tuple[int, ...], keywords: dict[str, int]) -> None:
+    """Compiling late must not let wrong arguments through on the first call."""
     with pytest.raises(TypeError):
         Ours(*arguments, **keywords)
     with pytest.raises(TypeError):
@@ -48,6 +50,7 @@ def test_values_that_cannot_be_built_are_a_type_error(arguments: tuple[int, ...]
 
 
 def test_a_class_of_one_field_and_a_subclass_build_their_own() -> None:
+    """One field is the case where a tuple needs its comma; a subclass must not become its base."""
     one: Any = namedtuple("one", "only")
     assert one(1) == (1,)
     assert isinstance(HugePages(size=1), HugePages)
@@ -65,5 +68,6 @@ def test_an_import_compiles_no_constructor_and_imports_no_collections() -> None:
 
 
 def test_completion_finds_the_names_that_are_imported_late() -> None:
+    """A shell or an editor calls dir(), which by default misses names behind __getattr__."""
     assert set(numaprobe.__all__) <= set(dir(numaprobe))
     assert {"Sampler", "place", "export", "__version__"} <= set(dir(numaprobe))
