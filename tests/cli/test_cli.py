@@ -33,12 +33,15 @@ COMMANDS = [
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_a_command_answers_for_the_running_host(words: tuple[str, ...]) -> None:
+    """Whatever machine runs the tests, each command has something to say about it and nothing on stderr."""
     done = run(*words)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("\n")
 
 
 def test_numaprobe_alone_is_numaprobe_show() -> None:
+    """Only words are compared, because the two runs see different free memory."""
+
     def shape(text: str) -> list[str]:
         return [word for word in text.split() if word.isalpha()]
 
@@ -48,6 +51,7 @@ def test_numaprobe_alone_is_numaprobe_show() -> None:
 def test_an_unprivileged_user_gets_the_same_cells_and_cpus(
     open_place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """The oracle is root's own answer; no file that show needs is readable by root alone."""
     assert main(["show", "--json", "--source", "linux"]) == 0
     ours = json.loads(capsys.readouterr().out)
     status, out, err = unprivileged(open_place, "show", "--json", "--source", "linux")
@@ -58,6 +62,7 @@ def test_an_unprivileged_user_gets_the_same_cells_and_cpus(
 
 
 def test_an_unprivileged_user_can_record(open_place: Path) -> None:
+    """Bug reports come from people without root, so their recording must probe to the same CPUs."""
     ours, theirs = open_place / "ours.tar.gz", open_place / "theirs.tar.gz"
     assert main(["record", str(ours), "--source", "linux"]) == 0
     assert unprivileged(open_place, "record", theirs, "--source", "linux") == (0, "", "")
@@ -67,6 +72,7 @@ def test_an_unprivileged_user_can_record(open_place: Path) -> None:
 
 
 def test_the_installed_program_and_the_module_are_the_same(plant: Plant) -> None:
+    """The console script is made by pip and not by this tree, so it is compared with python -m."""
     program = shutil.which("numaprobe", path=os.path.dirname(PYTHON))
     if program is None:
         pytest.skip("numaprobe is not installed beside this interpreter")
@@ -80,6 +86,7 @@ def test_the_installed_program_and_the_module_are_the_same(plant: Plant) -> None
     [("--help",), ("-h",), ("show", "--help"), ("free", "-h"), ("record", "-h"), ("export", "-h"), ("--version",)],
 )
 def test_help_and_version_go_to_standard_output(words: tuple[str, ...]) -> None:
+    """What was requested is output, for pagers and grep; only complaints go to stderr."""
     done = run(*words)
     assert (done.returncode, done.stderr) == (0, "")
     assert "numaprobe" in done.stdout
@@ -120,6 +127,7 @@ ODD: dict[str, Machine] = {
 def test_json_is_of_the_schema_and_what_python_says(
     plant: Plant, tree: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """On odd trees, three commands are judged by the schemas and by to_dict, and no table shows the word None."""
     root = plant(tree)
     assert main(["show", "--json", "--root", str(root)]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -140,6 +148,7 @@ def test_json_is_of_the_schema_and_what_python_says(
 
 
 def test_json_has_the_shape_that_is_promised(plant: Plant) -> None:
+    """Other people's scripts depend on these keys and nulls, so they are written out here by hand."""
     found = json.loads(run("show", "--json", "--root", plant(two_cells())).stdout)
     assert found["schema"] == "numaprobe/1"
     assert (found["source"], found["hypervisor"]) == ("linux", None)
@@ -170,6 +179,7 @@ def test_json_has_the_shape_that_is_promised(plant: Plant) -> None:
 
 
 def test_free_adds_up_and_can_be_of_one_cell(plant: Plant) -> None:
+    """The total is that of the cells; with --cell the table has just a heading and a row."""
     root = plant(two_cells())
     whole = json.loads(run("free", "--json", "--root", root).stdout)
     assert whole["total"]["memory"] == {"total": 8 << 30, "free": 4 << 30, "available": None, "allocated": 4 << 30}
@@ -182,6 +192,7 @@ def test_free_adds_up_and_can_be_of_one_cell(plant: Plant) -> None:
 
 
 def test_free_of_the_running_host_says_when() -> None:
+    """A figure that changes all the time is worth little without the moment it was read."""
     assert json.loads(run("free", "--json").stdout)["time"] > 1_600_000_000
 
 
@@ -189,6 +200,7 @@ def test_free_of_the_running_host_says_when() -> None:
 
 
 def test_two_cells_fit_a_screen(plant: Plant) -> None:
+    """The usual two-socket host on the usual terminal of 80 by 24, with everything that matters in the first line."""
     lines = run("--root", plant(two_cells())).stdout.splitlines()
     assert len(lines) <= 24
     assert all(len(line) <= 80 for line in lines)
@@ -197,6 +209,7 @@ def test_two_cells_fit_a_screen(plant: Plant) -> None:
 
 @pytest.mark.parametrize("kind", ["alike", "all different"])
 def test_64_cells_stay_readable(plant: Plant, kind: str) -> None:
+    """Tables of 64 columns are folded; equal distances and all different ones are the two extremes."""
     cells = {i: list(range(i * 4, i * 4 + 4)) for i in range(64)}
     rows = {
         i: [10 if i == j else 21 if kind == "alike" else 11 + (i * 37 + j * 11) % 200 for j in range(64)] for i in cells
@@ -209,12 +222,14 @@ def test_64_cells_stay_readable(plant: Plant, kind: str) -> None:
 
 
 def test_oddities_come_last(plant: Plant) -> None:
+    """Figures first: notes must not push the table off the screen."""
     tree: Machine = {**two_cells(), f"{NODE}/online": "0-3\n"}
     text = run("--root", plant(tree)).stdout
     assert text.index("distances") < text.index("notes") < text.index("the node directories are 0-1")
 
 
 def test_a_name_from_a_recording_cannot_move_the_cursor(plant: Plant) -> None:
+    """A recording is somebody else's text, and an escape sequence could forge what the terminal shows."""
     tree = two_cells()
     tree["sys/bus/pci/devices/\x1b[31mred\n\x07/numa_node"] = None
     done = run("--root", plant(tree))
@@ -229,6 +244,7 @@ def test_a_name_from_a_recording_cannot_move_the_cursor(plant: Plant) -> None:
 
 
 def test_a_name_that_is_no_utf8_is_shown_somehow(plant: Plant) -> None:
+    """File names are any bytes, and an encoding error must not cost the rest of the output."""
     root = plant({**two_cells(), os.fsdecode(b"sys/bus/pci/devices/\xff\xfe/numa_node"): None})
     for words in ((), ("--json",)):
         done = run(*words, "--root", root)
@@ -237,6 +253,7 @@ def test_a_name_that_is_no_utf8_is_shown_somehow(plant: Plant) -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "cp437"])
 def test_a_terminal_without_the_dot_gets_an_answer(plant: Plant, encoding: str) -> None:
+    """The middle dot of the headline is not in ASCII, and serial consoles often have nothing else."""
     command = [PYTHON, "-m", "numaprobe", "--root", str(plant(two_cells()))]
     done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}, check=False)
     assert (done.returncode, done.stderr) == (0, b"")

@@ -50,10 +50,12 @@ FIXTURE = Path(__file__).parents[1] / "fixtures" / "two-nodes-threads" / "host.t
     ids=repr,
 )
 def test_wrong_use_is_one_line_and_status_2(words: tuple[str, ...]) -> None:
+    """Scripts tell usage errors from faults of the host by the status; line feeds and escapes in words are quoted."""
     complaint(2, *words)
 
 
 def test_a_cell_that_is_not_there_is_wrong_use(plant: Plant) -> None:
+    """The user can mend it, so it is 2 and not 1; -1 must not mean the last cell."""
     assert "there is no cell 7" in complaint(2, "free", "--cell", "7", "--root", plant(two_cells()))
     complaint(2, "free", "--cell", "-1", "--root", plant_at(Path(str(plant({}))) / "again", two_cells()))
 
@@ -127,6 +129,7 @@ def test_online_cpus_that_nothing_tells_are_one_line_that_names_the_file(plant: 
 @pytest.mark.parametrize("kind", ["none", "file", "empty directory", "empty name", "link loop"])
 @pytest.mark.parametrize("command", ["show", "free", "export json"])
 def test_a_root_that_is_none_is_one_line(tmp_path: Path, kind: str, command: str) -> None:
+    """Five ways of a mistaken path, each with every command that takes one."""
     path = tmp_path / "here"
     if kind == "file":
         path.write_text("x")
@@ -139,6 +142,7 @@ def test_a_root_that_is_none_is_one_line(tmp_path: Path, kind: str, command: str
 
 @pytest.mark.parametrize("option", ["--root", "--recording"])
 def test_a_place_without_permission_is_one_line(open_place: Path, option: str) -> None:
+    """Permission denied and not found need different remedies, so the message says which it is."""
     path = open_place / "closed"
     path.mkdir(mode=0)
     status, out, err = unprivileged(open_place, "show", option, path / "x")
@@ -148,6 +152,7 @@ def test_a_place_without_permission_is_one_line(open_place: Path, option: str) -
 
 
 def test_a_bad_recording_is_one_line(tmp_path: Path) -> None:
+    """Truncated downloads and wrong files are common, and none of them may print a traceback."""
     whole = pack(two_cells())
     for content in (b"", b"text\n", whole[: len(whole) // 2], whole[:700], pack({"x": "y"})):
         path = tmp_path / "x.tar.gz"
@@ -159,6 +164,7 @@ def test_a_bad_recording_is_one_line(tmp_path: Path) -> None:
 
 
 def test_one_unreadable_attribute_gives_the_rest_and_a_note(plant: Plant) -> None:
+    """A directory in place of the file stands for EISDIR; the status stays 0 because the rest is known."""
     tree = two_cells()
     for name in ("distance", "cpulist"):
         tree[f"{NODE}/node1/{name}"] = None
@@ -172,6 +178,7 @@ def test_one_unreadable_attribute_gives_the_rest_and_a_note(plant: Plant) -> Non
 
 
 def test_asking_xen_where_there_is_none_is_one_line(plant: Plant) -> None:
+    """No fallback to Linux: who requests the hypervisor must not get the control domain's view."""
     complaint(1, "show", "--source", "xen", "--root", plant(two_cells()))
 
 
@@ -179,6 +186,7 @@ def test_asking_xen_where_there_is_none_is_one_line(plant: Plant) -> None:
 
 
 def test_export_writes_a_file_whole_or_leaves_the_old_one(plant: Plant, tmp_path: Path) -> None:
+    """A cron job whose host fails once must not leave a scheduler with an empty topology."""
     root, target = plant(two_cells()), tmp_path / "host.json"
     assert run("export", "json", "-o", target, "--root", root).stdout == ""
     before = target.read_text()
@@ -200,6 +208,7 @@ def test_export_replaces_the_file_and_never_writes_into_it(plant: Plant, tmp_pat
 
 @pytest.mark.parametrize("command", ["export json -o", "record"])
 def test_a_place_that_cannot_be_written_is_one_line_with_its_name(plant: Plant, tmp_path: Path, command: str) -> None:
+    """A missing folder and a directory of that name, without a temporary file left behind."""
     root = plant(two_cells())
     name = "host.tar" if command == "record" else "host.json"
     line = complaint(1, *command.split(), tmp_path / "none" / name, "--root", root)
@@ -210,6 +219,7 @@ def test_a_place_that_cannot_be_written_is_one_line_with_its_name(plant: Plant, 
 
 
 def test_export_into_a_pipe_or_a_device(plant: Plant) -> None:
+    """Replacing /dev/null by a regular file, as root, would break the machine."""
     root = plant(two_cells())
     assert json.loads(run("export", "json", "-o", "/dev/stdout", "--root", root).stdout)["source"] == "linux"
     assert run("export", "json", "-o", "/dev/null", "--root", root).returncode == 0
@@ -217,6 +227,7 @@ def test_export_into_a_pipe_or_a_device(plant: Plant) -> None:
 
 
 def test_record_then_read_the_recording(plant: Plant, tmp_path: Path) -> None:
+    """Byte for byte the same output for the tree and its recording, as text and as JSON."""
     root, target = plant(two_cells()), tmp_path / "host.tar.xz"
     done = run("record", target, "--root", root)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -225,6 +236,7 @@ def test_record_then_read_the_recording(plant: Plant, tmp_path: Path) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_error(plant: Plant) -> None:
+    """As with | head: EPIPE ends it silently with status 0, even in the midst of a long document."""
     root = plant(machine({i: list(range(i * 64, i * 64 + 64)) for i in range(16)}))
     read, write = os.pipe()
     os.close(read)
@@ -236,6 +248,7 @@ def test_a_reader_that_goes_away_is_no_error(plant: Plant) -> None:
 
 
 def test_a_full_disk_is_one_line_and_status_1(plant: Plant) -> None:
+    """Output is only flushed at exit, where Python by default prints a traceback and lies about the status."""
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [PYTHON, "-m", "numaprobe", "--root", str(plant(two_cells()))],
@@ -251,6 +264,7 @@ def test_a_full_disk_is_one_line_and_status_1(plant: Plant) -> None:
 
 
 def test_closed_standard_streams_give_no_traceback(plant: Plant) -> None:
+    """Daemons start programs without them; Python then has None for sys.stdout."""
     root = plant(two_cells())
 
     def shell(words: str) -> subprocess.CompletedProcess[str]:
@@ -266,6 +280,7 @@ def test_closed_standard_streams_give_no_traceback(plant: Plant) -> None:
 
 
 def test_an_interrupt_gives_no_traceback(tmp_path: Path) -> None:
+    """Ctrl-C is no fault: status 130, as shells expect of SIGINT."""
     code = "import signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nfrom numaprobe import cli\ncli._command = lambda name: lambda options, out: signal.raise_signal(signal.SIGINT)\nsys.exit(cli.main([]))"
     done = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (130, "")
@@ -315,6 +330,7 @@ def test_plain_options_are_what_argparse_makes_of_them(command: str, words: list
 
 
 def test_a_plain_command_imports_no_argparse() -> None:
+    """Its import takes longer than a probe, so everyday options are parsed without it."""
     program = (
         "import sys\nfrom numaprobe.cli import main\n"
         "status = main(sys.argv[1:])\nassert 'argparse' not in sys.modules\nsys.exit(status)"
@@ -328,12 +344,14 @@ def test_a_plain_command_imports_no_argparse() -> None:
 
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_an_unknown_option_names_the_help_of_its_command(command: str) -> None:
+    """Options differ by command, so the general help would not help."""
     words = {"record": ["x.tar"], "export": ["json"], "diff": ["x.tar"], "fleet": ["show"]}.get(command, [])
     line = complaint(2, command, *words, "--no-such-option")
     assert line == f"numaprobe: unrecognized arguments: --no-such-option (try numaprobe {command} --help)\n"
 
 
 def test_every_help_is_that_of_the_whole_parser() -> None:
+    """The fast path for plain options must not hide an argument from the help."""
     assert "3 place: does not fit" in " ".join(run("--help").stdout.split())
     for command in COMMANDS:
         found = run(command, "--help").stdout
@@ -341,6 +359,7 @@ def test_every_help_is_that_of_the_whole_parser() -> None:
 
 
 def test_memory_that_runs_out_is_one_line() -> None:
+    """A huge input or a small cgroup: the handler itself has to work without much memory."""
     program = (
         "import sys, numaprobe.cli.free as free\nfrom numaprobe.cli import main\n"
         "def probe(*_, **__): raise MemoryError\nfree.probe = probe\nsys.exit(main(['free']))"
@@ -350,6 +369,7 @@ def test_memory_that_runs_out_is_one_line() -> None:
 
 
 def test_no_name_controls_the_terminal() -> None:
+    """Guests choose their names; on a real pty the escape arrives as text and the line breaks stay."""
     program = (
         "import sys, os, numaprobe.cli.domains as domains\nfrom numaprobe.cli import main\n"
         "class Found:\n    def lines(self, _): return ['\\x1b[2Jname', 'second']\n"
@@ -366,12 +386,14 @@ def test_no_name_controls_the_terminal() -> None:
 
 
 def test_place_shows_no_raw_name_in_a_pipe_either() -> None:
+    """A pipe often ends in a terminal after all, or in a log."""
     found = run("place", "--recording", FIXTURE, "--vcpus", "1", "--memory", "1M", "--name", "a\x1b[2J")
     assert found.returncode == 0
     assert "\x1b" not in found.stdout
 
 
 def test_the_interval_of_free_is_for_watching() -> None:
+    """Ignoring it would let a user believe that it has an effect."""
     assert "require --watch" in complaint(2, "free", "--interval", "2")
 
 
@@ -390,4 +412,5 @@ def test_the_help_of_a_command_says_its_statuses(command: str, has: bool, capsys
     [["--root", "/absent"], ["--recording", "/absent.tar"], ["free", "--root", "/absent"], ["diff", "/absent.tar"]],
 )
 def test_what_cannot_be_read_is_an_error_with_a_verb(words: list[str]) -> None:
+    """A bare path and errno do not say what was tried with it."""
     assert re.match("numaprobe: cannot read /absent:|numaprobe: /absent.tar: cannot be read:", complaint(1, *words))

@@ -12,6 +12,7 @@ from schemas import check
 
 @pytest.mark.parametrize("purpose", ["ordinary", "pinned", "me", "2M"])
 def test_each_purpose_has_a_row_per_cell_and_says_how_it_is_known(plant: Plant, purpose: str) -> None:
+    """The last column names the source, and for this process the cpuset that excludes cell 2."""
     done = run("free", "--for", purpose, "--root", plant(rich()))
     assert (done.returncode, done.stderr) == (0, "")
     heading, *rows = done.stdout.splitlines()
@@ -24,6 +25,7 @@ def test_each_purpose_has_a_row_per_cell_and_says_how_it_is_known(plant: Plant, 
 
 
 def test_the_document_has_it_for_every_cell_and_only_then(plant: Plant) -> None:
+    """Without --for the JSON stays as other programs know it."""
     root = plant(rich())
     found = json.loads(run("free", "--for", "me", "--json", "--root", root).stdout)
     check("free", found)
@@ -33,6 +35,7 @@ def test_the_document_has_it_for_every_cell_and_only_then(plant: Plant) -> None:
 
 
 def test_a_purpose_that_is_none_and_a_size_that_is_not_there_are_refused(plant: Plant) -> None:
+    """The message lists what is possible, down to the sizes that this host has."""
     root = plant(rich())
     assert "--for is ordinary, pinned, me or the size" in complaint(2, "free", "--for", "fun", "--root", root)
     assert "no huge pages of 1G on this host (sizes: 2M)" in complaint(2, "free", "--for", "1G", "--root", root)

@@ -22,6 +22,7 @@ LINE = "serve needs prometheus-client: pip install 'numaprobe[prometheus]'"
     ],
 )
 def test_an_environment_is_recognised_by_what_made_it(files: dict[str, str], command: str, tmp_path: Path) -> None:
+    """The files that uv and pipx leave in an environment; pip's command would not work in theirs."""
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     package = str(tmp_path / "lib/python3.11/site-packages/numaprobe/cli/extras.py")
@@ -29,6 +30,7 @@ def test_an_environment_is_recognised_by_what_made_it(files: dict[str, str], com
 
 
 def test_debian_has_packages_of_its_own() -> None:
+    """Debian refuses pip outside of environments, so apt is named where it has the library."""
     package = "/usr/lib/python3/dist-packages/numaprobe/cli/extras.py"
     assert with_installer(LINE, "/usr", package).endswith(": apt install python3-prometheus-client")
     other = "x needs y: pip install 'numaprobe[opentelemetry]'"
@@ -36,4 +38,5 @@ def test_debian_has_packages_of_its_own() -> None:
 
 
 def test_other_lines_are_left_alone() -> None:
+    """Only the hint at the line's end is replaced and not any mention of an extra."""
     assert with_installer("numaprobe[serve]") == "numaprobe[serve]"

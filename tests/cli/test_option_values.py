@@ -17,6 +17,7 @@ from numaprobe.cli.sizes import parse
     [("eth0", "eth0"), ("cell:3", 3), ("cell:", "cell:"), ("cell:x", "cell:x"), ("cell", "cell"), ("node:3", "node:3")],
 )
 def test_near_is_a_cell_only_where_it_says_so_with_a_number(text: str, meant: str | int) -> None:
+    """A device may have any name, even one like cell, so only cell:N is an id."""
     assert near(text) == meant
 
 
@@ -24,10 +25,12 @@ def test_near_is_a_cell_only_where_it_says_so_with_a_number(text: str, meant: st
     ("size", "written"), [(1 << 30, "1G"), (16 << 30, "16G"), (2 << 20, "2M"), (64 << 10, "64K"), (1000, "1000")]
 )
 def test_a_huge_page_has_the_largest_unit_that_divides_it(size: int, written: str) -> None:
+    """The result is accepted by --huge-pages again and loses no byte."""
     assert page_size(size) == written
 
 
 def test_a_size_has_at_most_thirty_digits() -> None:
+    """Python converts long integers slowly, so the length is limited before the conversion."""
     assert parse("8".rjust(30, "0")) == 8
     with pytest.raises(ValueError, match="not a size"):
         parse("8".rjust(31, "0"))

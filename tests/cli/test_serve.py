@@ -64,6 +64,7 @@ def raw(address: tuple[str, int], sent: bytes) -> bytes:
 
 
 def test_metrics_are_text_for_whoever_says_nothing(address: tuple[str, int]) -> None:
+    """As with curl: the content type names the text format's version as Prometheus expects it."""
     answer = asked(address, "GET", "/metrics")
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -71,6 +72,7 @@ def test_metrics_are_text_for_whoever_says_nothing(address: tuple[str, int]) -> 
 
 
 def test_openmetrics_is_given_to_whoever_accepts_it(address: tuple[str, int]) -> None:
+    """Prometheus sends such a header; the judge is the client library's OpenMetrics parser."""
     answer = asked(address, "GET", "/metrics", Accept="application/openmetrics-text; version=1.0.0, text/plain;q=0.5")
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
     families = {family.name for family in open_families(answer.body.decode())}  # type: ignore[attr-defined]
@@ -81,12 +83,14 @@ def test_openmetrics_is_given_to_whoever_accepts_it(address: tuple[str, int]) ->
     "accept", ["application/openmetrics-text; version=x", "a" * 4000, "*/*;q=", ";;;,,,", "text/plain; version=1.x"]
 )
 def test_an_accept_that_makes_no_sense_gets_the_text(address: tuple[str, int], accept: str) -> None:
+    """A broken header is no reason to lose a scrape."""
     answer = asked(address, "GET", "/metrics", Accept=accept)
     assert answer.status == 200
     assert b"numaprobe_up 1.0" in answer.body  # type: ignore[attr-defined]
 
 
 def test_gzip_is_for_whoever_accepts_it(address: tuple[str, int]) -> None:
+    """A weight of q=0 is an explicit refusal, and an answer that nobody can decode would be lost."""
     answer = asked(address, "GET", "/metrics", Accept_Encoding="deflate, gzip;q=0.8")
     assert answer.headers["Content-Encoding"] == "gzip"
     assert b"numaprobe_up 1.0" in gzip.decompress(answer.body)  # type: ignore[attr-defined]
@@ -95,34 +99,40 @@ def test_gzip_is_for_whoever_accepts_it(address: tuple[str, int]) -> None:
 
 
 def test_head_has_the_headers_of_get_and_no_body(address: tuple[str, int]) -> None:
+    """Load balancers check with HEAD and compare Content-Length."""
     answer = asked(address, "HEAD", "/metrics")
     assert (answer.status, answer.body) == (200, b"")  # type: ignore[attr-defined]
     assert int(answer.headers["Content-Length"]) > 1000
 
 
 def test_health_is_told_without_reading_anything(address: tuple[str, int]) -> None:
+    """Probes come every second and must not touch the host; a query string changes nothing."""
     answer = asked(address, "GET", "/healthz?x=1")
     assert (answer.status, answer.body) == (200, b"ok\n")  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "BREW"])
 def test_other_methods_are_not_allowed(address: tuple[str, int], method: str) -> None:
+    """The endpoint only reads, and says with Allow what it takes."""
     answer = asked(address, method, "/metrics")
     assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/metrics/../etc/passwd", "/favicon.ico", "*"])
 def test_other_paths_are_not_found(address: tuple[str, int], path: str) -> None:
+    """No path is ever resolved to a file, so dots lead nowhere."""
     assert asked(address, "GET", path).status == 404
 
 
 def test_several_requests_go_over_one_connection(address: tuple[str, int]) -> None:
+    """HTTP/1.1 stays open and is pipelined; HTTP/1.0 closes after its first answer."""
     one = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
     assert raw(address, one * 3).count(b"HTTP/1.1 200 OK") == 3
     assert raw(address, b"GET /healthz HTTP/1.0\r\n\r\n" * 2).count(b"200 OK") == 1
 
 
 def test_a_body_is_not_taken_for_a_request(address: tuple[str, int]) -> None:
+    """Request smuggling: the body of a refused POST is itself a well-formed GET."""
     smuggled = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
     head = b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(smuggled)
     found = raw(address, head + smuggled)
@@ -144,6 +154,7 @@ def test_a_body_is_not_taken_for_a_request(address: tuple[str, int]) -> None:
     ids=["version", "protocol", "short", "tls", "many-headers", "long-line", "long-header"],
 )
 def test_a_request_that_is_none_or_too_large_is_refused(address: tuple[str, int], sent: bytes, status: bytes) -> None:
+    """Each gets its proper status within bounded memory, and the next client is served."""
     found = raw(address, sent)
     assert found.split(b" ")[1] == status
     assert b"Traceback" not in found
@@ -164,6 +175,7 @@ def test_formats_that_are_negotiated_are_few_whatever_clients_accept() -> None:
 
 
 def test_clients_with_unique_accept_headers_share_a_rendering() -> None:
+    """A hundred clients arrive before the first is answered: two renderings, never two at once."""
     made: list[str] = []
     running: list[str] = []
     at_once: list[int] = []
@@ -266,6 +278,7 @@ def test_slow_clients_do_not_keep_others_out_for_long(monkeypatch: pytest.Monkey
 
 
 def test_connections_at_rest_make_room_for_others() -> None:
+    """Idle keep-alive connections must not use up the limit; the one idle for longest is closed."""
     with endpoint_of(lambda _: b"x 1\n", max_connections=4) as where:
         resting = [http.client.HTTPConnection(*where, timeout=20) for _ in range(4)]
         for client in resting:
@@ -282,6 +295,7 @@ def test_connections_at_rest_make_room_for_others() -> None:
 
 
 def test_a_client_that_does_not_read_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 MB do not fit into socket buffers, so the only connection would be blocked for good."""
     monkeypatch.setattr(endpoint, "ANSWER_SECONDS", 0.3)
     large = b"x" * (64 << 20)
     with (
@@ -293,6 +307,7 @@ def test_a_client_that_does_not_read_its_answer_is_given_up(monkeypatch: pytest.
 
 
 def test_those_who_ask_at_once_share_one_rendering() -> None:
+    """Thirty clients wait for the same text instead of rendering it thirty times."""
     made: list[str] = []
     running: list[int] = []
     arrived = Arrivals(30)
@@ -324,6 +339,7 @@ def test_those_who_ask_at_once_share_one_rendering() -> None:
 
 
 def test_what_cannot_be_rendered_is_an_error_of_that_request_only() -> None:
+    """Status 500 without the error's text, which may name paths of the host, and recovery later on."""
     turns = iter([ValueError("broken"), None])
 
     def render(_form: str) -> bytes:
@@ -397,6 +413,7 @@ def state(process: int) -> tuple[int, int, int]:
     ],
 )
 def test_an_address_is_a_host_and_a_port(text: str, found: tuple[str, int]) -> None:
+    """IPv6 needs brackets, and port 0 lets the system choose."""
     assert parsed(text) == found
 
 
@@ -406,11 +423,13 @@ def test_an_address_is_a_host_and_a_port(text: str, found: tuple[str, int]) -> N
      "[::1]", "[]:1", "[127.0.0.1]:1", "[::1:1", "::1]:1", "a:\u0661", "h:999999999999"],
 )  # fmt: skip
 def test_another_form_is_a_usage_error(text: str) -> None:
+    """A bare port, as other tools take it, would not say on which addresses to listen."""
     line = complaint(2, "serve", "--recording", FIXTURE, f"--listen={text}")
     assert "the address to listen on must be ADDR:PORT" in line
 
 
 def test_ipv6_is_listened_at() -> None:
+    """The printed address has brackets again, so that it can be pasted into a URL."""
     try:
         with listening("[::1]:0") as found:
             assert name_of(found).startswith("[::1]:")
@@ -420,11 +439,13 @@ def test_ipv6_is_listened_at() -> None:
 
 @pytest.mark.parametrize(("address", "found"), [("127.0.0.1:0", True), ("127.1.2.3:0", True), ("0.0.0.0:0", False)])
 def test_only_loopback_addresses_are_this_hosts_alone(address: str, found: bool) -> None:
+    """All of 127/8 is loopback; the warning about a missing password depends on it."""
     with listening(address) as there:
         assert is_loopback(there) == found
 
 
 def test_an_address_in_use_is_one_line() -> None:
+    """The commonest fault at a service's start, with the address in the message."""
     with listening("127.0.0.1:0") as taken:
         where = name_of(taken)
         assert (
@@ -434,6 +455,7 @@ def test_an_address_in_use_is_one_line() -> None:
 
 
 def test_a_name_that_does_not_resolve_is_one_line() -> None:
+    """Resolver errors are not OSErrors with errno, and yet have the same form here."""
     assert "nowhere.invalid:9975" in complaint(1, "serve", "--recording", FIXTURE, "--listen", "nowhere.invalid:9975")
 
 
@@ -452,10 +474,12 @@ def test_a_signal_ends_it_with_status_0_and_nothing_more_is_said(number: int) ->
 
 
 def test_a_host_that_cannot_be_read_at_the_start_is_an_error(tmp_path: Path) -> None:
+    """A unit with a wrong path has to fail at once, whereas later faults only make up 0."""
     assert "No such file" in complaint(1, "serve", "--root", tmp_path / "x", "--listen", f"127.0.0.1:{free_port()}")
 
 
 def test_without_its_library_it_says_what_to_install() -> None:
+    """The module is hidden in a process of its own, which ends with status 2 and one line."""
     program = (
         "import sys; sys.modules['prometheus_client.registry'] = None\n"
         "from numaprobe.cli import main; sys.exit(main(['serve']))"
@@ -476,6 +500,7 @@ def test_without_its_library_it_says_what_to_install() -> None:
     ],
 )
 def test_options_that_make_no_sense_are_a_usage_error(words: tuple[str, ...]) -> None:
+    """Zero, NaN and options of the other mode are refused before anything listens."""
     complaint(2, "serve", "--recording", FIXTURE, *words)
 
 
@@ -483,6 +508,7 @@ def test_options_that_make_no_sense_are_a_usage_error(words: tuple[str, ...]) ->
 
 
 def test_a_textfile_is_written_whole_and_for_others_to_read(plant: Plant, tmp_path: Path) -> None:
+    """Prometheus's node_exporter runs as another user, so the mode is 644 whatever the umask."""
     root = plant(two_cells())
     target = tmp_path / "numaprobe.prom"
     before = os.umask(0o077)
@@ -508,6 +534,7 @@ def test_nothing_of_it_needs_root_on_linux(open_place: Path) -> None:
 
 
 def test_a_textfile_is_kept_up_to_date_until_a_signal(plant: Plant, tmp_path: Path) -> None:
+    """Each new inode is a whole file, and SIGTERM leaves the last one and no temporary."""
     root = plant(two_cells())
     target = tmp_path / "numaprobe.prom"
     command = [
@@ -544,6 +571,7 @@ def test_a_textfile_is_kept_up_to_date_until_a_signal(plant: Plant, tmp_path: Pa
 
 
 def test_a_textfile_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    """With --count 1, as from cron, the status is all that the caller sees."""
     line = complaint(1, "serve", "--recording", FIXTURE, "--textfile", tmp_path / "no" / "x.prom", "--count", "1")
     assert line == f"numaprobe: cannot write {tmp_path}/no/x.prom: No such file or directory\n"
 

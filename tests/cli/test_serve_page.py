@@ -35,12 +35,14 @@ def get(where: str, path: str, method: str = "GET", **headers: str) -> tuple[int
 
 
 def test_there_is_no_page_unless_requested() -> None:
+    """A metrics endpoint should not start to show a picture of the host after an upgrade."""
     with serving("--recording", FIXTURE) as (_, where):
         assert get(where, "/")[0] == 404
         assert get(where, "/metrics")[0] == 200
 
 
 def test_the_page_is_beside_the_metrics_and_loads_nothing() -> None:
+    """Admin networks are often offline, so the page refers to no other resource, and its policy forbids any."""
     with serving("--page", "--recording", FIXTURE) as (_, where):
         status, headers, body = get(where, "/")
         assert status == 200
@@ -58,10 +60,13 @@ def test_the_page_is_beside_the_metrics_and_loads_nothing() -> None:
 
 
 def test_a_page_and_a_textfile_exclude_each_other(tmp_path: Path) -> None:
+    """With a textfile nothing listens, so nobody could see the page."""
     assert "--page has no effect with --textfile" in complaint(2, "serve", "--page", "--textfile", tmp_path / "x.prom")
 
 
 def test_a_host_that_cannot_be_drawn_is_an_error_of_the_page_alone() -> None:
+    """Metrics matter more than the picture, and are served all the same."""
+
     def page(_form: str) -> bytes:
         raise numaprobe.SourceUnavailable("sys", 2)
 
@@ -131,6 +136,7 @@ def test_a_browser_shows_what_has_changed_since(browser: list[str], drawn: Drawn
 
 @pytest.mark.servers
 def test_a_browser_without_scripts_loads_it_again(browser: list[str], drawn: Drawn, tmp_path: Path) -> None:
+    """With JavaScript off in Chromium's profile, the refresh of the page itself has to do it."""
     preferences = tmp_path / "profile" / "Default" / "Preferences"
     preferences.parent.mkdir(parents=True)
     preferences.write_text('{"profile": {"default_content_setting_values": {"javascript": 2}}}')

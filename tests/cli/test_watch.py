@@ -27,6 +27,7 @@ def root(plant: Plant) -> Path:
 
 
 def test_a_pipe_gets_a_line_for_each_cell_and_sample(root: Path) -> None:
+    """For logs and grep: a time with zone in front, and no escape sequences."""
     done = run("watch", "--root", root, "--count", "2", "--interval", "0.05")
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.split("  ", 1) for line in done.stdout.splitlines()]
@@ -38,11 +39,13 @@ def test_a_pipe_gets_a_line_for_each_cell_and_sample(root: Path) -> None:
 
 
 def test_free_watch_is_watch(root: Path) -> None:
+    """Both spellings share one implementation, shown by the line format and --cell."""
     done = run("free", "--watch", "--root", root, "--count", "1", "--cell", "3")
     assert [line.split("  ")[1] for line in done.stdout.splitlines()] == ["cell 3"]
 
 
 def test_json_is_a_document_on_every_line(root: Path) -> None:
+    """JSON lines, each judged by the schema of free, with times that increase."""
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads((Path(__file__).parents[2] / "numaprobe" / "schemas" / "free.json").read_text())
     done = run("watch", "--root", root, "--json", "--count", "2", "--interval", "0.05")
@@ -56,6 +59,7 @@ def test_json_is_a_document_on_every_line(root: Path) -> None:
 
 
 def test_a_recording_has_no_time_of_its_own(tmp_path: Path) -> None:
+    """Printing the present time would date old figures as new."""
     (tmp_path / "host.tar").write_bytes(trees.pack(trees.machine({0: [0]})))
     done = run("watch", "--recording", tmp_path / "host.tar", "--json", "--count", "1")
     assert json.loads(done.stdout)["time"] is None
@@ -73,6 +77,7 @@ def test_a_recording_has_no_time_of_its_own(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_use_is_one_line_and_status_2(root: Path, words: list[str]) -> None:
+    """An interval of 0 or infinity would spin or sleep for ever."""
     done = run("watch", "--root", root, "--count", "1", *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("numaprobe: ")
@@ -80,6 +85,7 @@ def test_wrong_use_is_one_line_and_status_2(root: Path, words: list[str]) -> Non
 
 
 def test_a_pipe_that_is_closed_ends_it_quietly(root: Path) -> None:
+    """As with | head -1: a loop that ignored EPIPE would go on for ever."""
     process = subprocess.Popen(
         [*COMMAND, "watch", "--root", str(root), "--interval", "0.01"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

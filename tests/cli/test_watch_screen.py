@@ -51,6 +51,7 @@ def rows(screen: list[str]) -> list[str]:
 
 
 def test_cells_are_bars_with_their_figures(root: Path) -> None:
+    """The screen is read back by a terminal emulator: half of the memory is free, so half of the bar is dots."""
     with watch(root) as terminal:
         screen = terminal.until(has("q quit"))
         assert "2 cells · 2.0 GiB of 4.0 GiB free" in screen[0]
@@ -80,6 +81,7 @@ def test_q_and_ctrl_c_end_it_and_leave_the_terminal_sane(root: Path, key: str, s
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_as_it_would_any_program_but_the_terminal_is_restored(root: Path, number: int) -> None:
+    """A supervisor sees death by signal, and the user's shell is not left in raw mode."""
     with watch(root) as terminal:
         terminal.until(has("q quit"))
         terminal.signal(number)
@@ -89,12 +91,14 @@ def test_a_signal_ends_it_as_it_would_any_program_but_the_terminal_is_restored(r
 
 
 def test_it_ends_after_count_updates(root: Path) -> None:
+    """For scripts and demonstrations: the screen works without a key being pressed."""
     with watch(root, "--count", "3") as terminal:
         assert terminal.status() == 0
         assert b"1 cells" in terminal.written
 
 
 def test_free_watch_is_the_same_screen(root: Path) -> None:
+    """With --cell 3 it shows just this cell's row."""
     with Terminal("free", "--watch", "--root", root, "--cell", "3") as terminal:
         screen = terminal.until(has("q quit", "1 cells"))
         assert rows(screen) == ["3"]
@@ -114,6 +118,7 @@ def test_64_cells_are_scrolled_by_row_and_by_page(many: Path) -> None:
 
 
 def test_rows_are_sorted_and_reversed(plant: Plant) -> None:
+    """Three cells of different free memory in an order that is neither by id nor its reverse."""
     tree = dict(trees.machine({0: [0], 1: [1], 2: [2]}, memory_kb=3 << 20))
     for cell, free in ((0, 2), (1, 3), (2, 1)):
         path = f"sys/devices/system/node/node{cell}/meminfo"
@@ -146,6 +151,7 @@ def test_rates_show_the_remote_share(root: Path) -> None:
 
 
 def test_guests_are_read_when_their_view_is_chosen(root: Path) -> None:
+    """Reading guests can take long, so the first view does without."""
     with watch(root) as terminal:
         terminal.until(has("q quit"))
         terminal.press("2")
@@ -154,6 +160,7 @@ def test_guests_are_read_when_their_view_is_chosen(root: Path) -> None:
 
 
 def test_help_lists_the_keys_and_any_key_ends_it(root: Path) -> None:
+    """Users try any key to leave a help screen, so that it must not act as well."""
     with watch(root) as terminal:
         terminal.press("?")
         terminal.until(has("quit (also Ctrl-C)", "PgUp PgDn", "reverse the order"))
@@ -162,6 +169,7 @@ def test_help_lists_the_keys_and_any_key_ends_it(root: Path) -> None:
 
 
 def test_space_stops_and_goes_on(root: Path) -> None:
+    """Frozen figures stay while keys still work, longer than the interval."""
     with watch(root) as terminal:
         terminal.press(" ")
         first = terminal.until(has("stopped (Space)"))[0]
@@ -174,6 +182,7 @@ def test_space_stops_and_goes_on(root: Path) -> None:
 
 
 def test_a_window_that_changes_its_size_is_drawn_anew(many: Path) -> None:
+    """SIGWINCH to larger and to tiny; the position line shows how many rows fit."""
     with watch(many) as terminal:
         terminal.until(has("1-16 of 64"))
         terminal.resize(120, 50)
@@ -198,6 +207,7 @@ def test_no_word_is_cut_at_any_size(many: Path, columns: int, lines: int) -> Non
 
 
 def test_colours_unless_no_color_is_set(root: Path) -> None:
+    """NO_COLOR is a convention of many programs; the emulator counts the colours it was sent."""
     with watch(root) as terminal:
         terminal.until(has("q quit"))
         assert len(terminal.colours()) > 2
@@ -208,6 +218,7 @@ def test_colours_unless_no_color_is_set(root: Path) -> None:
 
 @pytest.mark.parametrize("term", ["vt100", "linux", "xterm", "screen", "tmux-256color"])
 def test_many_kinds_of_terminal(root: Path, term: str) -> None:
+    """Their terminfo entries differ in what curses may use, down to a VT100."""
     with watch(root, TERM=term) as terminal:
         screen = terminal.until(has("q quit"))
         assert rows(screen) == ["0", "3"]
@@ -216,6 +227,7 @@ def test_many_kinds_of_terminal(root: Path, term: str) -> None:
 
 
 def test_a_dumb_terminal_gets_lines(root: Path) -> None:
+    """As inside Emacs or a CI log, where cursor movements would be rubbish."""
     with Terminal("watch", "--root", root, "--count", "1", TERM="dumb") as terminal:
         assert terminal.status() == 0
         assert b"\x1b" not in terminal.written
@@ -223,6 +235,7 @@ def test_a_dumb_terminal_gets_lines(root: Path) -> None:
 
 
 def test_an_unknown_terminal_gets_lines(root: Path) -> None:
+    """Terminfo has no such entry, as over ssh from a newer terminal, and curses raises."""
     with watch(root, "--count", "1", TERM="unheard-of") as terminal:
         assert terminal.status() == 0
         assert b"cell 3  total 2.0 GiB" in terminal.written
@@ -230,6 +243,7 @@ def test_an_unknown_terminal_gets_lines(root: Path) -> None:
 
 
 def test_a_host_that_cannot_be_read_is_one_line_and_no_screen(tmp_path: Path) -> None:
+    """The error comes before the alternate screen, which would hide it at exit."""
     with watch(tmp_path / "absent") as terminal:
         assert terminal.status() == 1
         assert terminal.written.startswith(b"numaprobe: ")

@@ -73,6 +73,7 @@ def reading(found: Host, **more: Any) -> Reading:
 def test_every_screen_fits_its_terminal_whatever_is_pressed(
     width: int, height: int, cells: int, guests: int | None, keys: list[str], error: str | None
 ) -> None:
+    """Any size from 1 by 1, any keys and any error text: as many lines as rows, and none too wide."""
     found = host([GIB] * cells, cpus=2)
     now = reading(found, guests=None if guests is None else observed(found, guests), error=error)
     state = State()
@@ -98,6 +99,7 @@ def test_columns_are_left_out_whole(name: str, width: int) -> None:
 
 
 def test_guests_show_their_remote_share_and_an_estimate_its_margin() -> None:
+    """Of several shares the known one is shown with its source; a sampled placement has its error."""
     found = host([GIB] * 2)
     guests = observed(found, 2)
     shares = (RemoteShare(source="hint faults"), RemoteShare(source="run time", share=0.98, how="estimated"))
@@ -114,6 +116,7 @@ def test_guests_show_their_remote_share_and_an_estimate_its_margin() -> None:
 
 
 def test_what_guests_are_asked_is_what_watch_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options such as --remote have to reach the reader of guests unchanged."""
     given: list[dict[str, Any]] = []
     monkeypatch.setattr("numaprobe.cli.domains.observe", lambda *_, **more: given.append(more))
     with numaprobe.Sampler(source="linux") as sampler:
@@ -146,6 +149,7 @@ def test_every_bar_has_its_length(total: int, free: int, available: int, pages: 
 
 
 def test_unknown_memory_is_a_question_mark() -> None:
+    """An empty bar would look like a cell that is all free."""
     one = cell(0, None, [0], total=GIB)
     assert parts(one) is None
     assert text(bar(one, GIB, 12)).strip() == "[?" + " " * 9 + "]"
@@ -159,6 +163,7 @@ def test_unknown_memory_is_a_question_mark() -> None:
 
 @pytest.mark.parametrize("key", ["", "r"])
 def test_what_is_unknown_is_sorted_last_in_either_direction(key: str) -> None:
+    """It is neither the largest nor the smallest, so reversing must not move it to the top."""
     found = host([GIB, 2 * GIB, 3 * GIB])
     unknown = found.cells[1]._replace(memory=numaprobe.Memory(total=4 * GIB))
     found = found._replace(cells=(found.cells[0], unknown, found.cells[2]))
@@ -170,6 +175,7 @@ def test_what_is_unknown_is_sorted_last_in_either_direction(key: str) -> None:
 
 
 def test_the_remote_share_is_that_of_pages_that_others_allocated_here() -> None:
+    """By numastat it is other / (local + other); without allocations it is a dash."""
     found = host([GIB] * 3)
     known = Counters(hit=90.0, miss=0, foreign=0, interleave=0, local=75.0, other=25.0)
     idle = known._replace(local=0, other=0)
@@ -180,11 +186,13 @@ def test_the_remote_share_is_that_of_pages_that_others_allocated_here() -> None:
 
 
 def test_a_source_without_numastat_says_so() -> None:
+    """Otherwise the empty rates under Xen would look like a fault."""
     found = host([GIB])._replace(source="xen")
     assert "xen reports no numastat" in view(reading(found), State("rates"), 80).remarks
 
 
 def test_guests_scroll_sideways_over_the_cells() -> None:
+    """40 columns do not fit 80 characters; pressing on past the end stays at the last cell."""
     found = host([GIB] * 40, cpus=2)
     now = reading(found, guests=observed(found, 2))
     state = State("guests")
@@ -199,6 +207,7 @@ def test_guests_scroll_sideways_over_the_cells() -> None:
 
 @given(st.text(max_size=40), st.integers(0, 30))
 def test_names_of_unknown_origin_take_the_room_that_they_have(name: str, room: int) -> None:
+    """Wide, combining and control characters are counted in columns and not in code points."""
     shown = elided(name, room)
     assert width_of(shown) <= room
     assert shown.isprintable()
@@ -206,6 +215,7 @@ def test_names_of_unknown_origin_take_the_room_that_they_have(name: str, room: i
 
 
 def test_rates_in_words() -> None:
+    """The boundaries of rounding, and a change too small to show, which has no sign."""
     assert [per_second(value) for value in (None, 0, 12.4, 9999, 12345, 12345678)] == [
         "-", "0", "12", "9999", "12k", "12M",
     ]  # fmt: skip

@@ -110,6 +110,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ],
 )
 def test_only_a_user_with_the_right_password_is_answered(guarded: str, user: str | None, status: int) -> None:
+    """Even unknown paths and health need it; an unknown user is checked as slowly as a known one."""
     for path in ("/metrics", "/healthz"):
         found, headers = get(guarded, path, user=user)
         assert found == status
@@ -122,6 +123,7 @@ def test_only_a_user_with_the_right_password_is_answered(guarded: str, user: str
 
 @pytest.mark.crowds
 def test_a_crowd_of_wrong_passwords_does_not_keep_out_who_is_known(write: Write) -> None:
+    """A bcrypt check is slow on purpose: a hundred guesses queue or are refused while the known user is served."""
     slow = bcrypt.hashpw(b"secret", bcrypt.gensalt(12)).decode()
     with serving("--recording", FIXTURE, "--web.config.file", write(f'basic_auth_users: {{a: "{slow}"}}')) as (
         _,
@@ -142,6 +144,7 @@ def test_a_crowd_of_wrong_passwords_does_not_keep_out_who_is_known(write: Write)
 
 
 def test_headers_are_sent_with_every_answer(write: Write) -> None:
+    """Security scanners look at error pages too; http2 is accepted in the file and has no effect."""
     text = "http_server_config:\n  http2: true\n  headers: {X-Frame-Options: deny, X-Content-Type-Options: nosniff}\n"
     with serving("--recording", FIXTURE, "--web.config.file", write(text)) as (_, where):
         for path in ("/metrics", "/nowhere"):
@@ -153,6 +156,7 @@ def test_headers_are_sent_with_every_answer(write: Write) -> None:
 
 
 def test_metrics_are_served_under_tls(certificates: Path, write: Write) -> None:
+    """Plain HTTP and TLS 1.1 are turned away, without a line of noise on stderr."""
     text = f"tls_server_config: {{cert_file: {certificates}/server.crt, key_file: {certificates}/server.key}}\n"
     with serving("--recording", FIXTURE, "--web.config.file", write(text + USERS)) as (process, where):
         assert get(where, tls=trusting(certificates), user="prometheus:secret")[0] == 200
@@ -172,6 +176,7 @@ def test_metrics_are_served_under_tls(certificates: Path, write: Write) -> None:
 
 
 def test_clients_with_certificates_are_told_apart_by_their_names(certificates: Path, write: Write) -> None:
+    """Signed by the right CA is not enough: the subject alternative name must be on the list."""
     server = {
         name: (certificates / f"server.{ending}").read_text() for name, ending in (("cert", "crt"), ("key", "key"))
     }
@@ -194,6 +199,7 @@ def test_clients_with_certificates_are_told_apart_by_their_names(certificates: P
 
 @pytest.mark.crowds
 def test_clients_that_never_shake_hands_hold_nothing(certificates: Path, write: Write) -> None:
+    """Port scanners connect and stay silent; /proc shows that each descriptor is closed again."""
     text = f"tls_server_config: {{cert_file: {certificates}/server.crt, key_file: {certificates}/server.key}}\n"
     with serving("--recording", FIXTURE, "--web.config.file", write(text)) as (process, where):
         get(where, tls=trusting(certificates))
@@ -218,6 +224,7 @@ def test_clients_that_never_shake_hands_hold_nothing(certificates: Path, write: 
     ],
 )
 def test_cipher_suites_have_openssls_names(suite: str, name: str) -> None:
+    """The file uses Go's names, as of exporter-toolkit; the linked OpenSSL is asked whether ours exist."""
     assert openssl_cipher(suite) == name
     known = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     known.set_ciphers("ALL:@SECLEVEL=0")
@@ -228,6 +235,7 @@ def test_cipher_suites_have_openssls_names(suite: str, name: str) -> None:
 
 
 def test_sighup_reads_the_file_again_and_a_broken_one_changes_nothing(write: Write) -> None:
+    """A typing error must neither open the endpoint nor lock everybody out."""
     path = write(USERS)
     with serving("--recording", FIXTURE, "--web.config.file", path) as (process, where):
         assert process.stderr is not None
@@ -246,6 +254,7 @@ def test_sighup_reads_the_file_again_and_a_broken_one_changes_nothing(write: Wri
 
 @pytest.mark.parametrize("words", [(), ("--textfile", "x.prom")])
 def test_sighup_ends_nothing(words: tuple[str, ...], tmp_path: Path) -> None:
+    """Service managers reload with SIGHUP, whose default action would end a service that has no config."""
     command = [sys.executable, "-m", "numaprobe", "serve", "--recording", str(FIXTURE), *words]
     if not words:
         command += ["--listen", "127.0.0.1:0"]
@@ -294,6 +303,7 @@ def test_sighup_ends_nothing(words: tuple[str, ...], tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_configuration_that_cannot_be_used_is_one_line_that_quotes_it(write: Write, text: str, words: str) -> None:
+    """Ignoring an unknown field could silently leave the endpoint without protection."""
     path = write(text)
     status = 1 if "No such file" in words else 2
     line = complaint(status, "serve", "--recording", FIXTURE, "--listen", "127.0.0.1:0", "--web.config.file", path)
@@ -308,6 +318,7 @@ def test_no_error_quotes_a_hash(write: Write) -> None:
 
 
 def test_a_fifo_is_no_configuration(tmp_path: Path) -> None:
+    """Opening it would wait for a writer at every start and reload."""
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(ValueError, match="not a regular file"):
         load(str(tmp_path / "fifo"))
@@ -315,6 +326,7 @@ def test_a_fifo_is_no_configuration(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["yaml", "bcrypt"])
 def test_without_its_libraries_it_says_what_to_install(missing: str, write: Write) -> None:
+    """PyYAML and bcrypt are only needed for this option, so serve works without them."""
     program = (
         f"import sys; sys.modules[{missing!r}] = None\n"
         "from numaprobe.cli import main; sys.exit(main(['serve', '--web.config.file', sys.argv[1]]))"
@@ -334,6 +346,7 @@ def test_without_its_libraries_it_says_what_to_install(missing: str, write: Writ
     ids=["neither", "a password", "loopback"],
 )
 def test_an_address_that_others_can_reach_is_warned_of(write: Write, listen: str, text: str, words: str | None) -> None:
+    """A password without TLS travels in plain text; loopback needs neither."""
     more = ("--web.config.file", write(text)) if text else ()
     command = [
         sys.executable,

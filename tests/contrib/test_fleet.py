@@ -60,6 +60,7 @@ def used(ledger: Client, name: str, number: int) -> dict[str, int]:
 
 
 def test_a_host_is_a_root_without_inventory_and_a_child_for_each_cell(ledger: Client, prefix: str) -> None:
+    """Placement then allocates per cell; a 64th of memory is reserved, and CPUs are not."""
     name = f"{prefix}a"
     publish(ledger, member(name))
     found = providers(ledger, root_uuid(name))
@@ -74,6 +75,7 @@ def test_a_host_is_a_root_without_inventory_and_a_child_for_each_cell(ledger: Cl
 
 
 def test_memory_in_huge_pages_is_a_class_of_its_own_with_the_page_as_its_step(ledger: Client, prefix: str) -> None:
+    """Pages set aside are not ordinary memory, and a guest of half a page cannot exist."""
     name = f"{prefix}a"
     publish(ledger, member(name, two_cells(pages={0: {2 * MIB: 1024, GIB: 4}}), guest("g", {0: 0, 1: 0})))
     assert inventories(ledger, name, 0) == {
@@ -87,6 +89,7 @@ def test_memory_in_huge_pages_is_a_class_of_its_own_with_the_page_as_its_step(le
 
 
 def test_a_cell_without_cpus_has_memory_only_and_a_trait_that_says_so(ledger: Client, prefix: str) -> None:
+    """As with a CXL expander: an inventory of 0 VCPU is not allowed in Placement."""
     name = f"{prefix}a"
     publish(ledger, member(name, two_cells(cpuless=[1])))
     assert set(inventories(ledger, name, 1)) == {"MEMORY_MB"}
@@ -94,6 +97,7 @@ def test_a_cell_without_cpus_has_memory_only_and_a_trait_that_says_so(ledger: Cl
 
 
 def test_unknown_memory_is_not_offered_and_said(ledger: Client, prefix: str) -> None:
+    """Offering 0 or a guess would both be false; the CPUs of the cell are still offered."""
     name = f"{prefix}a"
     report = publish(ledger, member(name, host({0: None, 1: 16 * GIB})))
     assert set(inventories(ledger, name, 0)) == {"VCPU"}
@@ -101,6 +105,7 @@ def test_unknown_memory_is_not_offered_and_said(ledger: Client, prefix: str) -> 
 
 
 def test_where_guests_are_unknown_the_memory_in_use_is_kept_back_and_said(ledger: Client, prefix: str) -> None:
+    """Without a list of guests, what is not available may be theirs, and must not be given away twice."""
     name = f"{prefix}a"
     busy = two_cells(available=4 * GIB)
     report = publish(ledger, Member(name, busy, None))
@@ -109,6 +114,7 @@ def test_where_guests_are_unknown_the_memory_in_use_is_kept_back_and_said(ledger
 
 
 def test_an_unchanged_host_is_read_and_one_mark_is_written(ledger: Client, prefix: str) -> None:
+    """Hundreds of agents publish every minute, so requests are counted: three, two per provider and one write."""
     one = member(f"{prefix}a", None, guest("web", {0: 4 * GIB, 1: 0}, vcpus=[[0, 1]] * 2))
     publish(ledger, one)
     report = publish(ledger, one)
@@ -117,6 +123,7 @@ def test_an_unchanged_host_is_read_and_one_mark_is_written(ledger: Client, prefi
 
 
 def test_a_change_is_one_write_more(ledger: Client, prefix: str) -> None:
+    """A larger cell changes its inventory alone, and the rest of the tree is not rewritten."""
     name = f"{prefix}a"
     publish(ledger, member(name))
     report = publish(ledger, member(name, host([16 * GIB, 32 * GIB])))
@@ -125,6 +132,7 @@ def test_a_change_is_one_write_more(ledger: Client, prefix: str) -> None:
 
 
 def test_a_cell_that_is_gone_is_removed_and_one_that_is_held_is_closed_and_said(ledger: Client, prefix: str) -> None:
+    """Placement cannot delete a provider in use, so all of it is reserved until the claim is released."""
     name = f"{prefix}a"
     publish(ledger, member(name))
     held = claim(ledger, known([member(name)]), Request(2, GIB, near=1))
@@ -138,6 +146,7 @@ def test_a_cell_that_is_gone_is_removed_and_one_that_is_held_is_closed_and_said(
 
 
 def test_a_trait_that_an_operator_added_stays(ledger: Client, prefix: str) -> None:
+    """Traits are replaced as a whole by the API, which would lose those of other people."""
     name = f"{prefix}a"
     publish(ledger, member(name))
     ledger.put("/traits/CUSTOM_RACK_7", None)
@@ -161,6 +170,7 @@ def test_inventory_below_what_is_held_is_published_and_said(ledger: Client, pref
 
 
 def test_a_root_that_another_program_made_is_left_alone(ledger: Client, prefix: str) -> None:
+    """The uuid derives from the name and may exist already; nova's compute service writes such providers."""
     name = f"{prefix}a"
     ledger.create("/resource_providers", {"uuid": root_uuid(name), "name": f"{prefix}compute"})
     with pytest.raises(FleetError, match="another program made or moved it, and nothing was written"):
@@ -169,6 +179,7 @@ def test_a_root_that_another_program_made_is_left_alone(ledger: Client, prefix: 
 
 
 def test_a_name_that_another_program_uses_is_left_alone(ledger: Client, prefix: str) -> None:
+    """Names are unique in Placement, so the first write is refused, and nothing is left half done."""
     name = f"{prefix}a"
     ledger.create("/resource_providers", {"uuid": str(uuid.uuid4()), "name": f"numaprobe:{name}"})
     with pytest.raises(FleetError, match="another program made"):
@@ -177,6 +188,7 @@ def test_a_name_that_another_program_uses_is_left_alone(ledger: Client, prefix: 
 
 
 def test_a_provider_that_another_program_put_below_a_host_stays(ledger: Client, prefix: str) -> None:
+    """An FPGA's agent nests its own below ours; neither publishing nor unpublishing may remove it."""
     name = f"{prefix}a"
     publish(ledger, member(name))
     other = str(uuid.uuid4())
@@ -194,6 +206,7 @@ def test_a_provider_that_another_program_put_below_a_host_stays(ledger: Client, 
 
 
 def test_a_guest_holds_what_it_is_configured_with_on_the_cell_that_it_is_bound_to(ledger: Client, prefix: str) -> None:
+    """It uses 1 GiB now and may grow to its 6, which therefore must not be given to others."""
     name = f"{prefix}a"
     web = guest(f"{prefix}web", {0: 1 * GIB, 1: 0}, maximum=6 * GIB, vcpus=[[0, 1, 2, 3]] * 4, bound=[0])
     report = publish(ledger, member(name, None, web))
@@ -204,6 +217,7 @@ def test_a_guest_holds_what_it_is_configured_with_on_the_cell_that_it_is_bound_t
 
 
 def test_memory_that_may_be_anywhere_is_kept_back_in_every_cell_and_said(ledger: Client, prefix: str) -> None:
+    """An unbound guest can grow by 2 GiB on either cell, so each holds them back."""
     name = f"{prefix}a"
     report = publish(ledger, member(name, None, guest(f"{prefix}web", {0: 1 * GIB, 1: 0}, maximum=3 * GIB)))
     assert inventories(ledger, name, 0)["MEMORY_MB"] == (16384, 256 + 2048)
@@ -212,6 +226,7 @@ def test_memory_that_may_be_anywhere_is_kept_back_in_every_cell_and_said(ledger:
 
 
 def test_a_guest_of_unknown_memory_keeps_all_of_its_cells_back_and_is_said(ledger: Client, prefix: str) -> None:
+    """The worst case is assumed, and only for the cell to which it is bound."""
     name = f"{prefix}a"
     web = guest(f"{prefix}web", {0: 1 * GIB, 1: 0}, bound=[1])._replace(memory=None, maximum=None, cells=None)
     report = publish(ledger, member(name, None, web))
@@ -220,6 +235,7 @@ def test_a_guest_of_unknown_memory_keeps_all_of_its_cells_back_and_is_said(ledge
 
 
 def test_a_guest_that_ended_is_released(ledger: Client, prefix: str) -> None:
+    """The host is the truth: what no longer runs there holds nothing in the ledger."""
     name = f"{prefix}a"
     publish(ledger, member(name, None, guest(f"{prefix}web", {0: 1 * GIB, 1: 0})))
     publish(ledger, member(name))
@@ -227,6 +243,7 @@ def test_a_guest_that_ended_is_released(ledger: Client, prefix: str) -> None:
 
 
 def test_no_guest_is_taken_for_ended_where_not_all_could_be_seen(ledger: Client, prefix: str) -> None:
+    """Without root some processes are hidden, and releasing their memory would oversell it."""
     name = f"{prefix}a"
     publish(ledger, member(name, None, guest(f"{prefix}web", {0: 1 * GIB, 1: 0})))
     report = publish(ledger, member(name, complete=False))
@@ -235,6 +252,7 @@ def test_no_guest_is_taken_for_ended_where_not_all_could_be_seen(ledger: Client,
 
 
 def test_guests_that_hold_more_than_there_is_fill_the_cell_and_are_said(ledger: Client, prefix: str) -> None:
+    """Ballooned or overcommitted hosts exist; Placement would refuse the allocation, and the cell would look empty."""
     name = f"{prefix}a"
     report = publish(
         ledger, member(name, None, guest(f"{prefix}web", {0: 15 * GIB, 1: 0}, maximum=20 * GIB, bound=[0]))
@@ -255,6 +273,7 @@ def test_a_guest_that_is_being_moved_is_held_on_both_hosts(ledger: Client, prefi
 
 
 def test_the_vcpus_of_a_floating_guest_count_where_they_may_run(ledger: Client, prefix: str) -> None:
+    """Six vcpus on two cells count as three in each."""
     name = f"{prefix}a"
     publish(ledger, member(name, None, guest(f"{prefix}web", {0: GIB, 1: GIB}, vcpus=[range(16)] * 6)))
     assert (used(ledger, name, 0)["VCPU"], used(ledger, name, 1)["VCPU"]) == (3, 3)
@@ -264,6 +283,7 @@ def test_the_vcpus_of_a_floating_guest_count_where_they_may_run(ledger: Client, 
 
 
 def test_a_guest_goes_where_all_its_memory_is_local_and_the_least_is_left(ledger: Client, prefix: str) -> None:
+    """Best fit keeps large cells for large guests; beyond one cell's memory locality comes first."""
     small, large = member(f"{prefix}small", host([4 * GIB, 4 * GIB], cpus=4)), member(f"{prefix}large")
     for one in (small, large):
         publish(ledger, one)
@@ -275,6 +295,7 @@ def test_a_guest_goes_where_all_its_memory_is_local_and_the_least_is_left(ledger
 
 
 def test_a_host_without_room_is_refused_with_the_reason(ledger: Client, prefix: str) -> None:
+    """Each host has its own sentence, so that an operator sees what is short."""
     one, other = member(f"{prefix}a"), member(f"{prefix}b")
     publish(ledger, one)
     chosen = choose(known([one, other]), read_room(ledger), Request(17, GIB))
@@ -285,6 +306,7 @@ def test_a_host_without_room_is_refused_with_the_reason(ledger: Client, prefix: 
 
 
 def test_a_pinned_guest_takes_whole_cpus_of_an_overcommitted_cell(ledger: Client, prefix: str) -> None:
+    """At a ratio of 2 a physical CPU counts as two, so 6 pinned vcpus use 12."""
     one = member(f"{prefix}a", host([16 * GIB]))
     publish(ledger, one, cpu_ratio=2.0)
     fleet = known([one])
@@ -295,6 +317,7 @@ def test_a_pinned_guest_takes_whole_cpus_of_an_overcommitted_cell(ledger: Client
 
 
 def test_dedicated_cpus_are_for_pinned_guests_only(ledger: Client, prefix: str) -> None:
+    """The class PCPU is OpenStack's name for them, and others find no CPUs at all."""
     one = member(f"{prefix}a")
     publish(ledger, one, cpu_class="PCPU")
     with pytest.raises(DoesNotFit, match="0 CPUs are left"):
@@ -303,6 +326,7 @@ def test_dedicated_cpus_are_for_pinned_guests_only(ledger: Client, prefix: str) 
 
 
 def test_a_guest_in_huge_pages_takes_those(ledger: Client, prefix: str) -> None:
+    """Its 3 GiB come from the pages, and MEMORY_MB of the cell stays for others."""
     one = member(f"{prefix}a", two_cells(pages={1: {GIB: 4}}))
     publish(ledger, one)
     found = claim(ledger, known([one]), Request(2, 3 * GIB, huge_page=GIB))
@@ -313,6 +337,7 @@ def test_a_guest_in_huge_pages_takes_those(ledger: Client, prefix: str) -> None:
 
 
 def test_claims_fill_a_fleet_exactly(ledger: Client, prefix: str) -> None:
+    """Eight claims of four vcpus fit 32, and the ninth is refused, so nothing is lost to rounding."""
     fleet = known([member(f"{prefix}a"), member(f"{prefix}b")])
     for one in fleet:
         publish(ledger, one.member)
@@ -355,6 +380,7 @@ class Oversells(Client):
 
 
 def test_a_claim_that_the_server_let_through_above_the_inventory_is_given_back(ledger: Client, prefix: str) -> None:
+    """A rival is planted to force the server's race; the claim moves to the other host."""
     one, other = member(f"{prefix}a", host([16 * GIB])), member(f"{prefix}b", host([32 * GIB]))
     for each in (one, other):
         publish(ledger, each)
@@ -369,6 +395,7 @@ def test_a_claim_that_the_server_let_through_above_the_inventory_is_given_back(l
 
 
 def test_a_claim_becomes_a_guest_when_it_is_seen_running(ledger: Client, prefix: str) -> None:
+    """From then on the host's own report decides, and a release by hand would contradict it."""
     name = f"{prefix}a"
     web = guest(f"{prefix}web", {0: 2 * GIB, 1: 0}, vcpus=[[0, 1]] * 2, bound=[0])
     publish(ledger, member(name))
@@ -382,6 +409,7 @@ def test_a_claim_becomes_a_guest_when_it_is_seen_running(ledger: Client, prefix:
 
 
 def test_a_uuid_that_holds_something_already_cannot_claim_again(ledger: Client, prefix: str) -> None:
+    """A retried command must not double the claim or replace it silently."""
     one = member(f"{prefix}a")
     publish(ledger, one)
     found = claim(ledger, known([one]), SMALL)
@@ -393,6 +421,7 @@ def test_a_uuid_that_holds_something_already_cannot_claim_again(ledger: Client, 
 
 
 def test_what_another_program_allocated_is_not_released(ledger: Client, prefix: str) -> None:
+    """An allocation of type INSTANCE is nova's, and survives release and publication."""
     one = member(f"{prefix}a")
     publish(ledger, one)
     other = str(uuid.uuid4())
@@ -405,6 +434,7 @@ def test_what_another_program_allocated_is_not_released(ledger: Client, prefix: 
 
 
 def test_stale_claims_are_those_that_never_became_guests(ledger: Client, prefix: str) -> None:
+    """A start that failed leaves a claim behind, whose age decides; running guests are never touched."""
     name = f"{prefix}a"
     web = guest(f"{prefix}web", {0: 2 * GIB, 1: 0})
     publish(ledger, member(name, None, web))
@@ -421,6 +451,7 @@ def test_stale_claims_are_those_that_never_became_guests(ledger: Client, prefix:
 def test_a_host_that_nobody_published_for_a_while_is_set_aside_until_it_is_published(
     ledger: Client, prefix: str
 ) -> None:
+    """A dead host takes no claims, by a trait that its next publication removes."""
     one = member(f"{prefix}a")
     publish(ledger, one)
     assert {seen.name: seen.stale for seen in set_aside(ledger, older_than=3600)}[one.name] is False
@@ -433,6 +464,7 @@ def test_a_host_that_nobody_published_for_a_while_is_set_aside_until_it_is_publi
 
 
 def test_each_publication_is_a_sign_of_life(ledger: Client, prefix: str) -> None:
+    """Placement stores no time for unchanged providers, so the generation is made to grow."""
     one = member(f"{prefix}a")
     publish(ledger, one)
     before = ledger.read(f"/resource_providers/{root_uuid(one.name)}").body["generation"]
@@ -441,6 +473,7 @@ def test_each_publication_is_a_sign_of_life(ledger: Client, prefix: str) -> None
 
 
 def test_unpublishing_removes_a_host_and_its_guests_but_not_a_claim(ledger: Client, prefix: str) -> None:
+    """A claim is a promise to somebody, who has to release it before the host can go."""
     one = member(f"{prefix}a", None, guest(f"{prefix}web", {0: GIB, 1: 0}))
     publish(ledger, one)
     found = claim(ledger, known([one]), SMALL)
@@ -454,6 +487,7 @@ def test_unpublishing_removes_a_host_and_its_guests_but_not_a_claim(ledger: Clie
 
 
 def test_room_by_shape_counts_guests_and_what_none_of_them_can_use(ledger: Client, prefix: str) -> None:
+    """Free memory without CPUs is stranded; both figures are worked out by hand from the two cells."""
     one = member(f"{prefix}a", host([16 * GIB, 4 * GIB]), guest(f"{prefix}web", {0: 0, 1: 0}, vcpus=[range(4)] * 4))
     publish(ledger, one)
     room = read_room(ledger)[root_uuid(one.name)]

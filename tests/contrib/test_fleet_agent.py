@@ -37,6 +37,7 @@ def until(true: Callable[[], object], seconds: float = 20.0) -> None:
 
 
 def test_it_publishes_on_an_interval(ledger: Client, prefix: str) -> None:
+    """Three publications of an unchanged host, in the background and without an error."""
     agent = Agent(lambda: ledger, lambda: Member(f"{prefix}a", two_cells(), guests()), interval=0.05).start()
     until(lambda: agent.published >= 3)
     agent.close()
@@ -47,6 +48,7 @@ def test_it_publishes_on_an_interval(ledger: Client, prefix: str) -> None:
 def test_it_publishes_as_soon_as_the_shape_changes(
     ledger: Client, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With an interval of an hour only the change itself can have caused the second one."""
     monkeypatch.setattr(agents, "LOOK_SECONDS", 0.02)
     hosts = [two_cells()]
     agent = Agent(
@@ -63,6 +65,7 @@ def test_it_publishes_as_soon_as_the_shape_changes(
 
 
 def test_it_waits_longer_after_each_failure_and_says_so_once(ledger: Client, prefix: str) -> None:
+    """A ledger that is down for a day must neither be flooded nor fill the log."""
     lines: list[str] = []
     tries: list[float] = []
 
@@ -85,6 +88,8 @@ def test_it_waits_longer_after_each_failure_and_says_so_once(ledger: Client, pre
 
 
 def test_starting_and_closing_wait_for_no_ledger(prefix: str) -> None:
+    """A service's start and stop have time limits, and a connection may hang for 30 s."""
+
     def connect() -> Client:
         time.sleep(30)
         raise FleetError("never")
@@ -96,6 +101,7 @@ def test_starting_and_closing_wait_for_no_ledger(prefix: str) -> None:
 
 
 def test_a_scrape_does_not_wait_for_a_ledger_that_accepts_and_never_answers() -> None:
+    """Metrics must survive a ledger behind a broken load balancer, and so must shutdown."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

@@ -24,6 +24,7 @@ XEN = FIXTURES / "xen-4.20-two-nodes-hole" / "host.tar.gz"
 
 @pytest.mark.servers
 def test_a_fleet_is_tried_with_one_command_and_used_with_the_next_ones(tmp_path: Path) -> None:
+    """The tutorial of the docs as a test: try, place with a claim, show, release and unpublish."""
     directory = tmp_path / "ledger"
     tried = run("fleet", "try", "--directory", directory)
     assert tried.returncode == 0, tried.stderr
@@ -55,6 +56,7 @@ def test_a_fleet_is_tried_with_one_command_and_used_with_the_next_ones(tmp_path:
 
 
 def test_recordings_and_documents_are_published_under_the_names_given(tmp_path: Path) -> None:
+    """A fleet can be planned from files alone: NAME=FILE names one, otherwise the file does."""
     document = tmp_path / "made.json"
     document.write_text(run("show", "--recording", THREADS, "--json").stdout)
     done = run("fleet", "publish", f"xen={XEN}", document, "--json", "--directory", tmp_path / "ledger")
@@ -93,6 +95,7 @@ def serve(body: bytes, status: int = 200) -> HTTPServer:
 
 
 def test_an_endpoint_that_does_not_answer(silent_port: int) -> None:
+    """Nothing listens at the port; the line has the address to check."""
     line = complaint(1, "fleet", "publish", THREADS, "--placement", f"http://127.0.0.1:{silent_port}")
     assert "cannot be queried" in line
     assert f"127.0.0.1:{silent_port}" in line
@@ -107,6 +110,7 @@ def test_an_endpoint_that_does_not_answer(silent_port: int) -> None:
     ],
 )
 def test_an_endpoint_that_is_none_or_too_old_is_asked_once_and_nothing_is_written(body: bytes, word: str) -> None:
+    """A web server at that address, or a Placement without consumer types, is found out by the first request."""
     server = serve(body)
     try:
         line = complaint(1, "fleet", "publish", THREADS, "--placement", f"http://127.0.0.1:{server.server_port}")
@@ -117,6 +121,7 @@ def test_an_endpoint_that_is_none_or_too_old_is_asked_once_and_nothing_is_writte
 
 
 def test_a_document_of_a_newer_schema_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    """The other host is fine, and yet nothing is published: half a command is worse than none."""
     newer = tmp_path / "newer.json"
     newer.write_text(json.dumps({"schema": "numaprobe/2", "cells": []}))
     server = serve(b"{}")
@@ -147,12 +152,14 @@ def test_a_document_of_a_newer_schema_is_refused_before_anything_is_asked(tmp_pa
     ],
 )
 def test_bad_options_are_one_line(words: list[object], status: int, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong options are status 2, wrong files and clouds status 1, and none prints a library's traceback."""
     for name in [name for name in os.environ if name.startswith("OS_")]:
         monkeypatch.delenv(name)
     assert part in complaint(status, "fleet", *words)
 
 
 def test_without_the_extra_the_line_says_what_to_install() -> None:
+    """Only fleet needs keystoneauth1, which is hidden here in a process of its own."""
     code = "import sys; sys.modules['keystoneauth1'] = None; from numaprobe.cli import main; sys.exit(main(['fleet', 'show']))"
     import subprocess
     import sys

@@ -113,11 +113,13 @@ def asked(port: int, query: str) -> list[Any]:
 
 
 def test_the_rules_are_rules() -> None:
+    """The judge is promtool."""
     done = said(program("promtool", "prometheus"), "check", "rules", DATA / "fleet_rules.yml")
     assert "SUCCESS" in done.stdout, done.stderr
 
 
 def test_the_panels_ask_for_what_the_rules_record(tmp_path: Path) -> None:
+    """A panel of a series that no rule records stays empty; its PromQL is checked by promtool too."""
     dashboard = json.loads((DATA / "fleet_dashboard.json").read_text("utf-8"))
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     recorded = set(re.findall(r"record: (\S+)", (DATA / "fleet_rules.yml").read_text("utf-8")))
@@ -133,6 +135,7 @@ def test_the_panels_ask_for_what_the_rules_record(tmp_path: Path) -> None:
 
 @pytest.mark.servers
 def test_prometheus_says_where_a_guest_of_eight_vcpus_and_32_gib_fits(tmp_path: Path) -> None:
+    """The oracle counts guests on each recorded host in Python; the rules must reach the same from metrics alone."""
     from contextlib import ExitStack
 
     prometheus = program("prometheus", "prometheus")

@@ -95,6 +95,7 @@ def test_the_server_alone_oversells(url: str) -> None:
 
 
 def test_claims_at_once_take_every_slot_and_never_one_more(url: str) -> None:
+    """More claimants than slots, round after round: neither oversold nor a slot left unused."""
     client, member = at(url), slots("crowded")
     publish(client, member)
     cell = cell_uuid(root_uuid("crowded"), 0)
@@ -122,6 +123,7 @@ def test_claims_at_once_take_every_slot_and_never_one_more(url: str) -> None:
 
 
 def test_claims_go_to_the_next_host_when_one_is_full(url: str) -> None:
+    """Three hosts have room for all claimants, so none of them may be refused."""
     client = at(url)
     members = [slots(f"next{number}") for number in range(3)]
     for one in members:
@@ -195,6 +197,7 @@ def until_it_works(work: object, *words: object, **more: object) -> object:
 def test_whatever_is_killed_the_next_publication_and_release_bring_the_truth(
     url: str, database: Postgres, seed: int
 ) -> None:
+    """Publishers, claimants and the database are killed at random; the hosts are the oracle at the end."""
     chance = random.Random(seed)
     workers = [worker(url, 0, publishing=True), worker(url, 0, publishing=False)]
     try:

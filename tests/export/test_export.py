@@ -119,6 +119,7 @@ def test_libvirt_has_memory_pages_distances_and_cpus_of_each_cell() -> None:
 
 
 def test_libvirt_11_wants_the_cluster_too() -> None:
+    """The attribute is mandatory in the schema since libvirt 11 and forbidden before; nothing else differs."""
     text = export.libvirt(two_nodes(), version=11)
     assert "<cpu id='2' socket_id='1' die_id='0' cluster_id='7' core_id='5' siblings='2-3'/>" in text
     assert text.replace(" cluster_id='7'", "") == export.libvirt(two_nodes())
@@ -175,6 +176,7 @@ def test_libvirt_has_caches_and_interconnects_that_are_known_in_full() -> None:
 
 
 def test_libvirt_has_two_schemas_and_no_third() -> None:
+    """Version 10 falls between the two, and guessing which one is meant would give invalid XML."""
     with pytest.raises(ValueError, match="9 or 11, not 10"):
         export.libvirt(two_nodes(), version=10)
 
@@ -189,6 +191,7 @@ def objects(host: Host) -> list[tuple[str, str | None, str, str]]:
 
 
 def test_hwloc_has_memory_beside_the_package_it_is_of() -> None:
+    """The expected objects are written by hand, with sets in hwloc's notation and core ids that repeat."""
     assert objects(two_nodes()) == [
         ("Machine", "0", "0x0000000f", "0x00000003"),
         ("Package", "0", "0x00000003", "0x00000001"),
@@ -205,6 +208,7 @@ def test_hwloc_has_memory_beside_the_package_it_is_of() -> None:
 
 
 def test_hwloc_has_bytes_of_memory_and_pages_of_each_size() -> None:
+    """Base pages are what is left when huge pages are taken off, as hwloc counts them."""
     nodes = [o for o in ElementTree.fromstring(export.hwloc(two_nodes())).iter("object") if o.get("type") == "NUMANode"]
     assert [(o.get("local_memory"), [p.attrib for p in o.findall("page_type")]) for o in nodes] == [
         ("4294967296", [{"size": "4096", "count": "1048576"}]),
@@ -213,6 +217,7 @@ def test_hwloc_has_bytes_of_memory_and_pages_of_each_size() -> None:
 
 
 def test_hwloc_has_the_distances_row_by_row_if_all_are_known() -> None:
+    """The matrix is asymmetric, so a transposed one would show; with a hole in it there is none."""
     text = export.hwloc(two_nodes())
     assert '<indexes length="4">0 1 </indexes>' in text
     assert '<u64values length="12">10 21 31 10 </u64values>' in text
@@ -239,6 +244,7 @@ def test_hwloc_shows_cells_inside_a_package_as_groups() -> None:
 
 
 def test_hwloc_leaves_out_a_package_that_crosses_a_cell() -> None:
+    """Its object could not nest in hwloc's tree, so packages are dropped rather than cells."""
     cpus = tuple(cpu(n, cell=n // 2, package=n % 2) for n in range(4))
     host = made(Host, source="linux", cells=(cell(0, (0, 1)), cell(1, (2, 3))), cpus=cpus, notes=())
     assert [kind for kind, *_ in objects(host) if kind not in ("PU", "NUMANode")] == ["Machine", "Group", "Group"]
@@ -264,6 +270,7 @@ def test_cores_whose_threads_contradict_each_other_are_none() -> None:
 
 
 def test_hwloc_hangs_memory_without_cpus_on_the_machine_inside_its_cache() -> None:
+    """A CPU-less node from ACPI's HMAT, behind two levels of memory-side cache."""
     assert objects(hmat())[:5] == [
         ("Machine", "0", "0x00000001", "0x00000005"),
         ("NUMANode", "0", "0x00000001", "0x00000001"),
@@ -282,6 +289,7 @@ def test_hwloc_writes_sets_as_it_prints_them() -> None:
 
 
 def test_hwloc_is_told_the_hypervisor_and_the_kinds_of_cpus() -> None:
+    """Names and values are those that hwloc's own Linux backend uses."""
     xen = made(Hypervisor, name="xen", version="4.17.7")
     cpus = (cpu(0, cell=0, kind="core"), cpu(1, cell=0, kind="atom"), cpu(2, cell=0, kind="capacity-250"))
     host = made(Host, source="xen", hypervisor=xen, cells=(cell(0, (0, 1, 2)),), cpus=cpus, notes=())
@@ -299,6 +307,7 @@ def test_hwloc_is_told_the_hypervisor_and_the_kinds_of_cpus() -> None:
 
 
 def test_hwloc_and_slurm_want_a_cpu() -> None:
+    """Neither format can express a host whose CPUs are unknown, so export refuses in words."""
     host = made(Host, source="linux", cells=(cell(0, None),), cpus=(), notes=())
     with pytest.raises(ValueError, match="cpus are unknown"):
         export.hwloc(host)
@@ -355,6 +364,7 @@ def test_nrt_has_a_zone_for_each_cell() -> None:
 
 
 def test_nrt_leaves_out_what_is_unknown() -> None:
+    """Kubernetes would read a 0 as no memory; a missing resource makes no claim."""
     document = json.loads(export.nrt(unknown()))
     assert document["metadata"] == {}
     assert document["zones"] == [
@@ -370,6 +380,7 @@ def test_nrt_leaves_out_what_is_unknown() -> None:
 
 @pytest.mark.parametrize(("size", "name"), [(2 << 20, "2Mi"), (1 << 30, "1Gi"), (64 << 10, "64Ki"), (16 << 30, "16Gi")])
 def test_nrt_names_huge_pages_as_kubernetes_does(size: int, name: str) -> None:
+    """Node agents and pods use these names, so a different spelling would never match a request."""
     host = made(Host, source="linux", cells=(cell(0, (), huge_pages=(HugePages(size, 3, 1, 0),)),), cpus=(), notes=())
     pages = json.loads(export.nrt(host))["zones"][0]["resources"][1]
     assert pages == {
@@ -384,6 +395,7 @@ def test_nrt_names_huge_pages_as_kubernetes_does(size: int, name: str) -> None:
 
 
 def test_lscpu_counts_cores_and_sockets_and_leaves_the_unknown_empty() -> None:
+    """Both are numbered in order of appearance: core 9 of two packages is two, and package 30 is socket 0."""
     cpus = (
         cpu(0, cell=7, package=30, core=9, siblings=(0, 5)),
         cpu(2, cell=None, package=10, core=9, siblings=None),
@@ -404,12 +416,14 @@ def test_lscpu_counts_cores_and_sockets_and_leaves_the_unknown_empty() -> None:
 
 
 def test_slurm_has_one_line_with_mib() -> None:
+    """The line for slurm.conf, compared to the letter; 6 GiB are 6144 of Slurm's MB."""
     assert export.slurm(two_nodes(), name="n1") == (
         "NodeName=n1 CPUs=4 Boards=1 SocketsPerBoard=2 CoresPerSocket=1 ThreadsPerCore=2 RealMemory=6144\n"
     )
 
 
 def test_slurm_says_no_more_than_the_cpus_if_their_cores_are_unknown() -> None:
+    """Slurm derives the rest itself, and drains a node whose line contradicts what slurmd finds."""
     assert export.slurm(unknown()) == "NodeName=DEFAULT CPUs=2 Boards=1\n"
 
 
@@ -428,6 +442,7 @@ def test_slurm_names_no_sockets_and_cores_whose_product_is_not_the_number_of_cpu
 
 
 def test_slurm_takes_no_name_that_its_file_could_not_hold() -> None:
+    """A space would begin another parameter, and the config would not load."""
     with pytest.raises(ValueError, match="not 'a b'"):
         export.slurm(two_nodes(), name="a b")
 
@@ -455,10 +470,12 @@ def test_slurm_takes_no_name_that_its_file_could_not_hold() -> None:
     ],
 )
 def test_a_recorded_cpuinfo_tells_the_architecture_or_nothing(text: str, machine: str | None) -> None:
+    """Where two kernels print the same, as big- and little-endian POWER do, the answer is None."""
     assert of_cpuinfo(text) == machine
 
 
 def test_a_live_host_has_the_kernels_word() -> None:
+    """The oracle is uname of the running kernel."""
     assert numaprobe.probe(source="linux").machine == os.uname().machine
 
 
@@ -479,6 +496,7 @@ def test_export_writes_what_python_gives(form: str, plant: Plant, tmp_path: Path
 
 
 def test_options_go_to_their_formats(plant: Plant) -> None:
+    """The command's output is compared with the Python function's for the same options."""
     root = plant(two_cells())
     words = ("--root", root, "--libvirt-version", 11, "--arch", "ppc64le")
     assert run("export", "libvirt", *words).stdout == export.libvirt(numaprobe.probe(root), version=11, arch="ppc64le")
@@ -487,12 +505,14 @@ def test_options_go_to_their_formats(plant: Plant) -> None:
 
 
 def test_this_live_host_has_its_own_name() -> None:
+    """A recording has no name, but for the running host slurm.conf and Kubernetes need one."""
     name = os.uname().nodename
     assert run("export", "slurm", "--source", "linux").stdout.startswith(f"NodeName={name} ")
     assert json.loads(run("export", "nrt", "--source", "linux").stdout)["metadata"] == {"name": name}
 
 
 def test_wrong_use_is_one_line_and_status_2(plant: Plant, tmp_path: Path) -> None:
+    """An option that the format ignores is an error too, and no output file is created."""
     root, file = plant(two_cells()), tmp_path / "x"
     for words, text in {
         ("lscpu", "--name", "n"): "--name has no effect on lscpu",
@@ -507,12 +527,14 @@ def test_wrong_use_is_one_line_and_status_2(plant: Plant, tmp_path: Path) -> Non
 
 
 def test_a_file_that_cannot_be_written_is_named(plant: Plant, tmp_path: Path) -> None:
+    """The message has the destination's path, since the source's is on the same command line."""
     assert str(tmp_path / "no" / "x") in complaint(
         1, "export", "hwloc", "--root", plant(two_cells()), "-o", tmp_path / "no" / "x"
     )
 
 
 def test_every_format_of_the_command_is_documented() -> None:
+    """The page's headings are compared with the formats; four of them are described on other pages."""
     page = (Path(__file__).parents[2] / "docs" / "exports.md").read_text()
     assert set(export.FORMATS) <= set(re.findall(r"^## `?(\w+)`?", page, re.M)) | {
         "json",
@@ -523,6 +545,7 @@ def test_every_format_of_the_command_is_documented() -> None:
 
 
 def test_another_format_is_refused() -> None:
+    """The message of the Python function lists all formats, or names the option that does not belong."""
     with pytest.raises(ValueError, match=r"a format is one of json, .*, not 'yaml'"):
         export.render(two_nodes(), "yaml")
     with pytest.raises(ValueError, match="format json takes no name"):

@@ -139,6 +139,7 @@ def test_a_cell_is_local_to_its_own_cpus(host: Host) -> None:
 @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.large_base_example])
 @given(st.lists(hosts(), min_size=12, max_size=12))
 def test_libvirts_schema_takes_any_host(tmp_path: Path, batch: list[Host]) -> None:
+    """The judge is xmllint with libvirt's RELAX NG schema, on hosts that hypothesis makes up."""
     texts = {str(number): export.libvirt(host) for number, host in enumerate(batch)}
     assert relax_ng(9, tmp_path, texts) == set()
 
@@ -146,6 +147,7 @@ def test_libvirts_schema_takes_any_host(tmp_path: Path, batch: list[Host]) -> No
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hosts())
 def test_hwloc_reads_any_host_without_a_word(tmp_path: Path, host: Host) -> None:
+    """The judge is lstopo in verbose mode with its consistency checks on: status 0 and an empty stderr."""
     lstopo = program("lstopo-no-graphics", "hwloc-nox")
     (tmp_path / "x.xml").write_text(export.hwloc(host))
     loud = {"HWLOC_XML_VERBOSE": "1", "HWLOC_DEBUG_CHECK": "1", "LC_ALL": "C"}

@@ -38,11 +38,13 @@ def path_to(topology: str, kind: str, cpus: str) -> list[str | None]:
 
 
 def test_hwloc_nests_a_cache_between_package_and_core() -> None:
+    """The tree's order is the order of inclusion: L3 of four CPUs, then L2 of two."""
     known = with_caches(unified(3, 0, 1, 2, 3), unified(2, 0, 1))
     assert path_to(export.hwloc(known), "Core", "0x00000003") == ["Machine", "Package", "L3Cache", "L2Cache", "Core"]
 
 
 def test_hwloc_puts_instruction_caches_inside_those_of_data() -> None:
+    """Both have the same CPUs, so only hwloc's own convention decides which is outside."""
     data = Cache(level=1, type="data", size=32768, id=0, cpus=(0, 1))
     known = with_caches(data, data._replace(type="instruction"))
     assert path_to(export.hwloc(known), "Core", "0x00000003")[-3:] == ["L1Cache", "L1iCache", "Core"]
@@ -56,6 +58,7 @@ def test_hwloc_keeps_a_core_whose_threads_have_caches_of_their_own() -> None:
 
 @pytest.mark.parametrize("crossing", [(1, 2), (3, 4)])
 def test_hwloc_gets_no_cache_that_crosses_a_core_or_a_cell(crossing: tuple[int, int]) -> None:
+    """One inconsistent cache would break the nesting, so it alone is left out."""
     assert "L2Cache" not in export.hwloc(with_caches(unified(2, *crossing), unified(3, 0, 1, 2, 3)))
 
 
@@ -92,12 +95,14 @@ def test_lscpu_has_a_column_for_each_kind_and_nothing_where_there_is_none() -> N
 
 
 def test_show_counts_caches_by_kind_and_size() -> None:
+    """Hybrid processors have L2 caches of two sizes on one line; an unknown size is a dash."""
     known = with_caches(unified(2, 0, 1, size=1280 << 10), unified(2, 2, 3, size=2 << 20), unified(3, 0, size=None))
     assert shown(known) == ["      caches: L2 1 x 1.2 MiB + 1 x 2 MiB · L3 1 x -"]
     assert shown(host([GIB])) == []
 
 
 def test_a_host_keeps_its_caches_in_json() -> None:
+    """The document has null where caches were not requested and not an empty list."""
     known = with_caches(unified(3, 0, 1))
     assert known.to_dict()["caches"] == [{"level": 3, "type": "unified", "size": 8 << 20, "id": 0, "cpus": [0, 1]}]
     assert host([GIB]).to_dict()["caches"] is None

@@ -37,6 +37,7 @@ def device(address: str, cell: int | None, **more: Any) -> Device:
 
 
 def test_a_cell_is_a_device_with_its_cpus_and_memory() -> None:
+    """Dynamic resource allocation sees each cell as a device of the node's pool, with quantities as strings."""
     (part,) = slices(host([GIB, 2 * GIB]))
     assert part["spec"]["nodeName"] == part["spec"]["pool"]["name"] == "worker-1"
     assert part["spec"]["devices"][1] == {
@@ -47,6 +48,7 @@ def test_a_cell_is_a_device_with_its_cpus_and_memory() -> None:
 
 
 def test_a_list_has_the_own_node_first_and_then_the_nearest_of_the_same_package() -> None:
+    """The scheduler intersects lists of devices, so nodes of other packages must not be in them."""
     assert attributes(four_in_two_packages(), "cell-2", numa_list=True)[NUMA_NODE] == {"ints": [2, 3]}
     assert attributes(four_in_two_packages(), "cell-2")[NUMA_NODE] == {"int": 2}
 
@@ -63,17 +65,20 @@ def test_the_example_of_the_kep_is_four_nodes_per_socket() -> None:
 
 
 def test_a_device_without_a_node_must_not_have_the_attribute() -> None:
+    """The standard forbids -1 or a guess; the PCI address remains."""
     found = host([GIB, GIB])._replace(devices=(device("0000:01:00.0", None),))
     assert attributes(found, "device-0000-01-00-0") == {PCI_BUS_ID: {"string": "0000:01:00.0"}}
 
 
 def test_a_kernel_without_nodes_has_none_to_publish() -> None:
+    """A stand-in cell is no node of the kernel's, and publishing 0 would match other devices by accident."""
     found = host([GIB])
     found = found._replace(cells=(found.cells[0]._replace(stand_in=True),))
     assert attributes(found, "cell-0") == {}
 
 
 def test_memory_of_a_gpu_and_the_gpu_are_near_the_nearest_cell_with_cpus() -> None:
+    """As on Grace Hopper: pods need CPUs near the GPU, and its own node has none."""
     found = host([GIB, GIB])
     distances = ((0, 40), (1, 80), (2, 10))
     memory = made(Memory, total=GIB)
@@ -86,6 +91,7 @@ def test_memory_of_a_gpu_and_the_gpu_are_near_the_nearest_cell_with_cpus() -> No
 
 
 def test_memory_of_a_gpu_that_is_equally_near_to_two_cells_is_near_none() -> None:
+    """The lower id would be a guess, so the attribute is missing."""
     found = host([GIB, GIB])
     gpu = made(Cell, id=2, cpus=(), memory=made(Memory), huge_pages=(), accesses=(), side_caches=(), kind="gpu")
     found = found._replace(cells=(*found.cells, gpu._replace(distances=((0, 40), (1, 40), (2, 10)), stand_in=False)))
@@ -93,6 +99,7 @@ def test_memory_of_a_gpu_that_is_equally_near_to_two_cells_is_near_none() -> Non
 
 
 def test_many_devices_are_several_slices_of_one_pool() -> None:
+    """The API limits devices in a slice, and consumers wait until all of the pool's slices exist."""
     found = host([GIB])._replace(devices=tuple(device(f"0000:{i:02x}:00.0", 0) for i in range(200)))
     parts = slices(found)
     assert [len(part["spec"]["devices"]) for part in parts] == [MAX_DEVICES, 201 - MAX_DEVICES]
@@ -101,12 +108,14 @@ def test_many_devices_are_several_slices_of_one_pool() -> None:
 
 
 def test_a_bridge_is_nothing_to_give() -> None:
+    """PCI bridges have an address and a node, and no workload can use them."""
     bridge = device("0000:00:01.0", 0)._replace(class_code=0x060400)
     (part,) = slices(host([GIB])._replace(devices=(bridge,)))
     assert [one["name"] for one in part["spec"]["devices"]] == ["cell-0"]
 
 
 def test_a_hypervisors_cells_are_no_nodes_of_a_kubelet() -> None:
+    """Under Xen a kubelet runs in a domain whose own nodes are others."""
     with pytest.raises(ValueError, match="not those of the hypervisor"):
         export.render(host([GIB], source="xen"), "dra")
 
@@ -118,6 +127,7 @@ class _Answer:
 
 @pytest.mark.parametrize("numa_list", [False, True])
 def test_the_models_of_kubernetes_read_it_and_write_the_same(numa_list: bool) -> None:
+    """The judge is the official Python client: its model must keep every field through a round trip."""
     client = pytest.importorskip("kubernetes.client", reason="needs kubernetes")
     found = four_in_two_packages()._replace(devices=(device("0000:c1:00.0", 3),))
     for document in slices(found, numa_list=numa_list):

@@ -73,6 +73,7 @@ def test_each_schema_refuses_the_other_version(tmp_path: Path) -> None:
 
 
 def test_nova_reads_cells_cpus_and_distances() -> None:
+    """OpenStack's own parser of capabilities is the judge of what a compute service would see."""
     config = pytest.importorskip("nova.virt.libvirt.config", reason="no nova here (PyPI: nova)")
     for name, host in hosts().items():
         capabilities = config.LibvirtConfigCaps()
@@ -86,6 +87,7 @@ def test_nova_reads_cells_cpus_and_distances() -> None:
 
 
 def test_hwlocs_dtd_takes_every_machine(topologies: dict[str, Path]) -> None:
+    """The DTD that comes with hwloc judges the XML of all recorded machines."""
     if not DTD.exists():
         pytest.skip(f"no {DTD} here (Debian: libhwloc-common)")
     shutil.copy(DTD, next(iter(topologies.values())).parent)
@@ -121,6 +123,7 @@ def test_hwloc_gives_back_every_machine_without_a_word(topologies: dict[str, Pat
 
 
 def test_lstopo_shows_the_matrix_of_an_asymmetric_machine(topologies: dict[str, Path]) -> None:
+    """Rows and columns swapped would pass any validation and fail here."""
     done = said(program("lstopo-no-graphics", "hwloc-nox"), "-i", topologies["four-nodes-asymmetric"], "--distances")
     host = hosts()["four-nodes-asymmetric"]
     rows = [line.split()[1:] for line in done.stdout.splitlines()[-len(host.cells) :]]
@@ -200,12 +203,14 @@ def with_masks(tree: trees.Machine) -> trees.Machine:
     ("cells", "threads"), [({0: [0, 1, 2, 3]}, 2), ({2: [0, 2, 4], 7: [1, 3, 5]}, 1), ({5: [8, 9]}, 2)]
 )
 def test_lscpu_says_the_same_of_a_tree(cells: dict[int, list[int]], threads: int, plant: Plant) -> None:
+    """The real lscpu reads the same planted sysfs: gaps in ids, and CPUs of nodes interleaved."""
     root = plant(with_masks(trees.machine(cells, threads=threads)))
     done = said(program("lscpu", "util-linux"), "--sysroot", root, "-p=CPU,CORE,SOCKET,NODE", stdin=subprocess.DEVNULL)
     assert rows(export.lscpu(numaprobe.probe(root))) == rows(done.stdout) != []
 
 
 def test_lscpu_numbers_the_same_caches(plant: Plant) -> None:
+    """32 CPUs on chiplets: each cache column has to agree with the real lscpu's."""
     root = plant(with_masks(fakes.chiplets()))
     done = said(program("lscpu", "util-linux"), "--sysroot", root, "-p=CPU,CACHE", stdin=subprocess.DEVNULL)
     theirs = [line.split(",") for line in done.stdout.splitlines() if not line.startswith("# ") or "L1d" in line]
@@ -245,6 +250,7 @@ def test_kubernetes_takes_every_machine() -> None:
 
 
 def test_a_recording_of_a_recording_keeps_the_architecture(tmp_path: Path) -> None:
+    """Its manifest must not get the architecture of the machine on which it was copied."""
     recording = FIXTURES / "one-node" / "host.tar.gz"
     numaprobe.record(tmp_path / "again.tar.gz", recording=recording)
     with tarfile.open(tmp_path / "again.tar.gz") as tar:

@@ -76,6 +76,7 @@ def test_registering_reads_nothing_and_starts_nothing() -> None:
 
 
 def test_a_scrape_has_the_figures_of_the_host(plant: Plant) -> None:
+    """One scrape has a sample of each kind: memory, distances, CPUs, huge pages and the collector's own health."""
     tree = two_cells()
     tree[f"{NODE}/node0/meminfo"] = meminfo(0, 4 << 20, 2 << 20).replace("HugePages_Total:     0", "HugePages_Total: 3")
     with registered(plant(tree)) as registry:
@@ -122,6 +123,7 @@ def test_a_host_without_resctrl_is_counted_as_an_error_of_that_part(plant: Plant
 
 
 def test_a_scrape_sees_what_has_changed_since_the_last_one(plant: Plant) -> None:
+    """Free memory is read at each scrape, while topology may be cached."""
     root = plant(two_cells())
     with registered(root) as registry:
         assert figures(registry)["numaprobe_memory_free_bytes", "0"] == 2 << 30
@@ -130,6 +132,7 @@ def test_a_scrape_sees_what_has_changed_since_the_last_one(plant: Plant) -> None
 
 
 def test_counters_are_read_with_every_scrape_unless_they_are_not_wanted(plant: Plant) -> None:
+    """Node 0 has no numastat and thus no series; a 0 would be a false fact."""
     tree = two_cells() | {f"{NODE}/node1/numastat": "numa_hit 5\nnuma_miss 1\nnuma_foreign 0\n"}
     root = plant(tree)
     with registered(root) as registry:
@@ -142,6 +145,7 @@ def test_counters_are_read_with_every_scrape_unless_they_are_not_wanted(plant: P
 
 
 def test_a_metric_for_each_cpu_only_if_it_is_asked_for(plant: Plant) -> None:
+    """A series for each CPU is too much for most setups, so it is off by default."""
     root = plant(two_cells())
     with registered(root, cpu_info=True, distances=False) as registry:
         found = figures(registry)
@@ -151,6 +155,7 @@ def test_a_metric_for_each_cpu_only_if_it_is_asked_for(plant: Plant) -> None:
 
 
 def test_a_recording_without_its_processes_does_not_say_that_there_are_no_domains(plant: Plant) -> None:
+    """An absent series is unknown; 0 domains would raise false alarms."""
     with observed(plant(two_cells())) as observer:
         observer.reading()
         until(lambda: "domains" in observer._state._refresher.answers)
@@ -158,6 +163,7 @@ def test_a_recording_without_its_processes_does_not_say_that_there_are_no_domain
 
 
 def test_this_host_is_asked_for_its_domains() -> None:
+    """On the running host they are collected in the background, unless switched off along with their error counter."""
     with observed(source="linux") as observer:
         observer.reading()
         until(lambda: "domains" in observer._state._refresher.answers)
@@ -177,6 +183,7 @@ def test_this_host_is_asked_for_its_domains() -> None:
 
 
 def test_a_host_that_cannot_be_read_is_a_figure_and_no_error(tmp_path: Path) -> None:
+    """A scrape must not fail with an exception: up is 0 until the host can be read."""
     collector = NumaCollector(tmp_path / "nothing", patience=30)
     registry = CollectorRegistry()
     registry.register(collector)
@@ -196,6 +203,7 @@ def test_a_host_that_cannot_be_read_is_a_figure_and_no_error(tmp_path: Path) -> 
 
 
 def test_a_file_that_makes_no_sense_is_counted_until_it_does(plant: Plant) -> None:
+    """Each scrape that meets the broken file adds one error, and the first good one adds none."""
     root = plant(two_cells())
     path = root / NODE / "node1" / "meminfo"
     sense = path.read_text()
@@ -210,6 +218,7 @@ def test_a_file_that_makes_no_sense_is_counted_until_it_does(plant: Plant) -> No
 
 
 def test_a_closed_collector_says_so(plant: Plant) -> None:
+    """A registry may still scrape it at shutdown, which must give up 0 and no exception."""
     collector = NumaCollector(plant(two_cells()), patience=30)
     collector.collect()
     collector.close()
@@ -232,12 +241,14 @@ def test_a_closed_collector_says_so(plant: Plant) -> None:
     ],
 )
 def test_a_bad_argument_is_refused_at_once(options: dict[str, Any], words: str) -> None:
+    """The agent fails at its start instead of at the first scrape, where nobody looks."""
     with pytest.raises(ValueError, match=words):
         NumaCollector("a", **options)
 
 
 @pytest.mark.parametrize("module", ["prometheus", "opentelemetry"])
 def test_what_is_missing_is_named_with_how_to_get_it(module: str) -> None:
+    """The import of an extra's module without its library ends in the pip command to run."""
     library = {"prometheus": "prometheus_client", "opentelemetry": "opentelemetry"}[module]
     program = f"import sys; sys.modules[{library!r}] = None; import numaprobe.contrib.{module}"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
@@ -267,6 +278,7 @@ def test_a_cell_that_comes_is_there_at_once_and_the_host_is_probed_anew(plant: P
 
 
 def test_answers_of_another_shape_are_not_given(plant: Plant) -> None:
+    """Distances of the old set of cells would be attributed to the new ones."""
     root = plant(two_cells())
     with observed(root, interval=3600) as observer:
         assert "numaprobe_distance" in observer.reading().topology
@@ -277,6 +289,7 @@ def test_answers_of_another_shape_are_not_given(plant: Plant) -> None:
 
 
 def test_answers_that_are_too_old_are_not_given_but_their_age_is(plant: Plant) -> None:
+    """If the background thread hangs, series disappear and the growing age can raise an alert."""
     with observed(plant(two_cells()), interval=3600) as observer:
         observer.reading()
         refresher = observer._state._refresher
@@ -289,6 +302,7 @@ def test_answers_that_are_too_old_are_not_given_but_their_age_is(plant: Plant) -
 
 
 def test_the_topology_is_made_once_for_each_shape(plant: Plant) -> None:
+    """64 cells have 4096 distances, so an equal probe keeps the very same metric family."""
     collector = NumaCollector(plant(two_cells()), patience=30, interval=0.05)
     first = {family.name: family for family in collector.collect()}
     state = collector._observer._state
@@ -329,6 +343,7 @@ def test_a_scrape_does_not_wait_for_what_is_read_in_the_background(
 
 
 def test_the_first_scrape_waits_no_longer_than_it_is_patient(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is served at once, and topology follows when the slow probe is done."""
     import numaprobe
 
     held = threading.Event()
@@ -364,6 +379,7 @@ class CountingLock:
 
 
 def test_those_who_ask_at_once_share_a_reading(plant: Plant) -> None:
+    """Several Prometheus servers may scrape together; fifty threads get one reading of the host."""
     with observed(plant(two_cells()), max_age=60) as observer:
         assert observer.reading() is observer.reading()
     with observed(plant(two_cells())) as observer:
@@ -400,6 +416,7 @@ def test_a_child_that_was_forked_begins_anew(plant: Plant) -> None:
 
 
 def test_nothing_is_left_of_a_collector_that_nobody_has_any_more(plant: Plant) -> None:
+    """Its thread holds only a weak reference, so garbage collection ends it and closes the files."""
     root = plant(two_cells())
 
     def threads() -> int:
@@ -466,6 +483,7 @@ def collected(reader: Any) -> dict[str, Any]:
 
 
 def test_opentelemetry_gets_the_same_figures(plant: Plant) -> None:
+    """The SDK's own reader shows names, units and types, and one collection reads the host once."""
     sdk = pytest.importorskip("opentelemetry.sdk.metrics", reason="no opentelemetry-sdk here (PyPI)")
     from opentelemetry.sdk.metrics.export import Gauge, InMemoryMetricReader, Sum
 
@@ -530,6 +548,8 @@ def test_counters_that_cannot_be_read_any_more_are_counted(plant: Plant) -> None
 
 
 def test_the_completeness_of_domains_is_a_metric_where_it_is_known() -> None:
+    """A list cut short by permissions is 0; a list that does not say has no series."""
+
     class Found(tuple[Any, ...]):
         complete = False
 

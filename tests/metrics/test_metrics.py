@@ -54,10 +54,12 @@ def test_the_name_for_opentelemetry_translates_to_the_one_for_prometheus(metric)
 
 
 def test_names_are_unique() -> None:
+    """Two metrics of one name would be merged by Prometheus or refused by OpenTelemetry."""
     assert len(BY_NAME) == len(METRICS) == len({metric.dotted for metric in METRICS})
 
 
 def test_the_page_lists_every_metric_and_nothing_else() -> None:
+    """The table in the docs is compared line by line with the one in the code."""
     page = (ROOT / "docs" / "metrics.md").read_text("utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| `numaprobe_")]
     assert rows == [
@@ -69,6 +71,7 @@ def test_the_page_lists_every_metric_and_nothing_else() -> None:
 
 
 def test_every_label_is_explained_on_the_page() -> None:
+    """People write queries by labels, so each has a row of its own."""
     page = (ROOT / "docs" / "metrics.md").read_text("utf-8")
     explained = {
         word
@@ -88,6 +91,7 @@ def named_in(text: str) -> set[str]:
 
 
 def test_rules_and_panels_ask_for_metrics_that_exist() -> None:
+    """Prometheus answers a query for a misspelt metric with nothing at all, and an alert on it never fires."""
     rules = (DATA / "rules.yml").read_text("utf-8")
     recorded = set(re.findall(r"record: (\S+)", rules))
     used = set(re.findall(r"[a-z_]+:numaprobe_[a-z_]+:[a-z0-9_]+", rules))
@@ -103,6 +107,7 @@ def test_rules_and_panels_ask_for_metrics_that_exist() -> None:
 
 
 def test_panels_group_and_filter_by_labels_that_the_metrics_have() -> None:
+    """A filter by a label that does not exist matches no series, and the panel stays empty."""
     for expression in expressions_of_dashboard():
         for name, matchers in re.findall(r"(numaprobe_[a-z_]+)\{([^}]*)\}", expression):
             labels = set(re.findall(r"([a-z]+)=~", matchers)) - {"job", "instance"}
@@ -110,6 +115,7 @@ def test_panels_group_and_filter_by_labels_that_the_metrics_have() -> None:
 
 
 def test_the_dashboard_has_variables_for_source_instance_and_cell() -> None:
+    """Panels fit Grafana's 24 columns, have ids of their own and use no undeclared variable."""
     dashboard = json.loads((DATA / "dashboard.json").read_text("utf-8"))
     names = [variable["name"] for variable in dashboard["templating"]["list"]]
     assert names == ["datasource", "job", "instance", "node"]
@@ -127,6 +133,7 @@ def test_the_dashboard_has_variables_for_source_instance_and_cell() -> None:
 
 
 def test_a_cell_has_its_memory_in_bytes_under_its_own_id() -> None:
+    """The label is the id, 4, and not the position, 0."""
     rows = memory_rows([(4, 1000, 300)])
     assert rows == {
         "numaprobe_memory_total_bytes": [(("4",), 1000)],
@@ -136,6 +143,7 @@ def test_a_cell_has_its_memory_in_bytes_under_its_own_id() -> None:
 
 
 def test_what_is_unknown_has_no_row_and_nothing_is_a_fact() -> None:
+    """A memoryless node has a total of 0, an unreadable one no series."""
     assert memory_rows([(0, None, 5), (1, 0, 0)]) == {
         "numaprobe_memory_total_bytes": [(("1",), 0)],
         "numaprobe_memory_free_bytes": [(("0",), 5), (("1",), 0)],
@@ -145,6 +153,7 @@ def test_what_is_unknown_has_no_row_and_nothing_is_a_fact() -> None:
 
 
 def test_huge_pages_are_in_bytes() -> None:
+    """Prometheus wants base units, so counts are multiplied by the page's size; an unknown surplus has no row."""
     rows = huge_page_rows([(1, (HugePages(2 * MIB, 3, 1, None), HugePages(GIB, 2, 0, 1)))])
     assert rows == {
         "numaprobe_huge_pages_total_bytes": [(("1", "2097152"), 6 * MIB), (("1", "1073741824"), 2 * GIB)],
@@ -154,6 +163,7 @@ def test_huge_pages_are_in_bytes() -> None:
 
 
 def test_counters_that_the_kernel_does_not_print_are_left_out() -> None:
+    """A counter of 0 is a series, None is not, nor is a cell without any."""
     assert counter_rows([(0, Counters(7, 0, None, None, None, None)), (1, None)]) == {
         "numaprobe_numa_hit_pages_total": [(("0",), 7)],
         "numaprobe_numa_miss_pages_total": [(("0",), 0)],
@@ -161,6 +171,7 @@ def test_counters_that_the_kernel_does_not_print_are_left_out() -> None:
 
 
 def test_a_host_gives_its_topology_and_memory() -> None:
+    """The default set: series for each CPU and for Xen's claims are not in it."""
     machine = host([2 * GIB, GIB], cpus=4, distances={0: [10, 21], 1: [31, 10]})
     rows = host_rows(machine)
     assert rows["numaprobe_distance"] == [(("0", "0"), 10), (("0", "1"), 21), (("1", "0"), 31), (("1", "1"), 10)]
@@ -173,6 +184,7 @@ def test_a_host_gives_its_topology_and_memory() -> None:
 
 
 def test_a_distance_that_is_missing_and_a_cell_whose_cpus_are_unknown_have_no_row() -> None:
+    """A cell of 0 CPUs would look like a memory expander."""
     machine = host([GIB, GIB])
     cells = (cell(0, GIB, [0], {0: 10, 1: None}), cell(1, GIB, [])._replace(cpus=None))
     rows = host_rows(machine._replace(cells=cells))
@@ -181,6 +193,7 @@ def test_a_distance_that_is_missing_and_a_cell_whose_cpus_are_unknown_have_no_ro
 
 
 def test_distances_grow_with_the_square_and_end_at_64_cells_unless_asked_for() -> None:
+    """65 cells are the first that are left out; True and False override the limit both ways."""
     one = host([GIB])
     wide = one._replace(cells=tuple(cell(i, GIB, [], {i: 10}) for i in range(65)))
     assert "numaprobe_distance" not in host_rows(wide)
@@ -190,6 +203,7 @@ def test_distances_grow_with_the_square_and_end_at_64_cells_unless_asked_for() -
 
 
 def test_claims_are_of_the_whole_host_and_only_xen_tells_them() -> None:
+    """Xen does not say on which node it will take claimed memory, so there is no node label."""
     machine = host([GIB])._replace(source="xen", hypervisor=Hypervisor("xen", "4.17.7", None, None, 4096))
     rows = host_rows(machine)
     assert rows["numaprobe_memory_claimed_bytes"] == [((), 4096)]
@@ -197,6 +211,7 @@ def test_claims_are_of_the_whole_host_and_only_xen_tells_them() -> None:
 
 
 def test_domains_are_placed_where_that_is_known() -> None:
+    """A guest whose memory is nowhere attributed has only unplaced bytes, and no row of 0 for any cell."""
     rows = domain_rows(
         [
             domain(3, "web", cells=((0, 100), (1, 0)), unplaced=7, vcpus=2, memory=107),
@@ -243,6 +258,7 @@ def test_traffic_is_counted_by_group_cache_and_cell() -> None:
 
 
 def test_an_estimate_has_its_margin_next_to_it() -> None:
+    """On Xen placement may be sampled, and a graph without its error bar would look exact."""
     sample = PlacementSample(pages=1024, confidence=0.95, margins=((0, 3), (1, 4)))
     rows = domain_rows([domain(3, "web", cells=((0, 100), (1, 0)), memory=100, unplaced=0)._replace(sample=sample)])
     assert rows["numaprobe_domain_memory_margin_bytes"] == [(("3", "web", "0"), 3), (("3", "web", "1"), 4)]
@@ -267,6 +283,7 @@ def test_pinned_cpus_are_counted_by_cell_where_the_vcpus_are_known() -> None:
 
 
 def test_domains_beyond_the_limit_are_counted() -> None:
+    """A host of thousands of guests must not flood the database, and the omission itself is a metric."""
     rows = domain_rows([domain(i, cells=((0, 1),), unplaced=0) for i in range(5)], limit=2)
     assert rows["numaprobe_domains"] == [((), 5)]
     assert rows["numaprobe_omitted_domains"] == [((), 3)]
@@ -302,6 +319,7 @@ def test_a_name_of_a_guest_cannot_break_a_format(name: str) -> None:
 
 
 def test_collectd_gets_a_value_for_each_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Host name and interval come from collectd's environment; a slash in the name would start another field."""
     monkeypatch.setenv("COLLECTD_HOSTNAME", "db 1/x")
     monkeypatch.setenv("COLLECTD_INTERVAL", "30")
     lines = export.render(host([GIB, None], distances={0: [10, 21], 1: [31, 10]}), "collectd").splitlines()
@@ -312,12 +330,14 @@ def test_collectd_gets_a_value_for_each_figure(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("interval", ["0", "-1", "nan", "inf", "soon"])
 def test_an_interval_of_collectd_that_is_none_is_refused(interval: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is quoted in the message, as it comes from outside of the command line."""
     monkeypatch.setenv("COLLECTD_INTERVAL", interval)
     with pytest.raises(ValueError, match=f"COLLECTD_INTERVAL.*{interval}"):
         export.render(host([GIB]), "collectd")
 
 
 def test_telegraf_gets_a_line_for_each_set_of_labels() -> None:
+    """Commas, spaces and equals signs are escaped as line protocol requires, integers end in i."""
     machine = host([GIB])._replace(hypervisor=Hypervisor("xen", "4.17, a=b c\\", None, None, 5))
     lines = export.render(machine, "telegraf").splitlines()
     assert any(
@@ -331,6 +351,7 @@ def test_telegraf_gets_a_line_for_each_set_of_labels() -> None:
 
 
 def test_prometheus_without_its_client_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From Python a ModuleNotFoundError, from the command one line and status 2."""
     import sys
 
     from commands import complaint

@@ -144,11 +144,13 @@ def test_promtool_would_complain_of_a_bad_name() -> None:
 
 
 def test_the_rules_are_rules_and_say_what_their_tests_expect() -> None:
+    """The judge is promtool, with series that make each alert fire and stay silent."""
     assert "SUCCESS" in promtool("check", "rules", DATA / "rules.yml")
     assert "SUCCESS" in promtool("test", "rules", ROOT / "tests" / "support" / "metrics_rules.yml")
 
 
 def test_every_alert_has_a_test() -> None:
+    """An alert without one could never fire, and nobody would know."""
     alerts = set(re.findall(r"alert: (\w+)", (DATA / "rules.yml").read_text("utf-8")))
     assert (
         set(re.findall(r"alertname: (\w+)", (ROOT / "tests" / "support" / "metrics_rules.yml").read_text("utf-8")))
@@ -247,6 +249,7 @@ def test_other_recorded_machines_are_read_back_too(recorded_machine: tuple[Path,
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_every_machine_is_line_protocol_to_a_parser_of_it(machine: str) -> None:
+    """A parser written by others reads every recorded machine, and free memory must come out the same."""
     parser = pytest.importorskip("line_protocol_parser", reason="no line-protocol-parser here (PyPI)")
     host = numaprobe.probe(recording=FIXTURES / machine / "host.tar.gz")
     free = {}
