@@ -31,6 +31,9 @@ if TYPE_CHECKING:
         def head(self, path: str, size: int) -> bytes | int:
             """The first bytes of a file, or an errno."""
 
+        def absent(self, paths: Sequence[str], base: str = "") -> list[int]:
+            """For each path 0 if there is something, or else an errno."""
+
         def zones(self, path: str) -> list[Zone] | int:
             """Zones of ``/proc/zoneinfo``, read in pieces, or an errno. Raises ``ValueError`` for other text."""
 

@@ -41,7 +41,9 @@ cdef class Files:
         ``paths`` is a list or tuple of ``str`` relative to ``base``, which is relative to the root. The directory
         ``base`` is opened once and kept, which spares the kernel the walk to it for every file.
         """
-        cdef list names = self._names(paths)
+        self._check_open()
+        cdef list names = list(paths)
+        cdef list kept = []
         cdef Py_ssize_t i, count = len(names)
         cdef int directory = self._directory(base)
         cdef bint regular = self.regular
@@ -63,21 +65,21 @@ cdef class Files:
             if pieces == NULL or raw == NULL or buffer.data == NULL:
                 raise MemoryError()
             for i in range(count):
-                raw[i] = PyBytes_AS_STRING(names[i])
+                raw[i] = c_path(names[i], kept)
             with nogil:
                 for i in range(count):
                     pieces[i].error = read_path(
                         directory, raw[i], resolve, regular, base_of_procfs or of_procfs(raw[i]), &buffer, &pieces[i]
                     )
             if resolve == NP_RESOLVE_BENEATH:
-                self._read_again(paths, base, &buffer, pieces)
+                self._read_again(names, base, &buffer, pieces)
             return pieces_to_list(&buffer, pieces, count)
         finally:
             free(buffer.data)
             PyMem_Free(raw)
             PyMem_Free(pieces)
 
-    cdef int _read_again(self, paths, str base, Buffer *buffer, Piece *pieces) except -1:
+    cdef int _read_again(self, list paths, str base, Buffer *buffer, Piece *pieces) except -1:
         """Read what a link led out of the base from the root, out of which it may not lead."""
         cdef Py_ssize_t i
         cdef int root = self.root
@@ -95,16 +97,15 @@ cdef class Files:
     def listdir(self, str path not None, str prefix not None=""):
         """Names in a directory that begin with ``prefix``, sorted, as ``str``; or an ``int`` errno."""
         self._check_open()
-        cdef bytes encoded = whole(path or ".")
-        cdef bytes start = os.fsencode(prefix)
-        cdef const char *raw = encoded
-        cdef const char *raw_start = start
-        cdef size_t start_length = <size_t>len(start)
-        cdef size_t length
+        cdef list kept = [path, prefix]
+        cdef const char *raw = c_path(path or ".", kept)
+        cdef const char *start = c_path(prefix, kept)
+        cdef size_t start_length = strlen(start)
+        cdef Py_ssize_t length
+        cdef size_t at = 0
         cdef int fd, error = 0, root = self.root
         cdef uint64_t resolve = NP_RESOLVE_IN_ROOT if self.contained else 0
-        cdef DIR *stream
-        cdef dirent *entry
+        cdef list found = []
         cdef Buffer buffer
         buffer.used = 0
         buffer.size = PAGE
@@ -117,35 +118,37 @@ cdef class Files:
                 if fd < 0:
                     error = -fd
                 else:
-                    stream = fdopendir(fd)
-                    if stream == NULL:
-                        error = errno
-                        close_fd(fd)
-                    else:
-                        while error == 0:
-                            (&errno)[0] = 0
-                            entry = readdir(stream)
-                            if entry == NULL:
-                                error = errno
-                                break
-                            if strncmp(entry.d_name, raw_start, start_length) != 0 or entry.d_name[0] == c".":
-                                continue
-                            length = <size_t>(<char *>memchr(entry.d_name, 0, 256) - <char *>entry.d_name) + 1
-                            error = room_for(&buffer, length)
-                            if error == 0:
-                                memcpy(buffer.data + buffer.used, <char *>entry.d_name, length)
-                                buffer.used += length
-                        closedir(stream)
+                    error = list_names(fd, start, start_length, &buffer)
+                    close_fd(fd)
             if error:
                 return error
-            if buffer.used == 0:
-                return []
-            names = PyBytes_FromStringAndSize(buffer.data, <Py_ssize_t>buffer.used - 1)
+            while at < buffer.used:
+                length = <Py_ssize_t>strlen(buffer.data + at)
+                found.append(PyUnicode_DecodeFSDefaultAndSize(buffer.data + at, length))
+                at += length + 1
         finally:
             free(buffer.data)
-        found = os.fsdecode(names).split("\0")
         found.sort()
         return found
+
+    def absent(self, paths not None, str base not None=""):
+        """For each path 0 if there is something, which is not opened, or else the errno that says why not."""
+        self._check_open()
+        cdef list names = list(paths)
+        cdef list kept = []
+        cdef list out = []
+        cdef int directory = self._directory(base)
+        cdef uint64_t resolve = (NP_RESOLVE_BENEATH if base else NP_RESOLVE_IN_ROOT) if self.contained else 0
+        cdef const char *raw
+        cdef int error
+        for path in names:
+            error = -directory
+            if directory >= 0:
+                raw = c_path(path, kept)
+                with nogil:
+                    error = np_absent(directory, raw, resolve)
+            out.append(error)
+        return out
 
     def head(self, str path not None, size_t size):
         """The first bytes of a file, at most so many; or an ``int`` errno."""

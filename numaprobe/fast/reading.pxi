@@ -4,13 +4,11 @@ cdef extern from "fast/reading.h":
     int np_openat2(int directory, const char *path, int flags, uint64_t resolve) nogil
     int np_is_regular(int fd) nogil
     int np_not_regular(int fd, size_t most) nogil
-    ctypedef struct DIR:
-        pass
-    struct dirent:
-        char d_name[256]
-    DIR *fdopendir(int fd) nogil
-    dirent *readdir(DIR *stream) nogil
-    int closedir(DIR *stream) nogil
+    struct np_dirent:
+        unsigned short length
+        char name[1]
+    long np_getdents(int fd, void *room, size_t size) nogil
+    int np_absent(int directory, const char *path, uint64_t resolve) nogil
     int openat(int directory, const char *path, int flags) nogil
     int close_fd "close"(int fd) nogil
     ssize_t read_fd "read"(int fd, void *buffer, size_t count) nogil
@@ -21,6 +19,9 @@ cdef extern from "fast/reading.h":
 
 cdef extern from "Python.h":
     bytes PyUnicode_EncodeFSDefault(object path)
+    object PyUnicode_DecodeFSDefaultAndSize(const char *name, Py_ssize_t size)
+    bint PyUnicode_IS_ASCII(object text)
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
 
 # One attribute of sysfs is at most a page, and a bitmap or list is read in pieces of a page (kernfs_file_read_iter
@@ -167,3 +168,47 @@ cdef bytes whole(path):
     if strlen(PyBytes_AS_STRING(encoded)) != <size_t>PyBytes_GET_SIZE(encoded):
         raise ValueError(f"a path with a NUL byte: {path!r}")
     return encoded
+
+
+cdef const char *c_path(path, list kept) except NULL:
+    """The same in C; what it points to lives as long as the path and ``kept``."""
+    cdef Py_ssize_t size
+    cdef const char *raw
+    cdef bytes encoded
+    if type(path) is str and PyUnicode_IS_ASCII(path):
+        raw = PyUnicode_AsUTF8AndSize(path, &size)
+        if strlen(raw) == <size_t>size:
+            return raw
+    encoded = whole(path)
+    kept.append(encoded)
+    return PyBytes_AS_STRING(encoded)
+
+
+cdef int list_names(int fd, const char *start, size_t start_length, Buffer *buffer) noexcept nogil:
+    """Append the names of a directory that begin alike, each with its NUL byte; 0 or an errno."""
+    cdef char room[8192]
+    cdef np_dirent *entry
+    cdef long got, at
+    cdef size_t length
+    cdef int error
+    while True:
+        got = np_getdents(fd, room, sizeof(room))
+        if got < 0:
+            error = errno
+            if error == EINTR:
+                continue
+            return error
+        if got == 0:
+            return 0
+        at = 0
+        while at < got:
+            entry = <np_dirent *>(room + at)
+            at += entry.length
+            if strncmp(entry.name, start, start_length) != 0 or entry.name[0] == c".":
+                continue
+            length = strlen(entry.name) + 1
+            error = room_for(buffer, length)
+            if error:
+                return error
+            memcpy(buffer.data + buffer.used, entry.name, length)
+            buffer.used += length

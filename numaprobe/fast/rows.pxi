@@ -15,17 +15,19 @@ def rows(type kind not None, tuple keys not None, tuple columns not None):
     """
     cdef Py_ssize_t i, j, count = len(keys), width = len(columns)
     cdef list out = [None] * count
+    cdef list filled = []
     cdef object row, value, column, key
     if not np_is_kind(kind, tuple):
         raise TypeError("rows are tuples")
     for column in columns:
         if type(column) is tuple and len(<tuple>column) != count:
             raise ValueError(f"a column of {len(<tuple>column)} values for {count} rows")
+        filled.append(None if type(column) is dict and not <dict>column else column)
     for i in range(count):
         row = np_row(kind, width)
         key = keys[i]
         for j in range(width):
-            column = columns[j]
+            column = filled[j]
             if type(column) is dict:
                 value = (<dict>column).get(key)
             elif type(column) is tuple:

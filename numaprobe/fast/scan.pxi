@@ -161,6 +161,43 @@ def integer(bytes content not None):
     return -(<object>value) if negative else value
 
 
+def suffix_numbers(names not None, str prefix not None, str suffix not None=""):
+    """Sorted numbers N of the names of the form prefix N suffix, written as the kernel writes a number of 9 digits."""
+    cdef list out = []
+    cdef Py_ssize_t size, i, start = len(prefix), end
+    cdef const char *text
+    cdef unsigned int digit, value
+    for name in names:
+        if not (PyUnicode_IS_ASCII(name) and name.startswith(prefix) and name.endswith(suffix)):
+            continue
+        text = PyUnicode_AsUTF8AndSize(name, &size)
+        end = size - <Py_ssize_t>len(suffix)
+        if not 0 < end - start < 10 or (text[start] == c"0" and end - start > 1):
+            continue
+        value = 0
+        for i in range(start, end):
+            digit = <unsigned int>(<unsigned char>text[i]) - c"0"
+            if digit > 9:
+                break
+            value = value * 10 + digit
+        else:
+            out.append(value)
+    out.sort()
+    return out
+
+
+def odd(list contents not None):
+    """Positions of what is no ``bytes``, or begins with a NUL byte."""
+    cdef list out = []
+    cdef Py_ssize_t i
+    cdef object content
+    for i in range(len(contents)):
+        content = contents[i]
+        if type(content) is not bytes or PyBytes_AS_STRING(content)[0] == 0:
+            out.append(i)
+    return out
+
+
 def blank(bytes content not None):
     """Whether there is nothing but white space and NUL bytes."""
     cdef Text text = trimmed(content)

@@ -43,7 +43,7 @@ def _indexes(source: Source, online: tuple[int, ...]) -> list[int]:
     """Numbers of the caches of the first cpu that has any: a recording may be without those of some cpus."""
     for cpu in online:
         names = source.names(f"{CPU}/cpu{cpu}/cache", "index") or ()
-        found = sorted(n for n in (text.suffix_number(name, "index") for name in names) if n is not None)
+        found = text.suffix_numbers(names, "index")
         if found:
             return found
     return []

@@ -66,7 +66,7 @@ def _from_directories(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Online and present cpus where the kernel (before 2.6.26) or the recording has no such lists."""
     names = source.names(CPU, "cpu") or []
-    found = tuple(sorted(n for n in (text.suffix_number(name, "cpu") for name in names) if n is not None))
+    found = tuple(text.suffix_numbers(names, "cpu"))
     if not found and source.failure(f"{CPU}/online"):
         found = _from_nodes(source)
     if online is None:

@@ -68,7 +68,7 @@ def blocks(source: Source, nodes: Sequence[int]) -> dict[int, BlockFacts]:
     found = {}
     for node in nodes:
         names = source.names(f"{NODE}/node{node}", "memory") or []
-        numbers = [n for n in (text.suffix_number(name, "memory") for name in names) if n is not None]
+        numbers = text.suffix_numbers(names, "memory")
         if not numbers or len(numbers) > MAX_BLOCKS:
             continue
         states = source.read([f"memory{number}/state" for number in numbers], BLOCKS)

@@ -23,6 +23,8 @@ WEIGHTS = "sys/kernel/mm/mempolicy/weighted_interleave"
 MAX_NODES = 1 << 10
 COUNTS = ("nr_hugepages", "free_hugepages", "surplus_hugepages")
 PERFORMANCE = ("read_latency", "write_latency", "read_bandwidth", "write_bandwidth")
+ACCESSES = ("access0/initiators", "access1/initiators")
+SIDE_CACHES = "memory_side_cache"
 SIDE_CACHE = ("size", "line_size", "indexing", "write_policy", "address_mode")
 
 MEMINFO = (
@@ -48,7 +50,7 @@ def node_ids(source: Source, online: tuple[int, ...] | None) -> tuple[int, ...] 
         if names not in ABSENT:
             raise source_error(NODE, names)
         return None
-    found = sorted(n for n in (text.suffix_number(name, "node") for name in names) if n is not None)
+    found = text.suffix_numbers(names, "node")
     if found and online is not None and tuple(found) != online:
         source.note(
             f"{NODE}/online",
@@ -120,7 +122,7 @@ def _lenient_meminfo(source: Source, where: str, content: bytes) -> MeminfoFacts
 def huge_page_sizes(source: Source, directory: str) -> list[int]:
     """Sizes in kB for which the directory has a ``hugepages-NkB``."""
     names = source.names(directory, "hugepages-") or []
-    return sorted(n for n in (text.suffix_number(name, "hugepages-", "kB") for name in names) if n is not None)
+    return text.suffix_numbers(names, "hugepages-", "kB")
 
 
 def huge_pages(source: Source, directory: str, sizes: Sequence[int]) -> tuple[HugePageFacts, ...]:
@@ -170,12 +172,16 @@ def collect(source: Source, node_ids: tuple[int, ...]) -> tuple[NodeFacts, ...]:
     per_node += [f"hugepages/hugepages-{size}kB/{COUNTS[0]}" for size in sizes]
     width = len(per_node)
     weights = interleave_weights(source, node_ids)
+    maybe = source.perhaps([f"node{node}/{name}" for node in node_ids for name in (*ACCESSES, SIDE_CACHES)], NODE)
+    no_pages = tuple([HugePageFacts(size_kb=size, total=0, free=0, surplus=0) for size in sizes])
     contents = source.read([f"node{node}/{name}" for node in node_ids for name in per_node], NODE)
     facts = []
     for i, node in enumerate(node_ids):
         where = f"{NODE}/node{node}"
         cpulist, memory, distance, *totals = contents[i * width : (i + 1) * width]
-        if sizes:
+        if totals and totals.count(b"0\n") == len(totals):
+            huge = no_pages
+        elif sizes:
             counts = _with_parts(source, f"{where}/hugepages", sizes, totals)
             huge = huge_page_facts(f"{where}/hugepages", sizes, counts, source)
         else:
@@ -188,8 +194,8 @@ def collect(source: Source, node_ids: tuple[int, ...]) -> tuple[NodeFacts, ...]:
                 meminfo=node_meminfo(source, node, memory),
                 distance=source.parsed(text.numbers, f"{where}/distance", distance),
                 huge_pages=huge,
-                accesses=_accesses(source, where),
-                side_caches=_side_caches(source, where),
+                accesses=_accesses(source, node, maybe) if maybe else (),
+                side_caches=_side_caches(source, where) if f"node{node}/{SIDE_CACHES}" in maybe else (),
                 interleave_weight=weights.get(node),
             )
         )
@@ -207,19 +213,19 @@ def _cpus(source: Source, where: str, cpulist: bytes | None) -> tuple[int, ...] 
     if found is not None:
         return found
     names = source.names(where, "cpu") or []
-    linked = sorted(n for n in (text.suffix_number(name, "cpu") for name in names) if n is not None)
+    linked = text.suffix_numbers(names, "cpu")
     return tuple(linked) or None
 
 
-def _accesses(source: Source, where: str) -> tuple[AccessFacts, ...]:
+def _accesses(source: Source, node: int, maybe: set[str]) -> tuple[AccessFacts, ...]:
     """Access classes: 0 from the nearest initiators of any kind, 1 (Linux 5.11) from the nearest that have cpus."""
     found = []
-    for level in (0, 1):
-        directory = f"{where}/access{level}/initiators"
-        names = source.names(directory)
+    for level, name in enumerate(ACCESSES):
+        directory = f"{NODE}/node{node}/{name}"
+        names = source.names(directory) if f"node{node}/{name}" in maybe else None
         if names is None:
             continue
-        initiators = sorted(n for n in (text.suffix_number(name, "node") for name in names) if n is not None)
+        initiators = text.suffix_numbers(names, "node")
         present = [name for name in PERFORMANCE if name in names]
         contents = source.read([f"{directory}/{name}" for name in present])
         values = {
@@ -231,10 +237,10 @@ def _accesses(source: Source, where: str) -> tuple[AccessFacts, ...]:
 
 
 def _side_caches(source: Source, where: str) -> tuple[SideCacheFacts, ...]:
-    directory = f"{where}/memory_side_cache"
+    directory = f"{where}/{SIDE_CACHES}"
     names = source.names(directory, "index")
     found = []
-    for level in sorted(n for n in (text.suffix_number(name, "index") for name in names or ()) if n is not None):
+    for level in text.suffix_numbers(names or (), "index"):
         index = f"{directory}/index{level}"
         values = {
             name: source.parsed(text.number, f"{index}/{name}", content)

@@ -70,7 +70,7 @@ def _offline(source: Source) -> tuple[int, ...] | None:
     names = source.names(BLOCKS, "memory")
     if names is None:
         return None
-    blocks = [n for n in (text.suffix_number(name, "memory") for name in names) if n is not None]
+    blocks = text.suffix_numbers(names, "memory")
     if not blocks or len(blocks) > MAX_BLOCKS:
         return None
     states = source.read([f"memory{block}/state" for block in blocks], BLOCKS)

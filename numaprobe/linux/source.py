@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from errno import EACCES, ENODATA, ENODEV, ENOENT, ENOTDIR, ENXIO, EPERM
 
+from .._fast import odd
 from ..errors import FactError, SourceDenied, SourceError
 
 TYPE_CHECKING = False
@@ -61,13 +62,14 @@ class Source:
         """Contents by position; None for a file that is absent, or unreadable (which is noted)."""
         contents = self.reader.read(paths, base)
         out: list[bytes | None] = contents  # type: ignore[assignment]
-        for i, content in enumerate(contents):
+        for i in odd(contents):
+            content = contents[i]
             if type(content) is int:
                 if content not in ABSENT:
                     self.unreadable(base, paths[i], content)
                 out[i] = None
             # Some recorders copy a file by its size, which in sysfs is a whole page, and get NUL bytes for content.
-            elif content[:1] == b"\0" and not content.strip(b"\0"):  # type: ignore[index,union-attr]
+            elif content and not content.strip(b"\0"):  # type: ignore[union-attr]
                 self.unreadable(base, paths[i], ENODATA)
                 out[i] = None
         return out
@@ -87,6 +89,16 @@ class Source:
         except ValueError:
             return None
         return None if isinstance(found, int) else found
+
+    def perhaps(self, paths: Sequence[str], base: str) -> set[str]:
+        """Those of the directories that are not absent, or all of them from a reader that cannot look before it reads.
+
+        On most machines none is there, and each would be a failed listing.
+        """
+        look = getattr(self.reader, "absent", None)
+        if look is None:
+            return set(paths)
+        return {path for path, errno in zip(paths, look(paths, base), strict=True) if errno not in ABSENT}
 
     def names(self, path: str, prefix: str = "") -> list[str] | None:
         """Names in a directory; None if it is absent, or unreadable (which is noted)."""

@@ -11,17 +11,17 @@ from ..errors import FactError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 def ids(where: str, content: bytes) -> tuple[int, ...]:
     """Ids in list format (``0-3,8``), ascending; see Linux's Documentation/admin-guide/cputopology.rst."""
-    # Linux prints "(null)" for a cpu list that was never allocated (nohz_full before 4.17).
-    if content.strip() == b"(null)":
-        return ()
     try:
         return _fast.ids(content)
     except ValueError as error:
+        # Linux prints "(null)" for a cpu list that was never allocated (nohz_full before 4.17).
+        if content.strip() == b"(null)":
+            return ()
         raise FactError(where, content, str(error)) from None
 
 
@@ -37,6 +37,8 @@ def id_list(where: str, content: bytes) -> tuple[int, ...]:
     of a short one.
     """
     size = len(content)
+    if 0 < size < 4094:
+        return ids(where, content)
     if size in _CUT:
         size = len(content.rstrip(b"\0"))
         if size in _CUT and (content[size - 1 : size] != b"\n" or size in (4094, 65534)):
@@ -150,9 +152,10 @@ def _in_table(where: str, content: bytes, error: ValueError, scan: Callable[[byt
 
 def suffix_number(name: str, prefix: str, suffix: str = "") -> int | None:
     """The number N in a name of the form prefix N suffix (``node12``, ``hugepages-2048kB``), or None."""
-    if not (name.startswith(prefix) and name.endswith(suffix)):
-        return None
-    digits = name[len(prefix) : len(name) - len(suffix)]
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 10) or (digits[0] == "0" and len(digits) > 1):
-        return None
-    return int(digits)
+    found = _fast.suffix_numbers((name,), prefix, suffix)
+    return found[0] if found else None
+
+
+def suffix_numbers(names: Iterable[str], prefix: str, suffix: str = "") -> list[int]:
+    """The numbers of those names that have one, ascending."""
+    return _fast.suffix_numbers(names, prefix, suffix)

@@ -55,6 +55,12 @@ CAPACITY = "cpu_capacity"
 AHEAD = 64
 # What x86 gives for a cluster that it does not know: BAD_APICID of its smp.h, in 16 bits (topology_cluster_id).
 NO_CLUSTER = 0xFFFF
+# What is tried of the first cpu, and what more where the first of it is missing.
+MODERN = (*[name for level in (PACKAGE, DIE, CLUSTER, CORE) for name in (level.id_name, level.lists[0])],
+          BOOK.id_name, CAPACITY)  # fmt: skip
+OLDER = (*[name for level in (PACKAGE, CORE) for name in (*level.lists[1:], *level.masks)],
+         *[name for level in (BOOK, DRAWER) for name in (level.id_name, *level.lists, *level.masks)],
+         *DIE.masks, *CLUSTER.masks)  # fmt: skip
 CORE_ID = f"topology/{CORE.id_name}"
 CLUSTER_ID = f"topology/{CLUSTER.id_name}"
 
@@ -77,6 +83,8 @@ class Topology:
         self.one_thread = one_thread
         self.package: dict[int, int | None] = {}
         self.first: dict[str, bytes | None] = {}
+        # Members in the lists of the first cpu that make sense.
+        self.of_first: dict[str, tuple[int, ...]] = {}
         self.first_cpu = self._first_with_topology()
         self.has_capacity = self.first.get(CAPACITY) is not None
 
@@ -95,22 +103,18 @@ class Topology:
 
     def _first_with_topology(self) -> int | None:
         """The first cpu that has a topology at all; what its kernel calls the files is then known for all."""
-        modern = [name for level in (PACKAGE, DIE, CLUSTER, CORE) for name in (level.id_name, level.lists[0])]
-        modern += [BOOK.id_name, CAPACITY]
-        older = [name for level in (PACKAGE, CORE) for name in (*level.lists[1:], *level.masks)]
-        older += [name for level in (BOOK, DRAWER) for name in (level.id_name, *level.lists, *level.masks)]
         for cpu in self.online:
-            self._try(cpu, modern)
+            self._try(cpu, MODERN)
             if self.first[PACKAGE.lists[0]] is None or self.first[CORE.lists[0]] is None:
-                self._try(cpu, [*older, *DIE.masks, *CLUSTER.masks])
+                self._try(cpu, OLDER)
             elif self.first[BOOK.id_name] is not None:
                 # s390 alone has books, and drawers of them.
-                self._try(cpu, [BOOK.lists[0], DRAWER.id_name, DRAWER.lists[0]])
+                self._try(cpu, (BOOK.lists[0], DRAWER.id_name, DRAWER.lists[0]))
             if any(content is not None for name, content in self.first.items() if name != CAPACITY):
                 return cpu
         return None
 
-    def _try(self, cpu: int, names: list[str]) -> None:
+    def _try(self, cpu: int, names: tuple[str, ...]) -> None:
         contents = self.source.read([_path(cpu, name) for name in names], CPU)
         self.first.update(zip(names, contents, strict=True))
 
@@ -124,7 +128,7 @@ class Topology:
         members_name = self._usable(level)
         has_id = self.first.get(level.id_name) is not None
         if level is CORE:
-            if self.one_thread and self._alone(members_name, level):
+            if self.one_thread and self._alone(members_name):
                 self.siblings = {cpu: (cpu,) for cpu in self.online}
                 members_name = None
             if self.has_capacity and not (members_name or has_id):
@@ -139,7 +143,8 @@ class Topology:
             return None
         for name in (*level.lists, *level.masks):
             content = self.first.get(name)
-            if content is not None and self._members(level, self.first_cpu, name, content):
+            if content is not None and (members := self._members(level, self.first_cpu, name, content)):
+                self.of_first[name] = members
                 return name
         return None
 
@@ -165,15 +170,14 @@ class Topology:
         members, core = self.first.get(CLUSTER.lists[0]), self.first.get(CORE.lists[0])
         return self.first.get(CLUSTER.id_name) is not None and members is not None and members == core
 
-    def _alone(self, members_name: str | None, level: Level) -> bool:
+    def _alone(self, members_name: str | None) -> bool:
         """Whether the first cpu is its core's only online thread.
 
         A kernel built without CONFIG_SCHED_SMT says in smt/active that there are no threads, whatever there is.
         """
         if members_name is None:
             return True
-        members = self._members(level, self.first_cpu or 0, members_name, self.first[members_name])
-        return len(self.is_online.intersection(members or ())) == 1
+        return len(self.is_online.intersection(self.of_first[members_name])) == 1
 
     def _ids_by_group(self, level: Level, members_name: str, has_id: bool) -> dict[int, int | None]:
         """Read the files of each group's first cpu only.
@@ -281,12 +285,11 @@ class Topology:
 
     def _one_group(self, level: Level, members_name: str) -> dict[int, int | None] | None:
         """Ids where the first cpu's files, which have been read, name every online cpu; None for more groups."""
-        content, first = self.first.get(members_name), self.first_cpu
+        first = self.first_cpu
         # Where it is not the first, those before it have no topology, whatever its list says.
-        if content is None or first != self.online[0] or not hasattr(self.source.reader, "cpu_groups"):
+        if first is None or first != self.online[0] or not hasattr(self.source.reader, "cpu_groups"):
             return None
-        members = self._members(level, first, members_name, content)
-        if members is None or not self.is_online.issubset(members):
+        if not self.is_online.issubset(self.of_first[members_name]):
             return None
         return dict.fromkeys(self.online, self._id(level, first, self.first.get(level.id_name)))
 

@@ -372,7 +372,7 @@ def _cpus(facts: CpuFacts, cell_of: dict[int, int | None], online: frozenset[int
     if len(columns) != len(Cpu._fields):
         raise TypeError(f"{len(columns)} columns for a Cpu")
     # Without Python code per cpu: a machine may have thousands.
-    return rows(Cpu, present, tuple([None if column == {} else column for column in columns]))
+    return rows(Cpu, present, columns)
 
 
 def _membership(ids: tuple[int, ...] | None, cpus: tuple[int, ...]) -> tuple[bool, ...] | bool | None:

@@ -24,7 +24,7 @@ class Tree:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self._files = Files(root, contained=True)
-        self._resolves = self._files.listdir("") in (ENOSYS, EPERM)
+        self._resolves = self._files.absent((".",))[0] in (ENOSYS, EPERM)
         self._known: dict[str, str] = {}
         if self._resolves:
             self._files.close()
@@ -52,6 +52,10 @@ class Tree:
             return self._files.head(path, size)
         content = self.read((path,))[0]
         return content if isinstance(content, int) else content[:size]
+
+    def absent(self, paths: Sequence[str], base: str = "") -> list[int]:
+        """As ``Files.absent``; 0 for all where links are resolved here, so that each is looked at."""
+        return [0] * len(paths) if self._resolves else self._files.absent(paths, base)
 
     def zones(self, path: str) -> list[Zone] | int:
         """As ``Files.zones``; ENOSYS where links are resolved here."""

@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from errno import EACCES, EBADF, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR
+from errno import EACCES, EBADF, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV
 from pathlib import Path
 from typing import Any
 
@@ -366,3 +366,29 @@ def test_a_live_fifo_is_opened_without_waiting_for_its_other_end(root: Path) -> 
     os.mkfifo(root / "sys" / "fifo")
     with Files(root) as files:
         assert files.read(["sys/fifo", "sys/a"]) == [b"", b"A\n"]
+
+
+def test_what_is_absent_is_known_without_opening_it(files: Files, root: Path) -> None:
+    (root / "sys" / "link").symlink_to("nothing")
+    assert files.absent(["a", "b", "none", "a/c", ".", "link"], "sys") == [0, 0, ENOENT, ENOTDIR, 0, ENOENT]
+    assert files.absent(("sys", "nothing")) == [0, ENOENT]
+    assert files.absent(["a"], "nothing") == [ENOENT]
+    assert files.absent([]) == []
+    with pytest.raises(ValueError):
+        files.absent(["a\0b"])
+
+
+def test_what_is_outside_is_absent(root: Path) -> None:
+    (root / "sys" / "out").symlink_to("/etc/passwd")
+    with Files(root, contained=True) as files:
+        assert files.absent(["sys/out"]) == [ENOENT]
+        assert files.absent(["out"], "sys") == [EXDEV], "so that it is looked at from the root"
+
+
+def test_a_long_directory_is_listed_whole(files: Files, root: Path) -> None:
+    """It takes several system calls."""
+    names = [f"{'x' * 200}{i:03}" for i in range(300)]
+    for name in (*names, "y"):
+        (root / "sys" / "empty" / name).touch()
+    assert files.listdir("sys/empty", "x") == names
+    assert files.listdir("sys/empty") == [*names, "y"]
