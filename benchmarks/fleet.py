@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,14 @@ from placement_service import postgres, service
 import numaprobe
 from numaprobe import DoesNotFit, Request
 from numaprobe.contrib.openstack import (
+    Claimer,
     Member,
     choose,
     claim,
     known,
     overview,
     publish,
+    publish_all,
     read_room,
     release_stale,
 )
@@ -96,10 +99,8 @@ def ms(values: list[float]) -> str:
 def measure(url: str, fleet: list[Member]) -> None:
     client = at(url)
     cells = sum(len(one.host.cells) for one in fleet)
-    reports = []
     began, before = time.perf_counter(), spent()
-    for one in fleet:
-        reports.append(publish(client, one))
+    reports = list(publish_all(lambda: at(url), fleet))
     seconds = time.perf_counter() - began
     cpu = [after - then for after, then in zip(spent(), before, strict=True)]
     requests = sum(one.requests for one in reports)
@@ -121,29 +122,18 @@ def measure(url: str, fleet: list[Member]) -> None:
             f"{first * 1e3:.0f} ms at first, then {ms([t for t, _ in placed[1:]])}; "
             f"{len(placed[0][1].choices)} hosts have room"
         )
-    whole, counts, taken = [], [], []
-    from numaprobe.contrib.openstack import claims
-
-    take = claims._take
-
-    def timed_take(*words: Any) -> Any:
-        seconds, answer = timed(take, *words)
-        taken.append(seconds)
-        return answer
-
-    claims._take = timed_take  # type: ignore[assignment]
-    for _ in range(20):
-        asked = client.requests
-        try:
-            whole.append(timed(claim, client, ready, Request(*SMALL))[0])
-        except DoesNotFit:
-            break
-        counts.append(client.requests - asked)
-    claims._take = take
-    print(
-        f"  claim and its verification {ms(taken)}; with the ledger and all hosts {ms(whole)}, "
-        f"{statistics.median(counts):.0f} requests"
-    )
+    claimer = Claimer(client, ready)
+    for name, take in (("alone", partial(claim, client, ready)), ("in a row", claimer.claim)):
+        each: list[float] = []
+        counts = []
+        for _ in range(20):
+            asked = client.requests
+            try:
+                each.append(timed(take, Request(*SMALL))[0])
+            except DoesNotFit:
+                break
+            counts.append(client.requests - asked)
+        print(f"  claim {name}, with choosing and verifying: {ms(each)}, {statistics.median(counts):.0f} requests")
     print(f"  show: {ms([timed(overview, client)[0] for _ in range(3)])}")
     release_stale(client, older_than=-1, hosts=[one.name for one in fleet[:50]])
 

@@ -1,8 +1,8 @@
 """A week of guests that come and go on fifty hosts, placed in three ways: by numaprobe's choice of host and cells, by
 Placement's own allocation candidates, and on a random host with ``numaprobe.place``.
 
-``python -m benchmarks.fleet_week [--hosts 50] [--guests 1500] [--seed 1] [--machines DIR ...]``. Hosts are made from
-recordings: their CPUs, cells and distances, with 4 GiB of memory for each CPU.
+``python -m benchmarks.fleet_week [--hosts 50] [--guests 1500] [--seeds 1,2,3] [--machines DIR ...]``. Hosts are made
+from recordings: their CPUs, cells and distances, with 4 GiB of memory for each CPU.
 """
 
 from __future__ import annotations
@@ -107,7 +107,9 @@ class Numaprobe:
 class RandomHost(Numaprobe):
     """The first of the hosts in random order on which it fits, and there what ``place`` says."""
 
-    chance = random.Random(0)
+    def __init__(self, members: list[Member], room: Room) -> None:
+        super().__init__(members, room)
+        self.chance = random.Random(0)
 
     def put(self, request: Request) -> tuple[Known, Taken] | None:
         for one in self.chance.sample(self.fleet, len(self.fleet)):
@@ -196,6 +198,8 @@ def replay(how: Numaprobe, week: list[tuple[float, float, Request]]) -> dict[str
         if cost is not None:
             costs.append(cost)
         heapq.heappush(running, (when + lasts, number, *placed))
+    for _, _, one, taken in running:
+        how.drop(one, taken)
     return {
         "accepted": accepted,
         "vcpus": vcpus,
@@ -208,29 +212,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hosts", type=int, default=50)
     parser.add_argument("--guests", type=int, default=1500)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--machines", type=Path, nargs="*", default=[ROOT / "tests" / "fixtures"])
     options = parser.parse_args()
     members = machines(options.machines, options.hosts)
-    week = arrivals(options.guests, options.seed)
     with tempfile.TemporaryDirectory() as directory:
         client = embedded(directory)
         for one in members:
             publish(client, one)
         room = read_room(client)
         cpus = sum(cell.capacity.get("VCPU", 0) for cells in room.values() for cell in cells.values())
-        print(f"{len(members)} hosts, {sum(map(len, room.values()))} cells, {cpus} CPUs; {len(week)} guests in a week")
-        ways = {
-            "numaprobe": Numaprobe(members, room),
-            "candidates": Candidates(members, room, client),
-            "random host": RandomHost(members, room),
-        }
-        for name, way in ways.items():
-            found = replay(way, week)
-            print(
-                f"  {name:12} accepted {found['accepted']:.0f} ({found['vcpus']:.0f} vcpus), expected access "
-                f"{found['access']:.2f}, stranded memory {found['stranded']:.1%}"
-            )
+        print(
+            f"{len(members)} hosts, {sum(map(len, room.values()))} cells, {cpus} CPUs; {options.guests} guests a week"
+        )
+        print("| placed by | guests | vcpus | expected access | memory stranded on cells without a CPU left |")
+        for seed in map(int, options.seeds.split(",")):
+            week = arrivals(options.guests, seed)
+            ways = {
+                "`numaprobe fleet`": Numaprobe(members, room),
+                "Placement's first allocation candidate": Candidates(members, room, client),
+                "a random host, there `numaprobe place`": RandomHost(members, room),
+            }
+            for name, way in ways.items():
+                found = replay(way, week)
+                print(
+                    f"| {name}, seed {seed} | {found['accepted']:,.0f} | {found['vcpus']:,.0f} "
+                    f"| {found['access']:.2f} | {found['stranded']:.1%} |",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -122,13 +122,14 @@ def _try(options: argparse.Namespace, out: TextIO) -> None:
 
 
 def _publish(options: argparse.Namespace, out: TextIO) -> None:
-    from ..contrib.openstack.publish import publish
+    from ..contrib.openstack.many import CONNECTIONS, publish_all
 
     how, found = publishing(options), members(options.hosts, options.name)
-    client = ledger(options)
+    ledger(options)
     reports = []
-    for one in found:
-        report = publish(client, one, **how)
+    # The embedded ledger answers one request at a time.
+    connections = 1 if options.directory is not None else min(CONNECTIONS, len(found))
+    for report in publish_all(connect(options), found, connections=connections, **how):
         reports.append(report)
         if not options.json:
             out.write(_reported(report))

@@ -14,6 +14,7 @@ from hosts import GIB, MIB, host
 
 from numaprobe import DoesNotFit, Host, Request
 from numaprobe.contrib.openstack import (
+    Claimer,
     Client,
     FleetError,
     Member,
@@ -31,6 +32,7 @@ from numaprobe.contrib.openstack import (
     unpublish,
 )
 from numaprobe.contrib.openstack.claims import oversold
+from numaprobe.contrib.openstack.client import Answer
 from numaprobe.contrib.openstack.publish import providers
 from numaprobe.contrib.openstack.tree import STALE, cell_uuid, root_uuid
 
@@ -392,6 +394,68 @@ def test_a_claim_that_the_server_let_through_above_the_inventory_is_given_back(l
     assert oversold(ledger, provider) == {}
     assert used(ledger, one.name, 0) == {"MEMORY_MB": 0, "VCPU": 8}
     release(ledger, rival)
+
+
+def test_claims_in_a_row_read_the_ledger_once_and_keep_count(ledger: Client, prefix: str) -> None:
+    members = [member(f"{prefix}{letter}", host([8 * GIB, 8 * GIB], cpus=4)) for letter in "abc"]
+    for one in members:
+        publish(ledger, one)
+    claimer = Claimer(ledger, known(members))
+    first = claimer.claim(Request(4, GIB))
+    before = ledger.requests
+    rest = [claimer.claim(Request(4, GIB)) for _ in range(5)]
+    # A write, what is held now, and what is offered now.
+    assert ledger.requests - before == 5 * 3
+    where = [(one.choice.name, *one.choice.plan.cells) for one in [first, *rest]]
+    assert len(set(where)) == 6
+    with pytest.raises(DoesNotFit):
+        claimer.claim(Request(4, GIB))
+    for one in [first, *rest]:
+        release(ledger, one.consumer)
+
+
+def test_a_remembered_ledger_that_is_wrong_costs_a_reading_and_no_refusal(ledger: Client, prefix: str) -> None:
+    members = [member(f"{prefix}{letter}", host([8 * GIB], cpus=4)) for letter in "ab"]
+    for one in members:
+        publish(ledger, one)
+    mine, theirs = Claimer(ledger, known(members)), Claimer(ledger, known(members))
+    first = mine.claim(Request(4, GIB))
+    second = theirs.claim(Request(4, GIB))
+    assert {first.choice.name, second.choice.name} == {one.name for one in members}
+    # What mine remembers as left is not, and what it remembers as held is not held any more.
+    release(ledger, first.consumer)
+    third = mine.claim(Request(4, GIB))
+    assert third.choice.name == first.choice.name
+    for consumer in (second.consumer, third.consumer):
+        release(ledger, consumer)
+
+
+def test_a_cell_that_offers_less_than_was_remembered_is_not_oversold(ledger: Client, prefix: str) -> None:
+    one, other = member(f"{prefix}a", host([8 * GIB], cpus=4)), member(f"{prefix}b", host([32 * GIB], cpus=4))
+    for each in (one, other):
+        publish(ledger, each)
+    provider = cell_uuid(root_uuid(one.name), 0)
+
+    class Shrinks(Client):
+        """A server that lets a claim through and loses half of the cell's CPUs in the same moment."""
+
+        def __init__(self) -> None:
+            super().__init__(ledger._adapter)
+
+        def put(self, path: str, body: object) -> Answer:
+            answer = super().put(path, body)
+            if path.startswith("/allocations/") and provider in body["allocations"]:  # type: ignore[index]
+                found = self.read(f"/resource_providers/{provider}/inventories").body
+                found["inventories"]["VCPU"]["total"] = 2
+                super().put(f"/resource_providers/{provider}/inventories", found)
+            return answer
+
+    claimer = Claimer(Shrinks(), known([one, other]))
+    claimer._room(Request(3, GIB), again=True)
+    claimed = claimer.claim(Request(3, GIB))
+    assert (claimed.choice.name, claimed.given_back) == (other.name, 1)
+    assert oversold(ledger, provider) == {}
+    release(ledger, claimed.consumer)
 
 
 def test_a_claim_becomes_a_guest_when_it_is_seen_running(ledger: Client, prefix: str) -> None:

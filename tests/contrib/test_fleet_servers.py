@@ -24,7 +24,7 @@ from hosts import GIB, host
 from placement_service import Postgres, postgres, programs, service
 
 from numaprobe import DoesNotFit, Request
-from numaprobe.contrib.openstack import Client, FleetError, Member, claim, known, publish, release_stale
+from numaprobe.contrib.openstack import Claimer, Client, FleetError, Member, claim, known, publish, release_stale
 from numaprobe.contrib.openstack.claims import oversold
 from numaprobe.contrib.openstack.session import at
 from numaprobe.contrib.openstack.tree import cell_uuid, root_uuid
@@ -120,6 +120,30 @@ def test_claims_at_once_take_every_slot_and_never_one_more(url: str) -> None:
         listed = client.read(f"/resource_providers/{cell}/allocations").body["allocations"]
         assert set(listed) == set(claimed)
         release_stale(client, older_than=-1, hosts=["crowded"])
+
+
+def test_claimants_that_remember_the_ledger_take_every_slot_and_never_one_more(url: str) -> None:
+    """Each remembers what was left in the round before, when all slots were taken, or none yet."""
+    client, member = at(url), slots("remembered")
+    publish(client, member)
+    cell = cell_uuid(root_uuid("remembered"), 0)
+    claimers = [Claimer(at(url), known([member])) for _ in range(CLAIMANTS)]
+    began = time.monotonic()
+    for turn in range(ROUNDS):
+        if turn >= 3 and time.monotonic() - began > SECONDS:
+            break
+        claimed: list[str] = []
+
+        def take(one: Claimer, claimed: list[str] = claimed) -> None:
+            with suppress(DoesNotFit):
+                claimed.append(one.claim(Request(1, GIB)).consumer)
+
+        at_once([threading.Thread(target=take, args=(one,)) for one in claimers])
+        assert oversold(client, cell) == {}
+        assert len(claimed) == SLOTS, "all slots used"
+        listed = client.read(f"/resource_providers/{cell}/allocations").body["allocations"]
+        assert set(listed) == set(claimed)
+        release_stale(client, older_than=-1, hosts=["remembered"])
 
 
 def test_claims_go_to_the_next_host_when_one_is_full(url: str) -> None:

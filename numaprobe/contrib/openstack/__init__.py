@@ -16,10 +16,11 @@ Needs keystoneauth1 (``pip install 'numaprobe[openstack]'``); the embedded Place
 from __future__ import annotations
 
 from .choose import Choice, Chosen, choose, known
-from .claims import Claimed, Released, claim, release, release_stale
+from .claims import Claimed, Claimer, Released, claim, release, release_stale
 from .client import Client
 from .errors import Conflict, FleetError, NotThere
 from .hosts import Seen, published, set_aside, unpublish
+from .many import publish_all
 from .members import Member, live, read
 from .overview import Overview, Shape, overview
 from .publish import Report, publish
@@ -29,6 +30,7 @@ __all__ = [
     "Choice",
     "Chosen",
     "Claimed",
+    "Claimer",
     "Client",
     "Conflict",
     "FleetError",
@@ -47,6 +49,7 @@ __all__ = [
     "live",
     "overview",
     "publish",
+    "publish_all",
     "published",
     "read",
     "read_room",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from numaprobe import DoesNotFit, place
 
 from ...named import namedtuple
+from .ranking import memory_per_cpu, pages_of, rank
 from .room import Known, cpus_left
-from .tree import MEMORY, MIB, PCPU, VCPU, huge_class
+from .tree import MIB, PCPU, VCPU
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
     from .members import Member
     from .room import CellRoom, Room
 
-LOCAL = 10.0
+    Rank = tuple[float | int | str, ...]
 
 
-class Choice(namedtuple("Choice", "known plan amounts capacity")):
+class Choice(namedtuple("Choice", "known plan amounts cells")):
     """A host for a guest, and where on it: ``amounts`` are what it takes of the ledger, by cell and resource class.
 
-    ``capacity`` is what the host's cells offer to all guests, by uuid of the provider and resource class.
+    ``cells`` are the host's cells in the ledger as they were when it was chosen, by uuid.
 
     The ledger counts CPUs and does not name them: the plan's cells and memory are what is claimed, its CPUs are a
     proposal that ``numaprobe place`` makes anew on the host.
@@ -33,7 +34,7 @@ class Choice(namedtuple("Choice", "known plan amounts capacity")):
     known: Known
     plan: Plan
     amounts: dict[int, dict[str, int]]
-    capacity: dict[str, dict[str, int]]
+    cells: Mapping[str, CellRoom]
 
     @property
     def name(self) -> str:
@@ -63,40 +64,45 @@ def known(members: Iterable[Member]) -> list[Known]:
 
 
 def choose(members: Iterable[Known], room: Room, request: Request) -> Chosen:
-    """Where a guest fits, the best host first.
+    """Where a guest fits, the best host first: by ``ranking.rank``.
 
-    The cheapest access decides, then the fewest cells, then how evenly CPUs and memory would be left on them compared
-    with now, so that neither is stranded without the other; then where the least of the scarcer one is left, which
-    keeps large cells for large guests; at last the name.
+    What was found out of a host is kept in its ``Known`` until something is taken or given back there, so that the same
+    request again looks only at those that changed.
     """
-    found: list[tuple[tuple[float | int | str, ...], Choice]] = []
+    found: list[tuple[Rank, Choice]] = []
     refusals: dict[str, str] = {}
+    per_cpu = memory_per_cpu(room, request)
     for one in members:
         cells = room.get(one.root)
-        name = one.member.name
         if cells is None:
-            refusals[name] = "has nothing left, is set aside as stale, or was not published"
+            refusals[one.member.name] = "has nothing left, is set aside as stale, or was not published"
             continue
-        reason = _too_small(cells, request)
-        if reason is not None:
-            refusals[name] = reason
-            continue
-        try:
-            plan = place(one.cut(cells, request), **request._asdict(), reserve=0, ignore_allowed=True, most_rejected=0)
-            amounts = _amounts(one, cells, plan)
-        except (DoesNotFit, ValueError) as error:
-            # A device that one host has is unknown to another.
-            refusals[name] = str(error)
-            continue
-        capacity = {uuid: cell.capacity for uuid, cell in cells.items()}
-        choice = Choice(known=one, plan=plan, amounts=amounts, capacity=capacity)
-        found.append((_rank(one, cells, plan, amounts), choice))
+        answer = one.answer(request, cells, per_cpu, _answer)
+        if isinstance(answer, str):
+            refusals[one.member.name] = answer
+        else:
+            found.append(answer)
     found.sort(key=lambda pair: pair[0])
     return Chosen(tuple(choice for _, choice in found), refusals)
 
 
+def _answer(one: Known, cells: Mapping[str, CellRoom], request: Request, per_cpu: float) -> tuple[Rank, Choice] | str:
+    """A choice and what to compare it by, or why the guest does not fit."""
+    reason = _too_small(cells, request)
+    if reason is not None:
+        return reason
+    try:
+        plan = place(one.cut(cells, request), **request._asdict(), reserve=0, ignore_allowed=True, most_rejected=0)
+        amounts = _amounts(one, cells, plan)
+    except (DoesNotFit, ValueError) as error:
+        # A device that one host has is unknown to another.
+        return str(error)
+    choice = Choice(known=one, plan=plan, amounts=amounts, cells=cells)
+    return rank(one, cells, plan, amounts, per_cpu), choice
+
+
 def _too_small(cells: Mapping[str, CellRoom], request: Request) -> str | None:
-    pages = MEMORY if request.huge_page is None else huge_class(request.huge_page)
+    pages = pages_of(request)
     memory = sum(one.left(pages) for one in cells.values())
     cpus = sum(cpus_left(one, pinned=request.exclusive > 0) for one in cells.values())
     if memory * MIB < request.memory:
@@ -110,7 +116,7 @@ def _amounts(one: Known, cells: Mapping[str, CellRoom], plan: Plan) -> dict[int,
     """What a plan takes of each cell. Raises ``ValueError`` if that is more than is left."""
     request = plan.request
     out: dict[int, dict[str, int]] = {}
-    pages = MEMORY if request.huge_page is None else huge_class(request.huge_page)
+    pages = pages_of(request)
     for cell, size in plan.memory.items():
         if size:
             out.setdefault(cell, {})[pages] = -(-size // MIB)
@@ -162,19 +168,3 @@ def _split(count: int, weights: Mapping[int, int]) -> dict[int, int]:
     for cell in sorted(weights, key=lambda cell: (-(count * weights[cell] % total), cell))[:rest]:
         out[cell] += 1
     return out
-
-
-def _rank(
-    one: Known, cells: Mapping[str, CellRoom], plan: Plan, amounts: Mapping[int, Mapping[str, int]]
-) -> tuple[float | int | str, ...]:
-    uneven = left = 0.0
-    for cell, resources in amounts.items():
-        room = cells[one.cells[cell]]
-        whole = [(room.left(name), taken, room.capacity[name]) for name, taken in resources.items()]
-        after = [(free - taken) / capacity for free, taken, capacity in whole]
-        before = [free / capacity for free, _, capacity in whole]
-        uneven += max(after) - min(after) - (max(before) - min(before))
-        left += min(after)
-    # On one cell every access is local, whether or not the host says what that costs.
-    distance = LOCAL if len(plan.cells) == 1 and not plan.memory_only else plan.distance or float("inf")
-    return round(distance, 6), len(plan.cells), round(uneven, 6), round(left, 6), one.member.name

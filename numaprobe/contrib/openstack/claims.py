@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 import uuid
@@ -13,23 +14,26 @@ from .choose import choose
 from .errors import Conflict, FleetError, NotThere
 from .hosts import published
 from .publish import CLAIM, GUEST, PROJECT, providers
+from .ranking import pages_of
 from .room import room_for
 from .tree import PREFIX, root_uuid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numaprobe import Request
 
     from .choose import Choice
     from .client import Client
-    from .room import Known
+    from .room import CellRoom, Known, Room
 
 # Readings of the whole ledger, and tries of one host before the next.
 ROUNDS = 12
 TRIES = 6
 PAUSE = 0.02
+# Seconds for which a Claimer remembers what is left.
+MAX_AGE = 10.0
 CONCURRENT = "placement.concurrent_update"
 
 
@@ -51,6 +55,62 @@ class Released(namedtuple("Released", "consumer age where")):
     where: tuple[str, ...]
 
 
+class Claimer:
+    """Claims from a fleet, one after the other, without reading the whole ledger for each.
+
+    What is left of each cell is remembered for ``max_age`` seconds at most; each claim updates the cells that it
+    touched. It is read again before a guest is refused and after a claim that failed, so that others who claim or
+    release in the meantime can cost a better host and never a refusal or an oversold cell; a host that was set aside in
+    the meantime may still be chosen. Like its client it is for one thread.
+    """
+
+    def __init__(self, client: Client, members: Sequence[Known], *, max_age: float = MAX_AGE) -> None:
+        self._client, self._members, self._max_age = client, members, max_age
+        # By class of pages: when it was read.
+        self._rooms: dict[str, tuple[float, Room]] = {}
+
+    def claim(self, request: Request, *, consumer: str | None = None) -> Claimed:
+        """As the function ``claim``."""
+        name = str(uuid.uuid4() if consumer is None else _uuid(consumer))
+        given_back = 0
+        refusals: dict[str, str] = {}
+        for turn in range(ROUNDS):
+            room, fresh = self._room(request, again=turn > 0)
+            chosen = choose(self._members, room, request)
+            if not chosen.choices and not fresh:
+                fresh, room = True, self._room(request, again=True)[0]
+                chosen = choose(self._members, room, request)
+            refusals = chosen.refusals
+            if not chosen.choices:
+                break
+            for choice in chosen.choices:
+                taken = _take(self._client, choice, name, fresh=fresh)
+                given_back += taken.given_back
+                if taken.cells is not None:
+                    room[choice.known.root] = {**room[choice.known.root], **taken.cells}
+                    return Claimed(name, choice, given_back)
+                if not fresh:
+                    break
+            else:
+                _pause(turn)
+        else:
+            raise DoesNotFit(f"others were faster on every host with room, {ROUNDS} times over")
+        raise DoesNotFit(
+            *[f"{host}: {reason}" for host, reason in list(refusals.items())[:8]] or ["the fleet has no host"]
+        )
+
+    def _room(self, request: Request, *, again: bool) -> tuple[Room, bool]:
+        """What is left, and whether it was read just now."""
+        pages = pages_of(request)
+        read, room = self._rooms.get(pages, (-math.inf, {}))
+        now = time.monotonic()
+        if not again and now - read < self._max_age:
+            return room, False
+        room = room_for(self._client, request)
+        self._rooms[pages] = now, room
+        return room, True
+
+
 def claim(client: Client, members: Sequence[Known], request: Request, *, consumer: str | None = None) -> Claimed:
     """Choose a host for a guest and claim its room; ``consumer`` is the guest's uuid, None for a new one.
 
@@ -58,30 +118,24 @@ def claim(client: Client, members: Sequence[Known], request: Request, *, consume
     it is above what they offer, the claim is given back and tried again, so that what holds was never oversold.
     (Placement's own retry after a conflict takes its failed try for earlier use, and lets too much through.)
 
+    This reads the whole ledger; a ``Claimer`` remembers it from one claim to the next.
+
     Raises ``DoesNotFit`` if no host has room, ``ValueError`` for a consumer that is no uuid, and ``FleetError`` for one
     that holds something already.
     """
-    name = str(uuid.uuid4() if consumer is None else _uuid(consumer))
-    given_back = 0
-    refusals: dict[str, str] = {}
-    for turn in range(ROUNDS):
-        chosen = choose(members, room_for(client, request), request)
-        refusals = chosen.refusals
-        if not chosen.choices:
-            break
-        for choice in chosen.choices:
-            held, lost = _take(client, choice, name)
-            given_back += lost
-            if held:
-                return Claimed(name, choice, given_back)
-        _pause(turn)
-    else:
-        raise DoesNotFit(f"others were faster on every host with room, {ROUNDS} times over")
-    raise DoesNotFit(*[f"{host}: {reason}" for host, reason in list(refusals.items())[:8]] or ["the fleet has no host"])
+    return Claimer(client, members).claim(request, consumer=consumer)
 
 
-def _take(client: Client, choice: Choice, consumer: str) -> tuple[bool, int]:
-    """Whether the claim holds, and how many were given back."""
+class _Taken(namedtuple("_Taken", "cells given_back")):
+    """A try to claim: the claimed ``cells`` as they are now by uuid, None if it does not hold; claims given back."""
+
+    __slots__ = ()
+    cells: dict[str, CellRoom] | None
+    given_back: int
+
+
+def _take(client: Client, choice: Choice, consumer: str, *, fresh: bool) -> _Taken:
+    """``fresh`` is whether what the cells offer was read just now."""
     allocations = choice.allocations()
     body = {
         "allocations": allocations,
@@ -98,33 +152,42 @@ def _take(client: Client, choice: Choice, consumer: str) -> tuple[bool, int]:
             if "onsumer generation" in str(error):
                 raise FleetError(f"{consumer} holds something already (fleet release gives it back)") from None
             if error.code != CONCURRENT:
-                return False, lost
+                return _Taken(None, lost)
             _pause(turn)
             continue
-        if not any(_exceeded(client, uuid, choice.capacity[uuid]) for uuid in allocations):
-            return True, lost
+        cells = {}
+        for cell in allocations:
+            known = choice.cells[cell]
+            used = used_of(client, cell)
+            # What was remembered may be more than what is offered now, and the server does not hold to it either.
+            capacity = known.capacity if fresh else capacity_of(client, cell)
+            if any(amount > capacity.get(name, 0) for name, amount in used.items()):
+                break
+            cells[cell] = known._replace(capacity=capacity, used={name: used.get(name, 0) for name in capacity})
+        else:
+            return _Taken(cells, lost)
         client.delete(f"/allocations/{consumer}")
         lost += 1
         _pause(turn)
-    return False, lost
+    return _Taken(None, lost)
 
 
-def _exceeded(client: Client, provider: str, capacity: Mapping[str, int]) -> bool:
-    used = client.read(f"/resource_providers/{provider}/usages").body["usages"]
-    return any(amount > capacity.get(name, 0) for name, amount in used.items())
+def used_of(client: Client, provider: str) -> dict[str, int]:
+    """What is held of a cell, by resource class."""
+    used: dict[str, int] = client.read(f"/resource_providers/{provider}/usages").body["usages"]
+    return used
+
+
+def capacity_of(client: Client, provider: str) -> dict[str, int]:
+    """What a cell offers to all guests, by resource class."""
+    offered = client.read(f"/resource_providers/{provider}/inventories").body["inventories"]
+    return {name: int((one["total"] - one["reserved"]) * one["allocation_ratio"]) for name, one in offered.items()}
 
 
 def oversold(client: Client, provider: str) -> dict[str, int]:
     """By how much what is held of a cell exceeds what it offers, by resource class."""
-    used = client.read(f"/resource_providers/{provider}/usages").body["usages"]
-    offered = client.read(f"/resource_providers/{provider}/inventories").body["inventories"]
-    out = {}
-    for name, amount in used.items():
-        one = offered.get(name)
-        capacity = 0 if one is None else int((one["total"] - one["reserved"]) * one["allocation_ratio"])
-        if amount > capacity:
-            out[name] = amount - capacity
-    return out
+    used, capacity = used_of(client, provider), capacity_of(client, provider)
+    return {name: amount - capacity.get(name, 0) for name, amount in used.items() if amount > capacity.get(name, 0)}
 
 
 def release(client: Client, consumer: str) -> None:

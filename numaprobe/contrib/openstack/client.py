@@ -5,7 +5,7 @@ from __future__ import annotations
 from email.utils import parsedate_to_datetime
 
 from ...errors import printable
-from .errors import Conflict, FleetError, NotThere, Unheard
+from .errors import Conflict, FleetError, Forbidden, NotThere, Unheard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class Client:
 
     def __init__(self, adapter: Any) -> None:
         self.requests = 0
+        # Until the server refuses it: writing the inventories of many cells in one request.
+        self.may_reshape = True
         self._adapter = adapter
 
     def check(self) -> None:
@@ -105,6 +107,8 @@ def _failure(method: str, where: str, path: str, response: Any) -> FleetError:
         return Conflict(text, code)
     if status == 400 and ("No such trait" in detail or "resource class" in detail.lower()):
         return Unheard(text)
+    if status == 403:
+        return Forbidden(text)
     if status == 404 and code is not None:
         return NotThere(text)
     if status == 406:

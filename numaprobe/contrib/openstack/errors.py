@@ -25,6 +25,10 @@ class Conflict(FleetError):
         return type(self), (str(self), self.code)
 
 
+class Forbidden(FleetError):
+    """The ledger does not let this user do that."""
+
+
 class NotThere(FleetError):
     """The ledger has no such provider or consumer."""
 

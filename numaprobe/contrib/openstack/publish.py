@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ...errors import printable
 from ...named import namedtuple
-from .errors import Conflict, FleetError, NotThere, Unheard
+from .errors import Conflict, FleetError, NotThere
 from .guests import consumer_of, held_by_guests
 from .tree import MEMORY, OURS, PREFIX, SEEN, STALE, VCPU, Inventory, tree_of
+from .writes import Writes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,10 +90,16 @@ class _Attempt:
     """One reading of a host's part of the ledger, and the writes that follow from it."""
 
     def __init__(self, client: Client, member: Member, tree: Tree, elsewhere: set[str]) -> None:
-        self.writes = self.guests = 0
+        self.guests = 0
         self.notes = list(tree.notes)
         self._client, self._member, self._tree, self._elsewhere = client, member, tree, elsewhere
         self._cells: dict[str, _Cell] = {}
+        self._write = Writes(client)
+
+    @property
+    def writes(self) -> int:
+        """Requests that wrote."""
+        return self._write.count
 
     def run(self) -> None:
         """Write what differs. Raises ``Conflict`` if something changed in the meantime."""
@@ -134,7 +141,7 @@ class _Attempt:
 
     def _create(self, uuid: str, name: str, parent: str | None) -> None:
         try:
-            self.writes += 1
+            self._write.count += 1
             self._client.create("/resource_providers", {"uuid": uuid, "name": name, "parent_provider_uuid": parent})
         except Conflict as error:
             if error.code == "placement.duplicate_name" and "name" in str(error):
@@ -154,22 +161,7 @@ class _Attempt:
         )
         present = frozenset(found["traits"])
         wanted = (present - {STALE} | {OURS}) ^ {SEEN}
-        self._put_traits(path, wanted, found["resource_provider_generation"], known=present)
-
-    def _put_traits(self, path: str, traits: Iterable[str], generation: int, known: frozenset[str]) -> int:
-        body: dict[str, Any] = {"traits": sorted(traits), "resource_provider_generation": generation}
-        self.writes += 1
-        try:
-            answer = self._client.put(path, body)
-        except Unheard:
-            # STALE first: whoever finds it as ours can then filter it as not stale.
-            for trait in [STALE, *sorted({*body["traits"]} - known)]:
-                if trait.startswith("CUSTOM_"):
-                    self.writes += 1
-                    self._client.put(f"/traits/{trait}", None)
-            answer = self._client.put(path, body)
-        generation = answer.body["resource_provider_generation"]
-        return int(generation)
+        self._write.traits(path, wanted, found["resource_provider_generation"], known=present)
 
     def _read(self, uuid: str, generation: int) -> _Cell:
         cell = _Cell(generation)
@@ -206,7 +198,7 @@ class _Attempt:
         if ended:
             for consumer in ended:
                 self._client.delete(f"/allocations/{consumer}")
-                self.writes += 1
+                self._write.count += 1
             raise _again()
         # Inventories first: a guest needs the room that it has. What is below use is accepted by the server.
         room: dict[int, dict[str, int]] = {}
@@ -262,25 +254,17 @@ class _Attempt:
             if name in wanted and amount > wanted[name].capacity:
                 offered = wanted[name].capacity
                 self.notes.append(f"cell {provider.id}: {amount} of {name} are in use or claimed; it offers {offered}")
-        if documents != {name: _known(one) for name, one in cell.inventories.items()}:
-            body = {"resource_provider_generation": cell.generation, "inventories": documents}
-            cell.generation = self._put_inventories(f"{base}/inventories", body)
+        # Traits first: they answer with the new generation, which writing many inventories at once does not.
         foreign = frozenset(trait for trait in cell.traits if not trait.startswith(MANAGED))
         traits = provider.traits | foreign
         if traits != cell.traits:
-            cell.generation = self._put_traits(f"{base}/traits", traits, cell.generation, cell.traits)
-
-    def _put_inventories(self, path: str, body: dict[str, Any]) -> int:
-        self.writes += 1
-        try:
-            answer = self._client.put(path, body)
-        except Unheard:
-            for name in body["inventories"]:
-                if name.startswith("CUSTOM_"):
-                    self.writes += 1
-                    self._client.put(f"/resource_classes/{name}", None)
-            answer = self._client.put(path, body)
-        return int(answer.body["resource_provider_generation"])
+            cell.generation = self._write.traits(f"{base}/traits", traits, cell.generation, cell.traits)
+        if documents != {name: _known(one) for name, one in cell.inventories.items()}:
+            body = {"resource_provider_generation": cell.generation, "inventories": documents}
+            if cell.held:
+                self._write.inventories(f"{base}/inventories", body)
+            else:
+                self._write.pending[provider.uuid] = body
 
     def _allocate(self, holdings: Iterable[Holding], known: Mapping[str, Any], room: dict[int, dict[str, int]]) -> None:
         uuids = {cell.id: cell.uuid for cell in self._tree.cells}
@@ -313,15 +297,16 @@ class _Attempt:
             }
         for (number, name), amount in sorted(over.items()):
             self.notes.append(f"cell {number}: its guests hold {amount} more of {name} than it offers; it is full")
-        if bodies:
+        if bodies or self._write.pending:
             self._post(bodies)
 
     def _post(self, bodies: dict[str, dict[str, Any]]) -> None:
         """All guests at once, twice: the second time marks those that are new as ours by their generation."""
         fresh = any(body["consumer_generation"] is None for body in bodies.values())
         try:
-            self.writes += 1
-            self._client.create("/allocations", bodies)
+            if not self._write.together(bodies) and bodies:
+                self._write.count += 1
+                self._client.create("/allocations", bodies)
         except Conflict as error:
             self._find_elsewhere(bodies, error)
             raise
@@ -331,7 +316,7 @@ class _Attempt:
                 for consumer, body in bodies.items()
                 if body["consumer_generation"] is None and body["allocations"]
             }
-            self.writes += 1
+            self._write.count += 1
             self._client.create("/allocations", again)
 
     def _find_elsewhere(self, bodies: Mapping[str, Mapping[str, Any]], error: Conflict) -> None:
@@ -349,7 +334,7 @@ class _Attempt:
     def _remove(self, uuid: str, found: Mapping[str, Any]) -> None:
         """A cell that the host does not have any more: deleted, or closed while something is held there."""
         try:
-            self.writes += 1
+            self._write.count += 1
             self._client.delete(f"/resource_providers/{uuid}")
         except NotThere:
             return
@@ -358,7 +343,7 @@ class _Attempt:
             shut = {name: {**_known(one), "reserved": one["total"]} for name, one in cell.inventories.items()}
             if shut != {name: _known(one) for name, one in cell.inventories.items()}:
                 body = {"resource_provider_generation": cell.generation, "inventories": shut}
-                self._put_inventories(f"/resource_providers/{uuid}/inventories", body)
+                self._write.inventories(f"/resource_providers/{uuid}/inventories", body)
             self.notes.append(
                 f"{found['name'].removeprefix(PREFIX)} is gone and still held by {', '.join(sorted(cell.held))}; "
                 "it offers nothing"

@@ -9,13 +9,15 @@ from .tree import MEMORY, MIB, OURS, PCPU, RATIO, STALE, VCPU, cell_uuid, huge_c
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeVar
 
     from numaprobe import Host, Request
 
     from .client import Client
     from .members import Member
+
+    Answer = TypeVar("Answer")
 
 
 class CellRoom(namedtuple("CellRoom", "capacity used cpu_ratio")):
@@ -82,6 +84,21 @@ class Known:
         self.order = _order(member)
         self.cell_of = {cpu.id: cpu.cell for cpu in member.host.cpus}
         self._last: tuple[object, Host] | None = None
+        self._answered: tuple[object, Any] | None = None
+
+    def answer(
+        self,
+        request: Request,
+        room: Mapping[str, CellRoom],
+        per_cpu: float,
+        find: Callable[[Known, Mapping[str, CellRoom], Request, float], Answer],
+    ) -> Answer:
+        """What ``find`` says of this host: the last answer as long as nothing that it depends on has changed."""
+        key = request, per_cpu, _state(room)
+        if self._answered is None or self._answered[0] != key:
+            self._answered = key, find(self, room, request, per_cpu)
+        answer: Answer = self._answered[1]
+        return answer
 
     def cut(self, room: Mapping[str, CellRoom], request: Request) -> Host:
         """The host as if it had only what the ledger has left.
@@ -89,10 +106,7 @@ class Known:
         The ledger counts CPUs and does not name them: those that running guests hold are the first to go.
         """
         pinned = request.exclusive > 0
-        key = (
-            pinned,
-            tuple((uuid, tuple(one.capacity.items()), tuple(one.used.items())) for uuid, one in room.items()),
-        )
+        key = pinned, _state(room)
         if self._last is not None and self._last[0] == key:
             return self._last[1]
         host = self.member.host
@@ -122,6 +136,10 @@ class Known:
         )
         self._last = key, cut
         return cut
+
+
+def _state(room: Mapping[str, CellRoom]) -> object:
+    return tuple((uuid, tuple(one.capacity.items()), tuple(one.used.items())) for uuid, one in room.items())
 
 
 def cpus_left(room: CellRoom, *, pinned: bool) -> int:

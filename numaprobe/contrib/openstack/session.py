@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
 SERVICE = "placement"
 TIMEOUT = 60.0
-# What Placement's own ``noauth2`` takes for an administrator.
+# What Placement's own ``noauth2`` takes for an administrator, and the roles that it believes. Keystone's middleware
+# replaces this header. The second role is for writing the inventories of many cells in one request.
 NOAUTH = "admin"
+ROLES = {"X-Roles": "admin,service"}
 
 
 def at(url: str, *, token: str = NOAUTH, timeout: float = TIMEOUT, transport: Any = None) -> Client:
@@ -29,7 +31,7 @@ def at(url: str, *, token: str = NOAUTH, timeout: float = TIMEOUT, transport: An
     url = url.rstrip("/")
     auth = token_endpoint.Token(url, token)
     made = session.Session(auth=auth, session=transport, timeout=timeout)
-    return Client(adapter.Adapter(made, service_type=SERVICE, endpoint_override=url))
+    return Client(adapter.Adapter(made, service_type=SERVICE, endpoint_override=url, additional_headers=ROLES))
 
 
 def cloud(name: str | None = None, *, region: str | None = None, timeout: float = TIMEOUT) -> Client:
