@@ -23,6 +23,7 @@ class Candidates:
     """
 
     __slots__ = (
+        "_in_cores",
         "_table",
         "blocked",
         "cpus",
@@ -48,6 +49,7 @@ class Candidates:
         self.blocked = _blocked(stock, request)
         allowed = _allowed(stock, request, self.out)
         self._table: Table | None = None
+        self._in_cores: Candidates | None = None
         shared = _shared_emulator(stock, request)
         if allowed is None and stock.ordinary and not (shared and request.exclusive):
             self.ids = list(stock.rooms)
@@ -113,13 +115,20 @@ class Candidates:
 
     def counting_cores(self) -> Candidates:
         """The same cells with whole cores that nobody runs on counted instead of threads."""
+        if self._in_cores is not None:
+            return self._in_cores
         other = Candidates.__new__(Candidates)
         for name in self.__slots__:
             setattr(other, name, getattr(self, name))
         other.cpus = [
             min(cpus, max(0, int(room.idle - room.load))) for cpus, room in zip(self.cpus, self.rooms, strict=True)
         ]
-        other.hosting = [min(a, b) for a, b in zip(self.hosting, other.cpus, strict=True)]
+        other.hosting = (
+            other.cpus
+            if self.hosting is self.cpus
+            else [min(a, b) for a, b in zip(self.hosting, other.cpus, strict=True)]
+        )
+        self._in_cores = other
         return other
 
     def fits(self, chosen: Sequence[int]) -> bool:

@@ -82,8 +82,6 @@ def ranker(field: Candidates) -> Callable[[tuple[int, ...]], Rank]:
         shared = max(0.0, vcpus - (clean - load))
         # Of those that displace somebody, the least loaded.
         burden = load if displaces else 0.0
-        if policy == "pack" and not alone:
-            return (straddles, displaces, shared > 0, burden, left, chosen)
         by_memory = 1 - left / (full_memory or 1)
         by_cpus = (full_cpus - free_cpus + load + vcpus) / (full_cpus or 1)
         if policy == "pack":
@@ -92,7 +90,17 @@ def ranker(field: Candidates) -> Callable[[tuple[int, ...]], Rank]:
             return (straddles, displaces, shared, burden, by_memory + by_cpus, chosen)
         return (straddles, displaces, shared, burden, max(by_memory, by_cpus), chosen)
 
-    return rank
+    def packed(chosen: tuple[int, ...]) -> Rank:
+        """The same of floating guests by the default policy, which most are."""
+        left, idle, load = -need, 0, 0.0
+        for i in chosen:
+            room = rooms[i]
+            left += memory[i]
+            idle += room.idle
+            load += room.load
+        return (False, False, vcpus - (idle - load) > 0, 0.0, left, chosen)
+
+    return packed if policy == "pack" and not alone else rank
 
 
 def siblings_share(room: CellCapacity, vcpus: int) -> bool:

@@ -145,16 +145,59 @@ def _cliques(beside: dict[int, set[int]], size: int) -> Iterator[tuple[int, ...]
 
 
 def _least(field: Candidates, sets: Iterable[tuple[int, ...]], more: Iterable[Arrangement]) -> tuple[int, ...] | None:
-    """The set nearest to the device, with the least cost, the fewest cells, and by rank; None of none."""
+    """The set nearest to the device, with the least cost, the fewest cells, and by rank; None of none.
+
+    Cells are often alike: what one set costs is what all sets that differ only in their ids cost.
+    """
     rank = ranker(field)
     best_key: tuple[object, ...] | None = None
     chosen: tuple[int, ...] | None = None
-    for one in _arranged(field, sets, more):
-        cells = one.cells
-        key = (nearness(field, one), one.total, len(cells), _uneven(field, one))
-        if best_key is None or chosen is None or key < best_key or (key == best_key and rank(cells) < rank(chosen)):
-            best_key, chosen = key, cells
+    lowest: object = None
+    known: dict[object, tuple[tuple[object, ...], tuple[int, ...]] | None] = {}
+
+    def compare(key: tuple[object, ...], cells: tuple[int, ...]) -> None:
+        nonlocal best_key, chosen, lowest
+        if best_key is None or chosen is None or key < best_key:
+            best_key, chosen, lowest = key, cells, None
+        elif key == best_key:
+            if lowest is None:
+                lowest = rank(chosen)
+            place = rank(cells)
+            if place < lowest:  # type: ignore[operator]
+                chosen, lowest = cells, place
+
+    for one in more:
+        compare(_key(field, one), one.cells)
+    for members in sets:
+        alike = _alike(field, members)
+        if alike not in known:
+            found = _arranged(field, members)
+            known[alike] = None if found is None else (_key(field, found), tuple(map(members.index, found.cells)))
+        if (answer := known[alike]) is not None:
+            key, places = answer
+            compare(key, tuple([members[place] for place in places]))
     return chosen
+
+
+def _key(field: Candidates, one: Arrangement) -> tuple[object, ...]:
+    return nearness(field, one), one.total, len(one.amounts), _uneven(field, one)
+
+
+def _alike(field: Candidates, members: Sequence[int]) -> object:
+    """Equal for sets of cells that are the same to a request but for their ids."""
+    costs, memory, rooms = field.costs, field.memory, field.rooms
+    sizes: tuple[int, ...] = tuple([memory[i] for i in members])
+    if not field.stock.striped and min(sizes) >= field.need:
+        # Each has enough: which of them has more decides, and not how much more.
+        order = sorted(set(sizes))
+        sizes = tuple(map(order.index, sizes))
+    cpus, hosting, near = field.cpus, field.hosting, field.near
+    return (
+        sizes,
+        *[costs[i][j] for i in members for j in members],
+        *[(cpus[i], hosting[i], rooms[i].cpus, rooms[i].bandwidth) for i in members],
+        *([] if near is None else [near[i] for i in members]),
+    )
 
 
 def _uneven(field: Candidates, one: Arrangement) -> bool:
@@ -165,18 +208,10 @@ def _uneven(field: Candidates, one: Arrangement) -> bool:
     return max(sizes) - min(sizes) > field.request.granule
 
 
-def _arranged(field: Candidates, sets: Iterable[tuple[int, ...]], more: Iterable[Arrangement]) -> Iterator[Arrangement]:
-    yield from more
-    for chosen in sets:
-        one = (
-            even(field, chosen)
-            if field.stock.striped and field.shares is None
-            else arrangement(field, chosen)
-            if field.shares is not None
-            else cheapest(field, chosen)
-        )
-        if one is not None:
-            yield one
+def _arranged(field: Candidates, members: tuple[int, ...]) -> Arrangement | None:
+    if field.shares is not None:
+        return arrangement(field, members)
+    return even(field, members) if field.stock.striped else cheapest(field, members)
 
 
 def _sets(field: Candidates, k: int, pool: Sequence[int]) -> Iterable[tuple[int, ...]]:
