@@ -10,14 +10,19 @@ from numaprobe.drawing import draw
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs" / "pictures"
-MACHINES = ("xen-4.17-two-nodes-hole", "four-nodes-asymmetric")
+MACHINES = ("xen-4.17-two-nodes-hole", "guests-and-devices")
 WIDTH = 900
 
 
 def picture(name: str) -> str:
     """A machine of tests/fixtures as SVG."""
     recording = ROOT / "tests" / "fixtures" / name / "host.tar.gz"
-    return draw(numaprobe.probe(recording=recording, caches=True, devices=True), width=WIDTH)
+    host = numaprobe.probe(recording=recording, caches=True, devices=True)
+    try:
+        guests = numaprobe.domains(host, recording=recording)
+    except numaprobe.RecordingError:  # recorded without them
+        return draw(host, width=WIDTH)
+    return draw(host, domains=guests, uses=numaprobe.account(host, guests), width=WIDTH)
 
 
 def main() -> None:

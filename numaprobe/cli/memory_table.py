@@ -34,4 +34,4 @@ def check_cell(wanted: int | None, existing: Iterable[int]) -> None:
     """Raise ``ValueError`` for a cell that the host does not have."""
     ids = tuple(existing)
     if wanted is not None and wanted not in ids:
-        raise ValueError(f"there is no cell {wanted}; there are {', '.join(map(str, ids))}")
+        raise ValueError(f"there is no cell {wanted}; the cells of this host are {', '.join(map(str, ids))}")

@@ -24,11 +24,16 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (try {self.prog} --help)")
+        from .usage import plainly
+
+        sentence = plainly(message, self._option_string_actions)
+        raise UsageError(f"{sentence} (try {self.prog} --help)")
 
 
 def parsed(words: Sequence[str]) -> argparse.Namespace:
     """The options of a command line; ``words`` begin with the command. Raises ``UsageError``."""
+    if words[0] == "help":
+        words = [*(word for word in words[1:2] if word in COMMANDS), "--help"]
     command = COMMANDS.get(words[0])
     if command is None:
         # The help, the version, or a command that does not exist.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def run(options: argparse.Namespace, out: TextIO) -> None:
     if sum((bool(options.program), options.pid is not None, options.domain is not None)) != 1:
-        raise ValueError("pin takes one of a command after --, --pid and --domain")
+        raise ValueError("pin needs a command after --, --pid or --domain")
     if not options.dry_run and (options.root is not None or options.recording is not None):
         raise ValueError("a plan for a recorded host cannot be applied here; --dry-run shows it")
     plan = planned(options)
@@ -55,7 +55,7 @@ def lines(steps: Sequence[pin.Step], what: str) -> Iterator[str]:
     """The steps for people; ``what`` names what they are done to."""
     for step in steps:
         if step.cells is not None:
-            yield f"{what}: memory from cells {id_words(sorted(step.cells))}"
+            yield f"{what}: memory from {'cell' if len(step.cells) == 1 else 'cells'} {id_words(sorted(step.cells))}"
         elif step.target is None:
             yield f"{what}: cpus {id_words(step.cpus)}"
         else:

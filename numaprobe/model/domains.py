@@ -148,7 +148,12 @@ class Domain(
 
     def on(self, cell_id: int) -> int | None:
         """Bytes on one cell; None where the placement is unknown. Raises ``KeyError`` for no such cell."""
-        return None if self.cells is None else dict(self.cells)[cell_id]
+        if self.cells is None:
+            return None
+        held = dict(self.cells)
+        if cell_id not in held:
+            raise KeyError(f"no cell {cell_id}")
+        return held[cell_id]
 
 
 class Domains(tuple[Domain, ...]):

@@ -207,8 +207,12 @@ class Cell(
 
         Raises ``KeyError`` for a cell that is not in ``distances``, whose positions are not ids.
         """
-        row = None if self.distances is None else dict(self.distances)
-        return None if row is None else row[cell_id]
+        if self.distances is None:
+            return None
+        row = dict(self.distances)
+        if cell_id not in row:
+            raise KeyError(f"no distance to cell {cell_id}")
+        return row[cell_id]
 
 
 class Cpu(

@@ -189,7 +189,7 @@ def _check(
         if max_cells is not None and parts > max_cells:
             raise ValueError(f"{parts} cells are more than the {max_cells} allowed")
         if parts > vcpus:
-            raise ValueError(f"{vcpus} vcpus are too few for {parts} cells")
+            raise ValueError(f"{parts} cells need at least {parts} vcpus, not {vcpus}")
         if memory < parts * (huge_page or PAGE):
             raise ValueError(f"memory of {size(memory)} is too little for {parts} cells")
     if policy not in POLICIES:

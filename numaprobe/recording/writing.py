@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from ..atomic_file import replace
+from ..errors import RecordingError
 from ..linux import collect as linux
 from ..linux import policy, usable
 from ..linux.source import Source
@@ -153,15 +154,20 @@ def _write(name: str, compression: str, recorder: RecordingReader, manifest: dic
 
 def _packed(file: IO[bytes], compression: str, moment: int) -> IO[bytes]:
     """The compressed stream into a file; the same machine gives the same bytes, whenever and wherever it is written."""
-    import bz2
-    import gzip
-    import lzma
-
     packed: Any = file
-    if compression == "gz":
-        packed = gzip.GzipFile("", "wb", fileobj=file, mtime=moment)
-    elif compression == "bz2":
-        packed = bz2.BZ2File(file, "wb")
-    elif compression == "xz":
-        packed = lzma.LZMAFile(file, "wb")  # noqa: SIM115 (the caller closes whichever it is)
+    try:
+        if compression == "gz":
+            import gzip
+
+            packed = gzip.GzipFile("", "wb", fileobj=file, mtime=moment)
+        elif compression == "bz2":
+            import bz2
+
+            packed = bz2.BZ2File(file, "wb")
+        elif compression == "xz":
+            import lzma
+
+            packed = lzma.LZMAFile(file, "wb")  # noqa: SIM115 (the caller closes whichever it is)
+    except ModuleNotFoundError as error:
+        raise RecordingError(f"this Python was built without {error.name}; write a .tar.gz instead") from None
     return packed  # type: ignore[no-any-return]

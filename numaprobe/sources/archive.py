@@ -62,11 +62,9 @@ class Archive:
         self._errors: dict[str, int] = self.manifest["errors"] if self.manifest else {}
 
     def _load(self) -> None:
-        import lzma
         import tarfile
-        import zlib
 
-        from .tar_headers import Bounded, CheckedHeader, unpacked
+        from .tar_headers import Bounded, CheckedHeader, damage, unpacked
 
         try:
             # Not blocking: a FIFO in place of a file is refused here instead of being waited for.
@@ -75,7 +73,9 @@ class Archive:
             raise RecordingError(f"{self.name}: cannot be read: {error.strerror}") from None
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise RecordingError(f"{self.name}: not a file")
+            raise RecordingError(
+                f"{self.name}: not a file; a directory with sys/ and proc/ is read with --root (root= in Python)"
+            )
         with open(descriptor, "rb") as file:
             try:
                 with unpacked(file) as whole:
@@ -84,15 +84,11 @@ class Archive:
                     with tarfile.open(fileobj=stream, mode="r|", tarinfo=CheckedHeader) as tar:
                         self._take_members(tar)
                     self._take_the_rest(stream)
-            except (
-                tarfile.TarError,
-                EOFError,
-                zlib.error,
-                lzma.LZMAError,
-                ValueError,
-                OverflowError,
-                OSError,
-            ) as error:
+            except ModuleNotFoundError as error:
+                raise RecordingError(
+                    f"{self.name}: this Python was built without {error.name}; pack the archive with gzip instead"
+                ) from None
+            except damage() as error:
                 raise RecordingError(f"{self.name}: not a tar archive, or a damaged one: {error}") from None
 
     def _take_the_rest(self, stream: Any) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
-import lzma
+import sys
 import tarfile
+import zlib
 from typing import IO, cast
 
 # What tar puts before a member for a long name or for extended attributes; the whole archive's own is smaller still.
@@ -15,16 +15,29 @@ HEADER_TYPES = (b"x", b"X", b"g", b"L", b"K")
 
 
 def unpacked(file: IO[bytes]) -> IO[bytes]:
-    """The file without its compression; unlike tarfile's own streams these notice that they are cut short."""
+    """The file without its compression; unlike tarfile's own streams these notice that they are cut short.
+
+    Raises ``ModuleNotFoundError`` where this Python was built without bzip2 or xz, as Pythons built by hand often are.
+    """
     magic = file.read(6)
     file.seek(0)
     if magic.startswith(b"\x1f\x8b"):
         return cast("IO[bytes]", gzip.GzipFile(fileobj=file))
     if magic.startswith(b"BZh"):
+        import bz2
+
         return cast("IO[bytes]", bz2.BZ2File(file))
     if magic == b"\xfd7zXZ\0":
+        import lzma
+
         return cast("IO[bytes]", lzma.LZMAFile(file))
     return file
+
+
+def damage() -> tuple[type[Exception], ...]:
+    """What reading a damaged archive raises; xz has an error of its own, if it was loaded."""
+    xz = getattr(sys.modules.get("lzma"), "LZMAError", tarfile.TarError)
+    return (tarfile.TarError, EOFError, zlib.error, xz, ValueError, OverflowError, OSError)
 
 
 # A copy of sysfs, pages of NUL bytes and all, is packed a hundredfold; what unfolds to more than this was made to.

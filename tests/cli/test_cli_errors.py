@@ -347,7 +347,37 @@ def test_an_unknown_option_names_the_help_of_its_command(command: str) -> None:
     """Options differ by command, so the general help would not help."""
     words = {"record": ["x.tar"], "export": ["json"], "diff": ["x.tar"], "fleet": ["show"]}.get(command, [])
     line = complaint(2, command, *words, "--no-such-option")
-    assert line == f"numaprobe: unrecognized arguments: --no-such-option (try numaprobe {command} --help)\n"
+    assert line == f"numaprobe: unknown option: --no-such-option (try numaprobe {command} --help)\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["shwo"], "there is no command 'shwo'; did you mean show?"),
+        (["xyzzy"], "there is no command 'xyzzy'; commands: show, free, watch,"),
+        (["show", "--jsn"], "unknown option: --jsn; did you mean --json?"),
+        (["show", "-x", "-y"], "unknown options: -x, -y"),
+        (["show", "cell"], "unexpected argument: cell"),
+        (["free", "--cell", "x"], "--cell must be a whole number, not 'x'"),
+        (["watch", "--interval", "x"], "--interval must be a number, not 'x'"),
+        (["free", "--cell"], "--cell needs a value"),
+        (["show", "--source", "kvm"], "--source must be one of auto, linux, xen, not 'kvm'"),
+        (["show", "--root", "a", "--recording", "b"], "--root and --recording cannot be combined"),
+        (["place", "--json", "--format", "xl"], "--json and --format cannot be combined"),
+        (["export"], "FORMAT is missing"),
+        (["place", "--claim-"], "--claim- is ambiguous: --claim-seconds, --claim-pid, --claim-domain"),
+    ],
+)
+def test_what_is_wrong_with_a_command_line_is_a_sentence_with_what_is_accepted(words: list[str], sentence: str) -> None:
+    """Argparse's own words (invalid choice, unrecognized arguments) tell a newcomer nothing to do."""
+    line = complaint(2, *words)
+    assert line.startswith(f"numaprobe: {sentence}"), line
+    assert line.endswith(" --help)\n")
+
+
+def test_help_is_a_command_too() -> None:
+    assert run("help").stdout == run("--help").stdout
+    assert run("help", "free").stdout == run("free", "--help").stdout
 
 
 def test_every_help_is_that_of_the_whole_parser() -> None:

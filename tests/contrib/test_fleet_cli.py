@@ -148,7 +148,7 @@ def test_a_document_of_a_newer_schema_is_refused_before_anything_is_asked(tmp_pa
         (["release", "--placement", "http://x"], 2, "uuids of claims, or --stale"),
         (["show", "--shape", "big", "--placement", "http://x"], 2, "not a shape: 'big'"),
         (["show", "--os-cloud", "nowhere"], 1, "cloud nowhere"),
-        (["bogus"], 2, "invalid choice"),
+        (["bogus"], 2, "there is no action 'bogus'; actions: try, publish"),
     ],
 )
 def test_bad_options_are_one_line(words: list[object], status: int, part: str, monkeypatch: pytest.MonkeyPatch) -> None:

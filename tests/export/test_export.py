@@ -518,8 +518,8 @@ def test_wrong_use_is_one_line_and_status_2(plant: Plant, tmp_path: Path) -> Non
         ("lscpu", "--name", "n"): "--name has no effect on lscpu",
         ("hwloc", "--libvirt-version", "9"): "--libvirt-version has no effect on hwloc",
         ("nrt", "--arch", "x86_64"): "--arch has no effect on nrt",
-        ("libvirt", "--libvirt-version", "10"): "invalid choice: 10",
-        ("yaml",): "invalid choice: 'yaml'",
+        ("libvirt", "--libvirt-version", "10"): "--libvirt-version must be one of 9, 11, not 10",
+        ("yaml",): "there is no format 'yaml'; formats: json, libvirt",
         ("slurm", "--name", "a b"): "not 'a b'",
     }.items():
         assert text in complaint(2, "export", *words, "--root", root, "-o", file)

@@ -147,7 +147,7 @@ class Lab:
         kernel = packages.kernel(machine.suite)
         if machine.xen is None:
             line = f"console=ttyS0 quiet panic=5 {_CLOCK} {machine.options}"
-            disk = self._image(kernel, image.LINUX_MODULES)
+            disk = self._image(kernel, image.LINUX_MODULES + machine.modules)
             return ["-kernel", str(kernel.image), "-initrd", str(disk), "-append", line.strip()]
         disk = self._image(kernel, image.LINUX_MODULES + image.XEN_MODULES)
         # A comma ends the command line of a multiboot module unless it is doubled.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from shlex import quote
 
 from . import collect, packages
@@ -15,6 +16,33 @@ HOST = Machine(
     Layout((Node(1024, ("0",)), Node(512, ("1",)), Node(512, ("2",)), Node(512, ("3",))), FOUR_ASYMMETRIC, sockets=4),
     before="echo 24 >/sys/devices/system/node/node2/hugepages/hugepages-2048kB/nr_hugepages",
     seconds=500,
+)
+
+
+def _bridge(number: int, node: int, device: str) -> tuple[str, ...]:
+    """QEMU's arguments for a device behind a host bridge of a node."""
+    words = (
+        f"pxb-pcie,id=bridge{number},bus_nr={32 * number},bus=pcie.0,numa_node={node}",
+        f"pcie-root-port,id=port{number},bus=bridge{number},chassis={number},slot={number}",
+        f"{device},bus=port{number}",
+    )
+    return tuple(word for argument in words for word in ("-device", argument))
+
+
+# The same with a network card and a disk, for the pages and pictures of the documentation.
+RECORDED = replace(
+    HOST,
+    name="guests-and-devices",
+    why="QEMU guests bound to a node, interleaved, on huge pages, and stopped; a network card and a disk of two nodes",
+    layout=replace(
+        HOST.layout,
+        more=(
+            *("-drive", "if=none,id=disk,format=raw,file=null-co://"),
+            *_bridge(1, 0, "virtio-net-pci"),
+            *_bridge(2, 2, "nvme,drive=disk,serial=1"),
+        ),
+    ),
+    modules=("virtio_net", "nvme"),
 )
 
 # name: MiB, and the memory backend

@@ -32,6 +32,7 @@ class Machine:
     xen: str | None = None  # Xen's command line; None: no hypervisor
     dom0_mib: int = 640
     seconds: int = 300
+    modules: tuple[str, ...] = ()  # of the kernel, besides those that every machine loads
     more_work: float = 0  # what its script takes longer than most, in boots of a plain machine
 
     @property

@@ -13,27 +13,35 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from . import collect, packages
+from . import collect, guests_linux, packages
 from .guest import BootFailed, Lab, Result
-from .machines import EVERY
+from .machines import EVERY, Machine
 
 _FIXTURES = Path(__file__).parents[1] / "fixtures"
 _ALWAYS = {"numactl": "numactl-H", "lscpu-p": "lscpu-p", "lscpu": "lscpu", "free-b": "free-b"}
+_GUESTS = {guests_linux.RECORDED.name: guests_linux.RECORDED}
 _UNDER_XEN = {"xl-info-n": "xl-info-n", "xl-dmesg": "xl-dmesg-u"}
 
 
 def write(result: Result, into: Path) -> None:
     """One machine's folder, made anew; what stood there beside these files is left alone."""
-    result.printed("record")
+    guests = result.machine.name in _GUESTS
+    result.printed("recorded" if guests else "record")
     folder = into / result.machine.name
     witnesses = folder / "witness"
     shutil.rmtree(witnesses, ignore_errors=True)
-    witnesses.mkdir(parents=True)
+    (folder if guests else witnesses).mkdir(parents=True, exist_ok=True)
     shutil.copyfile(result.out / "host.tar.gz", folder / "host.tar.gz")
     (folder / "why.txt").write_text(result.machine.why + "\n")
+    if guests:
+        return
     names = _ALWAYS if result.machine.xen is None else _ALWAYS | _UNDER_XEN
     for name, file in names.items():
         (witnesses / f"{file}.txt").write_text(result.printed(name))
+
+
+def _script(machine: Machine) -> str:
+    return guests_linux.script(machine) if machine.name in _GUESTS else collect.script(machine)
 
 
 def main() -> int:
@@ -42,10 +50,11 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="guests at a time (default: 2)")
     parser.add_argument("names", nargs="*", metavar="NAME", help="machines (default: all)")
     options = parser.parse_args()
-    unknown = [name for name in options.names if name not in EVERY]
+    every = EVERY | _GUESTS
+    unknown = [name for name in options.names if name not in every]
     if unknown:
-        parser.error(f"no machine {', '.join(unknown)}; there are {', '.join(EVERY)}")
-    machines = [EVERY[name] for name in options.names or EVERY]
+        parser.error(f"no machine {', '.join(unknown)}; there are {', '.join(every)}")
+    machines = [every[name] for name in options.names or every]
     suites = {machine.suite for machine in machines}
     lines = packages.missing(suites, {machine.suite for machine in machines if machine.xen is not None})
     if lines:
@@ -53,7 +62,7 @@ def main() -> int:
     failed = 0
     with tempfile.TemporaryDirectory(prefix="lab-") as folder, ThreadPoolExecutor(options.jobs) as pool:
         lab = Lab(Path(folder))
-        running = {machine.name: pool.submit(lab.boot, machine, collect.script(machine)) for machine in machines}
+        running = {machine.name: pool.submit(lab.boot, machine, _script(machine)) for machine in machines}
         for name, future in running.items():
             try:
                 write(future.result(), options.into)

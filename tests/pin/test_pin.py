@@ -226,7 +226,7 @@ def test_the_command_line_shows_what_it_would_do(tmp_path: Path, capsys: pytest.
     file.write_text(plan_here().render("json"))
     before = os.sched_getaffinity(0)
     assert main(["pin", "--plan", str(file), "--dry-run", "--", "sleep", "1"]) == 0
-    assert capsys.readouterr().out == f"sleep: cpus {HERE[0]}\nsleep: memory from cells 0\n"
+    assert capsys.readouterr().out == f"sleep: cpus {HERE[0]}\nsleep: memory from cell 0\n"
     assert main(["pin", "--plan", str(file), "--dry-run", "--pid", str(os.getpid())]) == 0
     assert f"to cpus {HERE[0]}\n" in capsys.readouterr().out
     assert os.sched_getaffinity(0) == before
@@ -245,7 +245,7 @@ def test_pin_takes_one_thing_to_pin(capsys: pytest.CaptureFixture[str]) -> None:
     """A command, a process or a domain."""
     assert main(["pin", "--vcpus", "1", "--memory", "1M", "--dry-run"]) == 2
     assert main(["pin", "--vcpus", "1", "--memory", "1M", "--pid", "1", "--dry-run", "--", "true"]) == 2
-    assert "one of a command" in capsys.readouterr().err
+    assert "pin needs a command after --, --pid or --domain" in capsys.readouterr().err
 
 
 def test_a_plan_for_a_recorded_host_is_not_applied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

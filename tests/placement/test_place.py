@@ -380,7 +380,7 @@ def test_distances_that_are_not_told_come_last() -> None:
         ({"huge_page": 2 * MIB, "memory": 3 * MIB}, "whole number of huge pages"),
         ({"cells": 2, "guest_cells": 3, "vcpus": 4}, "3 guest cells"),
         ({"cells": 3, "max_cells": 2, "vcpus": 4}, "more than the 2 allowed"),
-        ({"guest_cells": 2}, "too few for 2 cells"),
+        ({"guest_cells": 2}, "2 cells need at least 2 vcpus, not 1"),
         ({"policy": "lucky"}, "policy must be one of"),
         ({"reserve": -1}, "reserve must be at least 0"),
     ],

@@ -175,7 +175,7 @@ def test_options_of_the_command_line_hold_for_every_guest_of_a_batch(run: Run, t
     assert [document["pinned"] for document in json.loads(out)] == [True, False]
     status, _, err = run("--batch", file, "--cells", "3")
     assert status == 2
-    assert "request 1: 2 vcpus are too few for 3 cells" in err
+    assert "request 1: 3 cells need at least 3 vcpus, not 2" in err
 
 
 def test_json_is_short_for_the_format(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tarfile
 from errno import EACCES, EINVAL, EIO, EISDIR, ELOOP, ENOENT, ENOTDIR
 from pathlib import Path
@@ -30,6 +31,23 @@ def test_a_recording_answers_like_the_tree_it_was_made_of(plant: Plant, tmp_path
     numaprobe.record(path, root=root)
     assert numaprobe.probe(recording=path, devices=True) == numaprobe.probe(root, devices=True)
     assert sorted(os.listdir(tmp_path)) == ["empty", path.name, "root"], "nothing is left beside it"
+
+
+@pytest.mark.parametrize(("module", "ending"), [("lzma", "tar.xz"), ("bz2", "tar.bz2")])
+def test_a_python_without_a_compression_says_so_and_reads_the_others(
+    plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, ending: str
+) -> None:
+    """Pythons built by hand are often without; nothing but that format may need it."""
+    root = plant(two_cells())
+    packed, plain = tmp_path / f"host.{ending}", tmp_path / "host.tar.gz"
+    numaprobe.record(packed, root=root)
+    monkeypatch.setitem(sys.modules, module, None)
+    numaprobe.record(plain, root=root)
+    assert numaprobe.probe(recording=plain) == numaprobe.probe(root)
+    with pytest.raises(numaprobe.RecordingError, match=f"{packed.name}: this Python was built without {module}; pack"):
+        numaprobe.probe(recording=packed)
+    with pytest.raises(numaprobe.RecordingError, match=r"write a \.tar\.gz"):
+        numaprobe.record(tmp_path / f"again.{ending}", root=root)
 
 
 def test_a_recording_of_the_running_host_has_its_cells_and_cpus(tmp_path: Path) -> None:
