@@ -133,7 +133,10 @@ def floors(running: ExitStack, program: Path, root: Path | None, scratch: Path, 
 
 
 def hwlocs(running: ExitStack, program: Path, cells: int, cpus: int, **environment: str) -> list[Contender]:
-    """Three settings of each hwloc. Raises ``RuntimeError`` if one sees another machine than numaprobe does."""
+    """Four settings of each hwloc, the last with the components that it starts by default.
+
+    Raises ``RuntimeError`` if one sees another machine than numaprobe does.
+    """
     found = []
     for hwloc in hwloc_versions(program):
         for mode, what, without in HWLOC_MODES:
@@ -141,6 +144,9 @@ def hwlocs(running: ExitStack, program: Path, cells: int, cpus: int, **environme
             if peer.greeting[:2] != [str(cells), str(cpus)]:
                 raise RuntimeError(f"hwloc sees {peer.greeting}, numaprobe {cells} cells and {cpus} cpus")
             found.append(Contender(f"hwloc {hwloc.version}, {what}", peer.rounds, without))
+        mode, what, without = HWLOC_MODES[0]
+        peer = running.enter_context(Peer(hwloc.program, *hwloc.words, mode, **environment))
+        found.append(Contender(f"hwloc {hwloc.version}, {what}, components as shipped", peer.rounds, without))
     return found
 
 

@@ -58,6 +58,11 @@ class Details:
         self._meminfo: OpenFiles | None = None
         self._watermarks = Watermarks(reader, files, may_keep=live)
         self._huge_paths: list[str] | None = None
+        # Read already for this very sample.
+        self._counted: list[bytes | int] | None = None
+        self._plain: Origin | None = None
+        self._with_none: Origin | None = None
+        self._no_pages = {size: HugePages(size=size << 10, total=0, free=0, surplus=0) for size in sizes}
         self._notes: list[Note] = []
         self._errors: list[tuple[str, int]] = []
 
@@ -99,7 +104,11 @@ class Details:
         meminfo: bool = False,
     ) -> tuple[Sample, bool]:
         """The sample with what was requested, and whether every file was there."""
-        self._notes, self._errors = [], []
+        self._notes, self._errors, self._counted = [], [], None
+        if huge_pages and not (available or counters or vmstat or meminfo):
+            quickly = self._without_other_pages(sample)
+            if quickly is not None:
+                return quickly, True
         complete = True
         fields: list[tuple[tuple[str, int], ...] | None] = []
         if meminfo:
@@ -213,21 +222,52 @@ class Details:
             found.append(tuple(counted))
         return found, int not in map(type, contents)
 
+    def _without_other_pages(self, sample: Sample) -> Sample | None:
+        """The sample itself, whose cells are built on first access; None where there are huge pages of another size.
+
+        None too where meminfo does not have those of the default size.
+        """
+        if not (self._live and self._numa) or (self._default_size or 0) >> 10 not in self._sizes:
+            return None
+        for _, _, total, free, _ in sample.rows():
+            if total is None or free is None:
+                return None
+        paths = self._other_paths()
+        contents = self._read("huge pages", paths) if paths else []
+        if contents.count(b"0\n") != len(contents):
+            self._counted = contents
+            return None
+        if sample.origin is not self._plain:
+            self._plain = sample.origin
+            none = [pages for pages in self._no_pages.values() if pages.size != self._default_size]
+            self._with_none = sample.origin.with_no_pages(tuple(none))
+        sample.origin = self._with_none
+        return sample
+
+    def _other_paths(self) -> list[str]:
+        if self._huge_paths is None:
+            default_kb = (self._default_size or 0) >> 10
+            self._huge_paths = [
+                f"{NODE}/node{node}/hugepages/hugepages-{size}kB/{COUNTS[0]}"
+                for node in self._ids
+                for size in self._sizes
+                if size != default_kb
+            ]
+        return self._huge_paths
+
     def _other_huge_pages(self, cells: list[CellSample], default_kb: int) -> tuple[list[tuple[HugePages, ...]], bool]:
         """Those of the default size are in meminfo; where there are none of another, none are free and none surplus."""
         others = [size for size in self._sizes if size != default_kb]
-        if self._huge_paths is None:
-            self._huge_paths = [
-                f"{NODE}/node{node}/hugepages/hugepages-{size}kB/{COUNTS[0]}" for node in self._ids for size in others
-            ]
-        contents = self._read("huge pages", self._huge_paths) if others else []
+        contents, self._counted = self._counted, None
+        if contents is None:
+            contents = self._read("huge pages", self._other_paths()) if others else []
         before = sum([size < default_kb for size in others])
         found = []
         for i, cell in enumerate(cells):
             counted = []
             for size, total in zip(others, contents[i * len(others) : (i + 1) * len(others)], strict=True):
                 if total == b"0\n":
-                    counted.append(HugePages._make((size << 10, 0, 0, 0)))
+                    counted.append(self._no_pages[size])
                 elif isinstance(total, bytes):
                     directory = f"{NODE}/node{cell.id}/hugepages"
                     paths = [f"{directory}/hugepages-{size}kB/{name}" for name in COUNTS]

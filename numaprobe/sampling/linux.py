@@ -289,7 +289,7 @@ class LinuxSampler(Engine):
             if not complete and not all(snapshot.files.alive()):
                 self._renewed(snapshot)
             # If one cell is the machine its figures were read again, and memory may have been added in between.
-            elif tuple([cell.total for cell in whole.cells]) == whole.shape.totals:
+            elif whole is sample or tuple([cell.total for cell in whole.cells]) == whole.shape.totals:
                 return whole
         raise _failed((), None)
 

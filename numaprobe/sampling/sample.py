@@ -29,9 +29,20 @@ class Origin:
 
     ``paths`` are the files of the figures, by position. ``default_size`` is that of huge pages, None if unknown;
     ``without_memory`` are cells known to have none. ``notes`` and ``errors`` are those from opening the files.
+    ``no_pages`` are huge pages of other sizes than the default, of which every cell has none.
     """
 
-    __slots__ = ("default_size", "errors", "figures_from", "notes", "paths", "shape", "source", "without_memory")
+    __slots__ = (
+        "default_size",
+        "errors",
+        "figures_from",
+        "no_pages",
+        "notes",
+        "paths",
+        "shape",
+        "source",
+        "without_memory",
+    )
 
     def __init__(
         self,
@@ -44,6 +55,7 @@ class Origin:
         without_memory: frozenset[int] = frozenset(),
         notes: tuple[Note, ...] = (),
         errors: tuple[tuple[str, int], ...] = (),
+        no_pages: tuple[HugePages, ...] = (),
     ) -> None:
         self.source = source
         self.shape = shape
@@ -53,6 +65,13 @@ class Origin:
         self.without_memory = without_memory
         self.notes = notes
         self.errors = errors
+        self.no_pages = no_pages
+
+    def with_no_pages(self, no_pages: tuple[HugePages, ...]) -> Origin:
+        """The same for samples with the huge pages of every size."""
+        found = self.with_shape(self.shape)
+        found.no_pages = no_pages
+        return found
 
     def with_shape(self, shape: Shape) -> Origin:
         """The same for another shape."""
@@ -91,6 +110,8 @@ class Origin:
                     notes.append(self._note(position, f"MemTotal {total_kb} kB is no size of memory"))
                     total = free = None
             huge_pages = self._default_pages(position, pages, unused, surplus, notes)
+            if self.no_pages:
+                huge_pages = tuple(sorted((*(huge_pages or ()), *self.no_pages)))
             cells.append(CellSample._make((cell, total, free, huge_pages, None, None, None, None)))
         return Collected(cells=tuple(cells), notes=tuple(notes), errors=tuple(errors))
 

@@ -16,13 +16,17 @@ import numaprobe
 from numaprobe.model.host import HugePages, Note
 from numaprobe.named import namedtuple
 
-Ours: Any = namedtuple("Ours", "first second third", defaults=(2, None))
+
+class Ours(namedtuple("Ours", "first second third", defaults=(2, None))):
+    __slots__ = ()
+
+
 Theirs: Any = collections.namedtuple("Theirs", "first second third", defaults=(2, None))
 
 
 def test_values_are_built_as_by_collections() -> None:
     """The standard library's namedtuple is the oracle, for construction, matching, repr, signature and pickling."""
-    for make in (Ours, Theirs):
+    for make in (Ours, Theirs) * 6:
         assert make(1) == make(first=1) == make(1, second=2) == (1, 2, None)
         assert make(1, 5)._replace(third=7) == make._make([1, 5, 7]) == (1, 5, 7)
         assert make(1)._asdict() == {"first": 1, "second": 2, "third": None}
@@ -41,8 +45,9 @@ def test_values_are_built_as_by_collections() -> None:
 )
 def test_values_that_cannot_be_built_are_a_type_error(arguments: tuple[int, ...], keywords: dict[str, int]) -> None:
     """Compiling late must not let wrong arguments through on the first call."""
-    with pytest.raises(TypeError):
-        Ours(*arguments, **keywords)
+    for _ in range(20):
+        with pytest.raises(TypeError):
+            Ours(*arguments, **keywords)
     with pytest.raises(TypeError):
         Ours._make([1])
     with pytest.raises((TypeError, ValueError)):
@@ -51,8 +56,26 @@ def test_values_that_cannot_be_built_are_a_type_error(arguments: tuple[int, ...]
 
 def test_a_class_of_one_field_and_a_subclass_build_their_own() -> None:
     """One field is the case where a tuple needs its comma; a subclass must not become its base."""
-    one: Any = namedtuple("one", "only")
-    assert one(1) == (1,)
+
+    class One(namedtuple("One", "only")):
+        __slots__ = ()
+
+    class More(One):
+        __slots__ = ()
+
+    class Doubled(namedtuple("Doubled", "only other", defaults=(3,))):
+        __slots__ = ()
+
+        def __new__(cls, only: int) -> Any:
+            return super().__new__(cls, only * 2)
+
+    assert One(1) == (1,)
+    assert type(More(2)) is More
+    assert repr(More(2)) == "More(only=2)"
+    assert type(One(1)) is One
+    for _ in range(20):
+        assert repr(Doubled(2)) == "Doubled(only=4, other=3)"
+        assert type(Doubled(2)._replace(other=1)) is Doubled
     assert isinstance(HugePages(size=1), HugePages)
     assert not hasattr(HugePages(1), "__dict__")
 
