@@ -63,7 +63,7 @@ def signals() -> Iterator[None]:
 def test_no_command_writes_through_a_link_that_was_planted_under_its_temporary_name(
     command: tuple[object, ...], tmp_path: Path
 ) -> None:
-    """Whoever may write to the directory knows this process's number."""
+    """Whoever may write to the directory can guess names made from the process's number."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
     victim.chmod(0o600)
@@ -79,6 +79,7 @@ def test_no_command_writes_through_a_link_that_was_planted_under_its_temporary_n
 
 
 def test_a_link_with_the_name_itself_is_replaced_and_not_followed(way: str, tmp_path: Path) -> None:
+    """In a shared directory root would otherwise overwrite a file of the attacker's choice."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
     target = tmp_path / "target"
@@ -89,6 +90,7 @@ def test_a_link_with_the_name_itself_is_replaced_and_not_followed(way: str, tmp_
 
 
 def test_a_link_to_a_device_is_replaced_and_not_followed(way: str, tmp_path: Path) -> None:
+    """Only a device that was named directly is written to."""
     target = tmp_path / "target"
     target.symlink_to("/dev/full")
     write(target)
@@ -96,11 +98,13 @@ def test_a_link_to_a_device_is_replaced_and_not_followed(way: str, tmp_path: Pat
 
 
 def test_nothing_but_the_file_is_left(way: str, tmp_path: Path) -> None:
+    """Collectors of textfiles read everything in the directory, including left-over temporaries."""
     write(tmp_path / "target")
     assert os.listdir(tmp_path) == ["target"]
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(way: str, tmp_path: Path) -> None:
+    """The error is the writer's own, after part of the content was written."""
     target = tmp_path / "target"
     target.write_text("old")
     with pytest.raises(RuntimeError), replace(str(target)) as file:  # noqa: PT012  # it raises once it has written
@@ -113,6 +117,8 @@ def test_an_error_leaves_the_old_file_and_nothing_else(way: str, tmp_path: Path)
 def test_an_error_at_the_end_leaves_nothing_and_names_the_file(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A full disk may show only at fsync, when all writes have succeeded."""
+
     def full(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -125,6 +131,7 @@ def test_an_error_at_the_end_leaves_nothing_and_names_the_file(
 
 
 def test_a_process_that_is_killed_leaves_nothing_where_files_may_be_unnamed(tmp_path: Path) -> None:
+    """O_TMPFILE has no name until it is complete, so SIGKILL cannot leave one."""
     try:
         os.close(os.open(tmp_path, os.O_TMPFILE | os.O_WRONLY))
     except OSError:
@@ -139,6 +146,7 @@ def test_a_process_that_is_killed_leaves_nothing_where_files_may_be_unnamed(tmp_
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o755])
 def test_the_mode_of_an_existing_file_is_kept(way: str, mode: int, tmp_path: Path) -> None:
+    """The administrator's chmod outlasts the next write, whatever mode the caller requests."""
     target = tmp_path / "target"
     target.write_text("old")
     target.chmod(mode)
@@ -151,6 +159,7 @@ def test_the_mode_of_an_existing_file_is_kept(way: str, mode: int, tmp_path: Pat
 def test_a_new_file_has_the_mode_that_was_requested_or_the_umasks(
     way: str, mode: int | None, found: int, tmp_path: Path
 ) -> None:
+    """The temporary is private at first, which must not show in the result."""
     before = os.umask(0o027)
     try:
         write(tmp_path / "target", mode=mode)
@@ -161,6 +170,7 @@ def test_a_new_file_has_the_mode_that_was_requested_or_the_umasks(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file to another group")
 def test_the_group_of_an_existing_file_is_kept(way: str, tmp_path: Path) -> None:
+    """A monitoring group that may read the file must not lose it at the next update."""
     target = tmp_path / "target"
     target.write_text("old")
     os.chown(target, -1, 12345)
@@ -179,12 +189,14 @@ def test_a_fifo_is_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_a_directory_is_refused(tmp_path: Path) -> None:
+    """Each spelling of a directory, before anything is created in it."""
     for name in (str(tmp_path), f"{tmp_path}/", ".", "/"):
         with pytest.raises(IsADirectoryError):
             write(name)
 
 
 def test_a_character_device_is_written_to() -> None:
+    """Renaming over /dev/null would destroy it; /dev/full stands for a device that fails."""
     write("/dev/null")
     with pytest.raises(OSError, match="No space left") as caught:
         write("/dev/full")
@@ -192,6 +204,7 @@ def test_a_character_device_is_written_to() -> None:
 
 
 def test_the_processes_own_descriptors_are_written_to(tmp_path: Path) -> None:
+    """/dev/stdout is a link to procfs, and an open file must be appended to and not replaced."""
     reading, writing = os.pipe()
     for name in (f"/dev/fd/{writing}", f"/proc/self/fd/{writing}"):
         write(name, b"piped")
@@ -207,12 +220,14 @@ def test_the_processes_own_descriptors_are_written_to(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    """The path in the error is the whole target and not the temporary's."""
     with pytest.raises(FileNotFoundError) as caught:
         write(tmp_path / "no" / "target")
     assert caught.value.filename == str(tmp_path / "no" / "target")
 
 
 def test_a_directory_that_is_exchanged_meanwhile_does_not_change_where_it_is_written(way: str, tmp_path: Path) -> None:
+    """The directory is held open, so a swap for a link cannot redirect the rename."""
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     second.mkdir()
@@ -225,7 +240,7 @@ def test_a_directory_that_is_exchanged_meanwhile_does_not_change_where_it_is_wri
 
 
 def test_a_name_that_is_taken_is_not_used(tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A random name that exists, whoever made it, is tried no further."""
+    """A random name that exists is never written to, whoever made it."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
     names = iter([".numaprobe-1", ".numaprobe-1", ".numaprobe-2"])

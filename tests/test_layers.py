@@ -119,7 +119,7 @@ def arrows() -> frozenset[tuple[str, str]]:
 
 
 def test_every_module_belongs_to_a_layer() -> None:
-    """A new module has to be put somewhere."""
+    """The table has to assign a place to each new module."""
     assert [module for module in modules() if layer_of(module) is None] == []
 
 
@@ -210,7 +210,7 @@ def test_importing_numaprobe_does_not_import_what_is_slow() -> None:
 
 
 def test_an_unbuilt_checkout_says_what_to_run(tmp_path: Path) -> None:
-    """One sentence in place of a missing module."""
+    """The ImportError has the command in one sentence, in place of a missing module _fast."""
     shutil.copytree(PACKAGE, tmp_path / "numaprobe", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import numaprobe"
     run = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
@@ -224,6 +224,6 @@ def test_probing_the_running_host_does_not_import_what_is_slow() -> None:
 
 
 def test_no_module_is_longer_than_a_person_can_hold() -> None:
-    """At most 400 lines."""
+    """The maximum is 400 lines."""
     lengths = {path.name: len(path.read_text("utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
     assert {name: length for name, length in lengths.items() if length > 400} == {}

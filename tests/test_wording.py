@@ -21,4 +21,5 @@ from numaprobe import wording
     ],
 )
 def test_a_size_is_written_in_the_largest_unit_that_it_fills(size: int, written: str) -> None:
+    """Powers of 1024 with at most one decimal; TiB is the last unit, also beyond."""
     assert wording.size(size) == written

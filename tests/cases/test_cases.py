@@ -82,6 +82,7 @@ def judged(where: tuple[object, ...], folder: Path) -> list[str]:
 
 
 def test_a_case_ends_with_an_answer_or_one_line(case: Path, tmp_path: Path) -> None:
+    """No traceback, no signal, and no status beyond 0 to 3, whatever the case is about."""
     folder = copied(case.parent, tmp_path)
     done = subprocess.run(
         ["bash", "-c", (folder / "cmd").read_text()], cwd=folder, env=environment(),
@@ -95,6 +96,7 @@ def test_a_case_ends_with_an_answer_or_one_line(case: Path, tmp_path: Path) -> N
 
 
 def test_the_documents_of_a_case_are_of_their_schemas(case: Path, tmp_path: Path) -> None:
+    """Every JSON command is run on its tree; a note that its text expects and nobody made is a warning."""
     folder = copied(case.parent, tmp_path)
     if (folder / "tree").is_dir():
         where: tuple[object, ...] = ("--root", "tree")
@@ -111,4 +113,5 @@ def test_the_documents_of_a_case_are_of_their_schemas(case: Path, tmp_path: Path
 
 
 def test_the_documents_of_a_recorded_hypervisor_are_of_their_schemas(recording: Path, tmp_path: Path) -> None:
+    """The same judgement for recordings of Xen, which have no script."""
     judged(("--recording", recording), tmp_path)

@@ -52,11 +52,12 @@ def ids(diagnosis: numaprobe.Diagnosis) -> list[str]:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found_and_nothing_else(fault: str, plant: Plant) -> None:
+    """Each known fault is the only one on an otherwise good machine, so no check may answer for another."""
     assert ids(numaprobe.diagnose(plant({**TWO, **FAULTS[fault]}))) == [fault]
 
 
 def test_a_good_machine_has_no_finding(plant: Plant) -> None:
-    """With every file that the checks read, at the value that is right."""
+    """Every file that the checks read is there with its right value, so silence means that each was examined."""
     good: Machine = TWO | {
         "proc/sys/vm/zone_reclaim_mode": "0\n",
         "proc/sys/kernel/numa_balancing": "1\n",
@@ -72,6 +73,7 @@ def test_a_good_machine_has_no_finding(plant: Plant) -> None:
 
 
 def test_a_machine_of_one_cell_has_nothing_that_needs_two(plant: Plant) -> None:
+    """Those settings harm only where memory can be remote."""
     tree = machine({0: range(4)}) | FAULTS["zone-reclaim"] | FAULTS["ksm-across-cells"] | FAULTS["device-without-cell"]
     assert ids(numaprobe.diagnose(plant(tree))) == []
 
@@ -91,6 +93,7 @@ def test_sub_numa_cells_as_far_as_other_packages_are_found(plant: Plant) -> None
 
 
 def test_several_packages_on_a_kernel_without_nodes_are_found(plant: Plant) -> None:
+    """Two sockets and no node: NUMA is off in the kernel or its command line."""
     tree = {path: content for path, content in TWO.items() if not path.startswith(NODE)}
     tree.pop("proc/meminfo", None)
     assert ids(numaprobe.diagnose(plant(tree))) == [], "a recording without memory may be without its nodes too"
@@ -111,11 +114,13 @@ def test_clusters_of_one_chip_are_not_taken_for_packages(machine: str) -> None:
 
 
 def test_a_device_without_a_cell_is_shown_by_address_and_name(plant: Plant) -> None:
+    """The address is for the firmware's setup, the name for the person."""
     (finding,) = numaprobe.diagnose(plant({**TWO, **FAULTS["device-without-cell"]})).findings
     assert finding.evidence == (("0000:3b:00.0 eth0", "no cell in numa_node"),)
 
 
 def test_huge_pages_on_memory_without_cpus_are_found(plant: Plant) -> None:
+    """An even distribution by the kernel puts a third of the pages where every access is remote."""
     tree = machine({0: [0], 1: [1], 2: []})
     for cell in range(3):
         tree[f"{NODE}/node{cell}/hugepages/hugepages-2048kB/nr_hugepages"] = "4\n"
@@ -123,6 +128,7 @@ def test_huge_pages_on_memory_without_cpus_are_found(plant: Plant) -> None:
 
 
 def test_huge_pages_on_the_only_cell_with_cpus_are_where_they_should_be(plant: Plant) -> None:
+    """The uneven counts that elsewhere are a fault are right here."""
     tree = machine({0: [0, 1], 1: []})
     tree[f"{NODE}/node0/hugepages/hugepages-2048kB/nr_hugepages"] = "4\n"
     assert ids(numaprobe.diagnose(plant(tree))) == []
@@ -173,7 +179,7 @@ def guest(first: int, second: int, **known: object) -> numaprobe.Domain:
     ],
 )
 def test_guests_and_full_cells(sick: Patient, healthy: Patient, finding: str) -> None:
-    """Each with a host that has the fault and one that has not."""
+    """Each check of guests gets a host that has the fault and one that has not."""
     total = {0: 8 * GIB, 1: 8 * GIB}
     sick, healthy = (
         p._replace(
@@ -209,12 +215,13 @@ ARGUED = {
 
 @pytest.mark.parametrize("machine_name", sorted(path.parent.name for path in FIXTURES.glob("*/host.tar.gz")))
 def test_no_false_alarm_on_the_fixtures(machine_name: str) -> None:
+    """Every recorded machine; findings on them are listed with the argument for each."""
     found = numaprobe.diagnose(recording=FIXTURES / machine_name / "host.tar.gz")
     assert set(ids(found)) == ARGUED.get(machine_name, set())
 
 
 def test_every_finding_has_evidence_cost_and_remedy(plant: Plant) -> None:
-    """And the document is what the schema says."""
+    """A finding without them could not be acted on; the JSON document is of its schema."""
     everything = dict(TWO)
     for fault in FAULTS.values():
         everything.update(fault)
@@ -228,7 +235,7 @@ def test_every_finding_has_evidence_cost_and_remedy(plant: Plant) -> None:
 
 
 def test_each_check_is_described() -> None:
-    """The page has every id, and no other."""
+    """The documentation has the id of each check and no other."""
     page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
     described = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
     package = Path(numaprobe.__file__).parent / "doctor"
@@ -239,6 +246,7 @@ def test_each_check_is_described() -> None:
 
 
 def test_a_recording_has_what_the_doctor_reads(plant: Plant, tmp_path: Path) -> None:
+    """Support staff diagnose from recordings, so nothing that a check reads may be left out."""
     tree = {**TWO, **FAULTS["zone-reclaim"], **FAULTS["memory-offline"], **FAULTS["device-without-cell"]}
     root = plant(tree)
     numaprobe.record(tmp_path / "host.tar.gz", root=root)
@@ -246,6 +254,7 @@ def test_a_recording_has_what_the_doctor_reads(plant: Plant, tmp_path: Path) -> 
 
 
 def test_the_command_prints_findings_or_that_there_are_none(plant: Plant, capsys: pytest.CaptureFixture[str]) -> None:
+    """A finding is an answer and no failure, so the status is 0; the JSON is of its schema."""
     root = plant({**TWO, **FAULTS["zone-reclaim"]})
     assert cli.main(["doctor", "--root", str(root)]) == 0
     text = capsys.readouterr().out

@@ -126,7 +126,7 @@ def test_libvirt_11_wants_the_cluster_too() -> None:
 
 
 def test_libvirt_is_not_told_what_is_unknown() -> None:
-    """No memory, no page, no distance, no place of a cpu; and no list of cpus where nobody says which they are."""
+    """Unknown memory, pages, distances and places of CPUs are left out, since XML has no null."""
     assert export.libvirt(unknown(), arch="aarch64") == (
         """\
 <capabilities>
@@ -251,7 +251,7 @@ def test_hwloc_leaves_out_a_package_that_crosses_a_cell() -> None:
 
 
 def test_cores_whose_threads_contradict_each_other_are_none() -> None:
-    """Cpu 0 says that it is alone, cpu 1 that it shares a core with it."""
+    """CPU 0's file says that it is alone, CPU 1's that the two share a core."""
     cpus = (
         cpu(0, cell=0, core=0, siblings=(0,)),
         cpu(1, cell=0, core=1, siblings=(0, 1)),
@@ -319,7 +319,7 @@ def test_hwloc_and_slurm_want_a_cpu() -> None:
 
 
 def test_nrt_has_a_zone_for_each_cell() -> None:
-    """Bytes, as text; huge pages are memory that is not allocatable as memory; available, else free, is available."""
+    """Quantities are bytes as text; huge pages are taken off what is allocatable as ordinary memory."""
     assert json.loads(export.nrt(two_nodes(), name="worker-1")) == {
         "apiVersion": "topology.node.k8s.io/v1alpha2",
         "kind": "NodeResourceTopology",
@@ -428,7 +428,7 @@ def test_slurm_says_no_more_than_the_cpus_if_their_cores_are_unknown() -> None:
 
 
 def test_slurm_names_no_sockets_and_cores_whose_product_is_not_the_number_of_cpus() -> None:
-    """As where some threads of some cores are offline."""
+    """As where some threads of some cores are offline: Slurm would refuse a line that does not multiply out."""
     host = two_nodes()
     uneven = host._replace(
         cpus=tuple(
@@ -484,7 +484,7 @@ def test_a_live_host_has_the_kernels_word() -> None:
 
 @pytest.mark.parametrize("form", ["json", "libvirt", "hwloc", "nrt", "lscpu", "slurm"])
 def test_export_writes_what_python_gives(form: str, plant: Plant, tmp_path: Path) -> None:
-    """On standard output, and into a file that nothing else is beside."""
+    """Standard output and the file have the same bytes, and no temporary file remains."""
     root, folder = plant(two_cells()), tmp_path / "out"
     folder.mkdir()
     printed = run("export", form, "--root", root)

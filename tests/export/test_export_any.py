@@ -158,7 +158,7 @@ def test_hwloc_reads_any_host_without_a_word(tmp_path: Path, host: Host) -> None
 @settings(max_examples=50)
 @given(hosts(cpus_at_least=0))
 def test_the_others_write_any_host(host: Host) -> None:
-    """JSON that reads back, a line for each cpu; a host without cpus is refused in words."""
+    """JSON can be read back, lscpu has a line for each CPU, and a host without CPUs is refused in words."""
     zones = json.loads(export.nrt(host))["zones"]
     assert [zone["name"] for zone in zones] == [f"node-{cell.id}" for cell in host.cells]
     rows = [line for line in export.lscpu(host).splitlines() if not line.startswith("#")]

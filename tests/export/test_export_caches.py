@@ -51,7 +51,7 @@ def test_hwloc_puts_instruction_caches_inside_those_of_data() -> None:
 
 
 def test_hwloc_keeps_a_core_whose_threads_have_caches_of_their_own() -> None:
-    """As some hypervisors' guests have: the core must not be lost."""
+    """Some hypervisors present such guests, and a core that cannot nest must not be lost."""
     known = with_caches(*(unified(1, cpu) for cpu in range(8)))
     assert path_to(export.hwloc(known), "L1Cache", "0x00000001")[-2:] == ["Core", "L1Cache"]
 
@@ -63,7 +63,7 @@ def test_hwloc_gets_no_cache_that_crosses_a_core_or_a_cell(crossing: tuple[int, 
 
 
 def test_hwloc_hangs_a_cell_on_the_cache_that_has_its_cpus() -> None:
-    """No group is needed then: two cells in one package, each behind a cache of its own."""
+    """Two cells in one package, each behind a cache of its own, need no group objects."""
     known = with_caches(unified(3, 0, 1, 2, 3), unified(3, 4, 5, 6, 7))
     known = known._replace(cpus=tuple(cpu._replace(package=0) for cpu in known.cpus))
     text = export.hwloc(known)
@@ -86,7 +86,7 @@ def test_libvirt_has_the_banks_from_level_3_on() -> None:
 
 
 def test_lscpu_has_a_column_for_each_kind_and_nothing_where_there_is_none() -> None:
-    """Ids where the kernel gives them, else in the order of the cpus."""
+    """Caches are numbered by the kernel's ids where it gives them, otherwise in the order of CPUs."""
     instruction = Cache(level=1, type="instruction", size=None, id=None, cpus=(0, 1))
     known = with_caches(instruction, instruction._replace(cpus=(2, 3)), unified(3, 0, 1, 2, 3, number=9))
     lines = export.lscpu(known).splitlines()

@@ -65,7 +65,7 @@ def test_the_example_of_the_kep_is_four_nodes_per_socket() -> None:
 
 
 def test_a_device_without_a_node_must_not_have_the_attribute() -> None:
-    """The standard forbids -1 or a guess; the PCI address remains."""
+    """Neither -1 nor a guess may stand for an unknown node; the PCI address remains."""
     found = host([GIB, GIB])._replace(devices=(device("0000:01:00.0", None),))
     assert attributes(found, "device-0000-01-00-0") == {PCI_BUS_ID: {"string": "0000:01:00.0"}}
 

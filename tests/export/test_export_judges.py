@@ -58,7 +58,7 @@ def online(host: Host) -> int:
 
 @pytest.mark.parametrize("version", [9, 11])
 def test_libvirts_schema_takes_every_machine(version: int, tmp_path: Path) -> None:
-    """With the architecture said for those few hand-made recordings that do not tell."""
+    """The architecture is given for the few hand-made recordings that do not include it."""
     texts = {
         name: export.libvirt(host, version=version, arch=host.machine or "x86_64") for name, host in hosts().items()
     }
@@ -111,7 +111,7 @@ def distances(topology: ElementTree.Element) -> list[str]:
 
 
 def test_hwloc_gives_back_every_machine_without_a_word(topologies: dict[str, Path]) -> None:
-    """With its own checks on: read and written again, the objects, sets, memory, pages and distances are the same."""
+    """Read and written again with hwloc's checks on, objects, sets, memory, pages and distances are the same."""
     lstopo = program("lstopo-no-graphics", "hwloc-nox")
     loud = {**os.environ, "HWLOC_XML_VERBOSE": "1", "HWLOC_DEBUG_CHECK": "1"}
     for name, path in topologies.items():
@@ -131,7 +131,7 @@ def test_lstopo_shows_the_matrix_of_an_asymmetric_machine(topologies: dict[str, 
 
 
 def test_hwloc_finds_each_cpu_local_to_its_own_cell(topologies: dict[str, Path]) -> None:
-    """Beside it only memory without cpus; a cpu that several cells claim has all of those."""
+    """Apart from it only memory without CPUs is local, and a contested CPU is local to all that claim it."""
     calc = program("hwloc-calc", "hwloc-nox")
     for name, path in topologies.items():
         host = hosts()[name]
@@ -151,7 +151,7 @@ def test_hwloc_finds_each_cpu_local_to_its_own_cell(topologies: dict[str, Path])
 
 @pytest.mark.servers
 def test_slurmd_says_of_our_topology_what_we_say(topologies: dict[str, Path]) -> None:
-    """Of every machine whose cores are known; sockets of all boards, because slurmd takes groups for boards."""
+    """Every machine with known cores is tried; slurmd takes groups for boards, so sockets are summed over boards."""
     slurmd = program("slurmd", "slurmd")
     compared = 0
     for name, path in topologies.items():
@@ -174,13 +174,11 @@ def rows(text: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("machine", [name for name in MACHINES if (FIXTURES / name / "witness/lscpu-p.txt").exists()])
 def test_lscpu_said_the_same_on_the_machine_itself(machine: str) -> None:
-    """What it printed there, of the cpus that are online; in a control domain of the domain's own view.
-
-    It gives a cpu that two nodes claim to one of them.
-    """
+    """What it printed there of the online CPUs is the oracle; in a control domain it is the domain's own view."""
     host = hosts().get(f"{machine} (dom0)", hosts()[machine])
     witnessed = (FIXTURES / machine / "witness" / "lscpu-p.txt").read_text()
     seen = [line.split(",") for line in witnessed.splitlines() if not line.startswith("#")]
+    # lscpu gives a cpu that two nodes claim to one of them.
     contested = {str(cpu.id) for cpu in host.cpus if cpu.cell is None}
     expected = [[*row[:3], "" if row[0] in contested else row[3]] for row in seen if row[4] == "Y"]
     assert rows(export.lscpu(host)) == expected

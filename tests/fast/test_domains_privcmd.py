@@ -18,7 +18,7 @@ def console(xen, clear=0):
 
 
 def test_no_debug_key_goes_through_unless_it_was_allowed(run: Run) -> None:
-    """Nor is the console read."""
+    """The console, whose text other tools may need, cannot be read either."""
     run(
         CODE
         + "assert 'not allowed' in str(raises(ValueError, keys, Privcmd(), b'u'))\nraises(ValueError, console, Privcmd())"
@@ -26,7 +26,7 @@ def test_no_debug_key_goes_through_unless_it_was_allowed(run: Run) -> None:
 
 
 def test_only_the_key_u_goes_through(run: Run) -> None:
-    """R reboots the host; and a second one does not hide behind the first."""
+    """Key R would reboot the host, also if it hides behind a permitted first key."""
     run(
         CODE
         + """
@@ -40,17 +40,17 @@ assert 'other than u' in str(raises(ValueError, xen.call, 35, 7, pack("<IIQI", 7
 
 
 def test_the_console_is_never_cleared(run: Run) -> None:
-    """Its text is everybody's."""
+    """Its text belongs to everybody who reads the console."""
     run(CODE + "assert 'read-only' in str(raises(ValueError, console, Privcmd(debug_key=True), 1))")
 
 
 def test_numa_op_can_only_get(run: Run) -> None:
-    """A vendor's operation has more than one word to it."""
+    """The vendor's operation also has subcommands that change something."""
     run(CODE + "assert 'read-only' in str(raises(ValueError, Privcmd().call, 36, 1101, domctl(1101, pack('<I', 1))))")
 
 
 def test_what_changes_a_domain_does_not_go_through(run: Run) -> None:
-    """Pause, destroy, affinities."""
+    """Pausing, destroying and setting affinities are refused in C, before the ioctl."""
     run(
         CODE
         + """

@@ -58,7 +58,7 @@ assert found.rows() == [(1 << 30, 1 << 29, None, None, None), (2 << 30, 1 << 28,
 
 
 def test_it_says_the_same_as_the_call_that_python_decodes(run: Run) -> None:
-    """What is asked in C and what is asked through the port are decoded by the same rows."""
+    """The path in C and the one through the port decode their replies by the same rows."""
     run(
         SETTING_UP
         + """
@@ -73,7 +73,7 @@ assert source.read(MeminfoTable, None).rows() == rows.figures(answer).rows()
 
 
 def test_a_sample_is_dated_before_it_is_asked_for(run: Run) -> None:
-    """Both clocks are those of Python, read between what came before and the hypercall."""
+    """Both clocks are Python's, and they are read before the hypercall is made."""
     run(
         SETTING_UP
         + """
@@ -95,7 +95,7 @@ for _ in range(3):
     ids=["a node fewer", "a node more", "another span", "a node absent"],
 )
 def test_nodes_and_memory_that_come_or_go_give_no_figures(run: Run, setting: str, value: int) -> None:
-    """The words of numainfo itself tell, at once, in both ways of asking."""
+    """The reply to numainfo itself shows the change at once, in both forms of the query."""
     run(
         SETTING_UP
         + f"""
@@ -111,7 +111,7 @@ assert source.free() == FREE
 
 
 def test_a_cpu_that_goes_is_seen_by_the_next_sample_when_a_look_is_due(run: Run) -> None:
-    """Only physinfo tells of cpus; what free() gives has none, so that it does not ask."""
+    """Only physinfo counts CPUs; free() reports none of them and therefore never queries it."""
     run(
         SETTING_UP
         + """
@@ -125,7 +125,7 @@ assert source.free() == FREE
 
 
 def test_physinfo_is_looked_at_for_the_first_sample_and_then_once_in_a_while(run: Run) -> None:
-    """A shape may be made of what was asked some time before; samples without pause cost one hypercall each."""
+    """A shape may be older than its first sample; further samples without pause cost one hypercall each."""
     run(
         SETTING_UP
         + """
@@ -146,7 +146,7 @@ assert why(found) == CHANGED
 
 @pytest.mark.parametrize("code", [1, 13, 38, 110])
 def test_what_xen_refused_is_told_with_its_errno(run: Run, code: int) -> None:
-    """And which of the two it was."""
+    """It is also reported which of the two hypercalls was refused."""
     run(
         SETTING_UP
         + f"""
@@ -161,7 +161,7 @@ assert why(seldom.read(MeminfoTable, None)) == why(often.free()) == (_fast.UNREA
 
 
 def test_a_passing_fault_is_tried_again(run: Run, request: pytest.FixtureRequest) -> None:
-    """As with any call: only pages that the kernel may take away for a moment are worth another try."""
+    """As for any call, only pages that the kernel may take away for a moment are worth another attempt."""
     if "locked" in request.node.callspec.id:
         run(SETTING_UP + "assert asking(Privcmd()).free() == FREE", SHIM_FAULTS=3)
     else:
@@ -203,7 +203,7 @@ assert turns > 100, turns
 
 
 def test_a_forked_child_goes_on_with_pages_of_its_own(run: Run) -> None:
-    """Even if another thread of the parent was in the middle of a call."""
+    """It may do so even if another thread of the parent was in the middle of a call."""
     run(
         SETTING_UP
         + """
@@ -240,7 +240,7 @@ for ask in (source.free, lambda: source.read(MeminfoTable, None)):
 
 
 def test_many_nodes_need_more_pages_than_are_mapped_at_first(run: Run) -> None:
-    """Room is asked for with every call; 65 cells are more than fit on the stack."""
+    """Room is requested with every call, and 65 cells are more than fit on the stack."""
     run(
         SETTING_UP
         + """
@@ -269,7 +269,7 @@ assert asking(Privcmd(), rows=many).free() == dict.fromkeys(range(65), 1 << 28)
     ],
 )
 def test_nothing_but_numainfo_and_physinfo_is_taken(run: Run, arguments: str) -> None:
-    """And nothing that would make Xen write elsewhere than into the port's pages."""
+    """Nor is anything that would make Xen write outside the port's pages."""
     code = f"raises(ValueError, Numainfo, Privcmd(), NodeRows((0,), (0,), (1, 2)), {arguments}, 0)"
     run(SETTING_UP + code, SHIM_ERRNO=5)
 
@@ -281,7 +281,7 @@ words = st.integers(0, ALL_ONES)
 
 @given(st.lists(st.tuples(words, words), min_size=1, max_size=20), st.data())
 def test_any_rows_are_taken_by_cell(rows: list[tuple[int, int]], data: st.DataObject) -> None:
-    """Against packing by hand; all ones are a size that is not known, in a figure."""
+    """Rows packed by hand are the oracle; all ones mean that a size is unknown."""
     chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), unique=True))
     cells = tuple(100 + at for at in chosen)
     spans = tuple(span for span, _ in rows)
@@ -328,7 +328,7 @@ def agrees(reply: bytes, wanted: bytes, mask: bytes) -> bool:
 
 @pytest.mark.parametrize("release", list(fake_xen.VERSIONS))
 def test_what_is_compared_of_physinfo_is_where_that_release_has_it(release: str) -> None:
-    """Cpus, nodes and all pages make the shape; what is free does not. The fake's offsets are its own."""
+    """CPUs, nodes and all pages make the shape and free pages do not; the fake hypervisor's offsets are its own."""
     xen = two_node_pc(release)
     version = xen.versions[0]
     wanted, mask = words_of_shape(Sysctl(xen, version).physinfo(), version)

@@ -166,7 +166,7 @@ def test_a_root_stays_the_same_directory_when_the_process_moves(root: Path, monk
 
 
 def test_a_file_without_permission_gives_eacces(root: Path, files: Files) -> None:
-    """A child gives up root to see it, and the readable file beside it is still read."""
+    """A child gives up root to see it, and the readable file next to it is still read."""
     (root / "sys" / "a").chmod(0)
     (root / "sys" / "empty").chmod(0)
     child = os.fork()
@@ -369,6 +369,7 @@ def test_a_live_fifo_is_opened_without_waiting_for_its_other_end(root: Path) -> 
 
 
 def test_what_is_absent_is_known_without_opening_it(files: Files, root: Path) -> None:
+    """Most optional files are absent on most hosts, and 0 means there, also for a directory."""
     (root / "sys" / "link").symlink_to("nothing")
     assert files.absent(["a", "b", "none", "a/c", ".", "link"], "sys") == [0, 0, ENOENT, ENOTDIR, 0, ENOENT]
     assert files.absent(("sys", "nothing")) == [0, ENOENT]
@@ -379,6 +380,7 @@ def test_what_is_absent_is_known_without_opening_it(files: Files, root: Path) ->
 
 
 def test_what_is_outside_is_absent(root: Path) -> None:
+    """A link out of the tree is absent from its root, and EXDEV where only a directory below it is known."""
     (root / "sys" / "out").symlink_to("/etc/passwd")
     with Files(root, contained=True) as files:
         assert files.absent(["sys/out"]) == [ENOENT]

@@ -89,7 +89,7 @@ def test_the_head_of_a_file_is_its_first_bytes(plant: Plant) -> None:
     ],
 )
 def test_the_architecture_is_that_of_the_whole_cpuinfo(plant: Plant, cpuinfo: str, word: str | None) -> None:
-    """Whether the first cpu's part is enough or not."""
+    """The head of the file gives the same answer as all of it, whether or not the first CPU suffices."""
     root = plant({"proc/cpuinfo": cpuinfo})
     assert machine(Tree(root), live=False) == machine(Shelf({"proc/cpuinfo": cpuinfo}), live=False) == word
 
@@ -172,7 +172,7 @@ def test_cpus_are_the_same_with_and_without_reading_at_once(
     clusters: dict[int, str],
     capacities: dict[int, str],
 ) -> None:
-    """On any topology, consistent or not: the same facts and the same notes."""
+    """Any topology, consistent or not, gives the same facts and the same notes."""
     tree: dict[str, trees.Content] = {f"{CPU}/online": trees.fold(sorted(online)), f"{CPU}/present": "0-11\n"}
     if smt:
         tree[f"{CPU}/smt/active"] = f"{smt}\n"

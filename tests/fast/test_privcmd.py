@@ -39,7 +39,7 @@ for capacity in (4, 200, 1000, 4):
 
 
 def test_a_vendors_claims_by_node_go_through_with_one_pointer(run: Run) -> None:
-    """And none that the caller brings, nor one at another place."""
+    """A pointer that the caller supplies, or one at another offset, is refused."""
     run("""
 op = pack("<III", 1117, 0x16, 4).ljust(136, b"\\0")
 result, reply, (rows,) = Privcmd().call(35, 1117, op, ((16, b"\\xff" * 96),))
@@ -72,7 +72,7 @@ assert Privcmd().call_each(35, 9, []) == []
     ],
 )
 def test_a_batch_is_checked_like_single_calls_before_any_is_made(run: Run, number: int, command: int, op: str) -> None:
-    """A bad operation behind a good one reaches nobody, and no debug key comes in by this way."""
+    """A bad operation behind a good one reaches nobody, nor can a debug key be hidden in a batch."""
     run(f"""
 good = pack("<II", 3, 0x15).ljust(136, b"\\0")
 raises(ValueError, Privcmd(debug_key=True).call_each, {number}, {command}, [good, {op}])
@@ -97,7 +97,7 @@ def test_a_transient_fault_is_tried_again_with_the_whole_request(
 
 
 def test_a_lasting_fault_ends(run: Run) -> None:
-    """A bad buffer is not asked about for ever."""
+    """The number of attempts is bounded, so a bad buffer cannot loop for ever."""
     run("assert raises(OSError, numainfo, Privcmd()).errno == errno.EFAULT", SHIM_FAULTS=1000000)
 
 
@@ -120,7 +120,7 @@ def test_the_old_device_is_tried_where_the_new_one_is_missing(run: Run) -> None:
 
 
 def test_no_device_names_the_last_one_tried(run: Run) -> None:
-    """Without any device the error has a path and ENOENT."""
+    """Without any device the error has that path and ENOENT."""
     run(
         """
 error = raises(FileNotFoundError, Privcmd)
@@ -197,7 +197,7 @@ assert turns > 100, turns
 
 
 def test_parent_and_child_have_pages_of_their_own(run: Run) -> None:
-    """Both ask at once through an object made before the fork, and neither sees the other's answers."""
+    """Both make calls at once through an object from before the fork, and neither sees the other's answers."""
     run(
         """
 xen = Privcmd()

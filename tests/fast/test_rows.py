@@ -12,7 +12,7 @@ from numaprobe.model.host import Cpu, Note
 
 
 def test_a_row_has_a_value_of_each_column() -> None:
-    """By key of a dict, by position of a tuple, or the same in every row."""
+    """A column is a dict by key, a tuple by position, or one value for every row."""
     keys = (7, 3)
     assert _fast.rows(Note, keys, ({3: "c", 7: "g"}, ("first", "second"))) == [Note("g", "first"), Note("c", "second")]
     assert _fast.rows(tuple, keys, ({7: 1}, {}, None, [2])) == [(1, None, None, [2]), (None, None, None, [2])]
@@ -20,6 +20,7 @@ def test_a_row_has_a_value_of_each_column() -> None:
 
 
 def test_rows_are_ordinary_values() -> None:
+    """They are made in C without calling the class, and must not differ from those of its constructor."""
     (row,) = _fast.rows(Note, (1,), ("where", "text"))
     assert isinstance(row, Note)
     assert row.where == "where"
@@ -29,12 +30,14 @@ def test_rows_are_ordinary_values() -> None:
 
 
 def test_the_garbage_collector_does_not_look_at_rows() -> None:
+    """Thousands of CPUs would slow down every collection of the program; tuples of atoms cannot form cycles."""
     rows = _fast.rows(Cpu, (1, 2), (((0, 1), (2, 3)),) + (None,) * 14)
     assert not any(gc.is_tracked(row) for row in rows)
     assert gc.is_tracked(Cpu(1))
 
 
 def test_what_makes_no_rows_is_refused() -> None:
+    """A class that is no tuple, or a column of another length, would corrupt memory in C."""
     with pytest.raises(TypeError):
         _fast.rows(int, (1,), ())
     with pytest.raises(ValueError, match="1 values for 2 rows"):

@@ -53,6 +53,7 @@ def under_faults(shim: Path, root: Path, question: str, limit: int) -> dict[str,
 def test_no_call_that_fails_is_read_as_a_fact(
     question: str, shim: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    """Equal to the answer without faults, a typed error, or None with a note; and no descriptor leaks."""
     root = trees.plant(tmp_path / "root", answers.machine())
     limit = 1 << 30 if request.config.getoption("all") else request.config.getoption("faults")
     found = under_faults(shim, root, question, limit)
@@ -69,7 +70,7 @@ def test_no_call_that_fails_is_read_as_a_fact(
 
 
 def test_the_shim_fails_the_call_that_is_asked_for(shim: Path, tmp_path: Path) -> None:
-    """Otherwise nothing above could fail."""
+    """If it failed none, the test above could not fail either."""
     code = f"""
 import ctypes, errno, os
 shim = ctypes.CDLL({str(shim)!r})

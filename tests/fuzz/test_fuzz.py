@@ -25,6 +25,7 @@ KNOWN: dict[str, tuple[str, ...]] = {}
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_mutated_input_gives_an_answer_or_a_typed_error(kind: str, request: pytest.FixtureRequest) -> None:
+    """A child process with limits on memory and time; a crash of the C code ends it, which is seen here."""
     seconds, seed = request.config.getoption("fuzz_seconds"), request.config.getoption("fuzz_seed")
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", HERE / "fuzzer.py", kind, str(seconds), str(seed)],
@@ -39,7 +40,7 @@ def test_mutated_input_gives_an_answer_or_a_typed_error(kind: str, request: pyte
 
 
 def test_the_same_seed_makes_the_same_mutations() -> None:
-    """Or no failure could be made again."""
+    """Otherwise no failure could be reproduced."""
     first, again = (
         [mutate.mutated(random.Random(f"7 {i}"), b"Node 0 MemTotal: 12 kB\n") for i in range(50)] for _ in "ab"
     )

@@ -59,7 +59,7 @@ def between(cells: dict[str, int], one: dict[str, int], other: dict[str, int]) -
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_guest_is_there_by_its_name(result: Result, way: str) -> None:
-    """With its number, uuid, configured memory and vcpus."""
+    """The list has its process, uuid, configured memory and vcpus as QEMU was started with."""
     found = domains(result, way)
     assert set(found) == set(GUESTS)
     for name, (mib, _) in GUESTS.items():
@@ -78,7 +78,7 @@ def test_states_are_told_apart_as_far_as_the_kernel_can(result: Result, way: str
 
 
 def test_maps_are_counted_to_the_page(result: Result) -> None:
-    """Line by line."""
+    """The oracle counts the guest's numa_maps line by line."""
     for name, guest in domains(result, "by-maps").items():
         assert guest["how_from"] == f"proc/{guest['id']}/numa_maps"
         before, after = (held(result.text(f"{name}.maps-{moment}")) for moment in ("middle", "last"))
@@ -101,6 +101,7 @@ def test_a_sample_agrees_with_the_maps_within_its_margin(result: Result) -> None
 
 
 def test_a_user_may_sample_nobody_else_s_guests(result: Result) -> None:
+    """The kernel refuses other users' page maps, so placement is unknown and the list says that it is incomplete."""
     document = result.json("sampled-unprivileged")
     assert document["complete"] is False
     assert {guest["how"] for guest in document["domains"]} <= {"unknown"}
@@ -118,7 +119,7 @@ def test_groups_are_counted_to_the_page(result: Result) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_memory_is_where_qemu_was_told_to_put_it(result: Result, way: str) -> None:
-    """All of it on one node, or the same on each."""
+    """One guest is bound to one node, and another is interleaved over all."""
     found = domains(result, way)
     for name, node in (("bound", "1"), ("huge", "2"), ("halted", "3"), ("shared", "0")):
         assert found[name]["cells"][node] >= GUESTS[name][0] * MIB
@@ -160,7 +161,7 @@ def test_every_cells_columns_add_up(result: Result, way: str) -> None:
 
 
 def test_a_group_can_be_asked_for_by_its_path(result: Result) -> None:
-    """One guest's has what the guest has, the one above has all of them."""
+    """A guest's own group has what the guest has, and the parent group has all of them."""
     alone, every = result.json("group-alone")["domains"]
     found = domains(result, "by-group")
     later = domains(result, "by-group-later")
@@ -170,7 +171,7 @@ def test_a_group_can_be_asked_for_by_its_path(result: Result) -> None:
 
 
 def test_without_root_what_may_not_be_read_is_unknown(result: Result) -> None:
-    """Control groups are for everybody to read, maps of others are not; nothing is guessed."""
+    """Control groups are readable by everybody, maps of others are not, and nothing is guessed."""
     for guest in domains(result, "unprivileged").values():
         assert guest["how"] in ("exact", "unknown")
         if guest["how"] == "exact":
@@ -178,7 +179,7 @@ def test_without_root_what_may_not_be_read_is_unknown(result: Result) -> None:
 
 
 def test_a_recording_answers_as_the_machine_did(result: Result) -> None:
-    """With its domains in it."""
+    """It was made in the guest with --domains and is read outside."""
     result.printed("recorded")
     run = subprocess.run(
         [sys.executable, "-m", "numaprobe", "domains", "--json", "--recording", result.out / "host.tar.gz"],

@@ -40,7 +40,7 @@ def rows(result: Result, name: str) -> list[list[str]]:
 
 
 def test_the_guests_were_made(result: Result) -> None:
-    """What follows would say nothing without them."""
+    """Without them all comparisons below would pass on nothing."""
     for name in GUESTS:
         result.printed(f"create-{name}")
     assert len(domains(result)) == 3
@@ -58,7 +58,7 @@ def test_names_memory_vcpus_and_states_are_those_of_xl(result: Result) -> None:
 
 
 def test_uuids_are_those_of_xl(result: Result) -> None:
-    """The control domain has none but zeros."""
+    """The control domain's consists of zeros."""
     for row in rows(result, "xl-list-v"):
         uuid = next(word for word in row if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", word))
         assert (domains(result)[int(row[1])]["uuid"] or "00000000-0000-0000-0000-000000000000") == uuid
@@ -76,7 +76,7 @@ def ids(written: str, every: set[int]) -> set[int]:
 
 
 def test_affinities_of_vcpus_are_those_of_xl(result: Result) -> None:
-    """Hard and soft, of every vcpu of every domain."""
+    """Hard and soft affinity of every vcpu of every domain."""
     every = set(range(result.machine.layout.cpus))
     seen = 0
     for row in rows(result, "xl-vcpu-list"):
@@ -134,7 +134,7 @@ def test_the_debug_key_is_refused_for_a_domain_above_the_limit(result: Result) -
 
 
 def test_a_recording_answers_as_the_machine_did(result: Result) -> None:
-    """With its domains in it; an anonymous one has other names and uuids."""
+    """The plain one has all domains, and the anonymous one has them under other names and uuids."""
     result.printed("recorded")
     result.printed("anonymous")
     live = domains(result)

@@ -59,13 +59,14 @@ def test_hwloc_has_the_memory_and_distances_of_the_hypervisor(result: Result) ->
 
 @everywhere
 def test_without_it_hwloc_sees_the_control_domain(result: Result) -> None:
-    """As numactl does there."""
+    """The same view as numactl has there, which is why the export is needed."""
     assert numbers(result.printed("lstopo-dom0"), "NUMANode") == sorted(numactl(result.printed("numactl")).cpus)
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
 @everywhere
 def test_libvirts_schemas_take_the_export(result: Result, name: str) -> None:
+    """Made inside a control domain and judged outside, by xmllint with the schema of each version."""
     assert SCHEMAS[name].exists(), "the lab is not whole: run tests/lab/install"
     result.printed(name)
     done = subprocess.run(

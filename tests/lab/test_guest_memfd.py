@@ -67,7 +67,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
 
 
 def test_a_group_of_its_own_has_it_by_cell(result: Result) -> None:
-    """Exact, with the few MiB of the program itself."""
+    """The figures are exact and include the few MiB of the program itself."""
     assert result.text("own.ready") == "ready\n"
     document = result.json("own")
     (guest,) = document["domains"]
@@ -77,7 +77,7 @@ def test_a_group_of_its_own_has_it_by_cell(result: Result) -> None:
 
 
 def test_without_one_it_is_nobodys_and_not_the_hosts(result: Result) -> None:
-    """Neither the amount nor the place is known."""
+    """Neither its amount nor its place is known, so the host's own memory is unknown too."""
     assert result.text("shared.ready") == "ready\n"
     document = result.json("shared")
     (guest,) = document["domains"]

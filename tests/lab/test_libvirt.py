@@ -137,7 +137,7 @@ def test_every_figure_is_virshs_or_unknown(result: Result, step: str) -> None:
 
 
 def test_the_steps_did_what_they_say(result: Result) -> None:
-    """Or the comparisons above would be of a guest that nothing happened to."""
+    """Otherwise the comparisons above would be about a guest that never changed."""
     assert [told(result, step)["Max memory"].split()[0] for step in ("resumed", "more-memory", "restored")] == [
         str(128 << 10), str(256 << 10), str(256 << 10)
     ]  # fmt: skip
@@ -147,7 +147,7 @@ def test_the_steps_did_what_they_say(result: Result) -> None:
 
 
 def test_a_user_is_told_nothing_wrong(result: Result) -> None:
-    """Without libvirt's records the guest is paused, as it is, or its state is unknown."""
+    """Without libvirt's records the guest is reported as paused, which it is, or its state as unknown."""
     document = result.json("user")
     assert {guest["state"] for guest in document["domains"]} <= {"paused", None}
     assert {guest["maximum"] for guest in document["domains"]} <= {256 << 20, None}

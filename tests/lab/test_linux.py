@@ -47,7 +47,7 @@ def test_memory_totals_are_those_of_numactl(result: Result) -> None:
 
 
 def test_free_memory_is_the_kernels_of_that_moment(result: Result) -> None:
-    """Between the node's counters just before and just after, give or take the pages cpus keep for themselves."""
+    """It lies between the node's counters just before and just after, but for pages that CPUs keep in their lists."""
     seen = result.json("inside")
     for cell in seen["host"]["cells"]:
         moments = [seen[when][str(cell["id"])] for when in ("before", "after")]
@@ -127,7 +127,7 @@ def test_huge_pages_are_the_kernels(result: Result) -> None:
 
 
 def test_available_memory_adds_up_to_the_kernels(result: Result) -> None:
-    """Within 2 % of MemAvailable, read just before and just after."""
+    """The sum is within 2 % of MemAvailable, read just before and just after."""
     seen = result.json("inside")
     kernel = [seen[when]["available"] for when in ("before", "after")]
     total = sum(cell["memory"]["available"] for cell in seen["host"]["cells"])

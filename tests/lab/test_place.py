@@ -149,13 +149,13 @@ def pages(maps: str, policy: str) -> dict[int, int]:
 
 @on_linux
 def test_numactl_binds_where_planned(result: Result) -> None:
-    """By /proc/PID/numa_maps."""
+    """The oracle is /proc/PID/numa_maps of the command."""
     assert bound(result.text("under-numactl")) == {str(result.json("plan")["cells"][0])}
 
 
 @on_linux
 def test_a_command_is_run_where_planned(result: Result) -> None:
-    """Its policy and its affinity."""
+    """The kernel shows the planned memory policy and affinity for it."""
     plan, text = result.json("plan"), result.printed("pinned")
     assert bound(text) == {str(plan["cells"][0])}
     assert f"Cpus_allowed_list:\t{plan['cpus'][0]}\n" in text
@@ -163,14 +163,14 @@ def test_a_command_is_run_where_planned(result: Result) -> None:
 
 @on_linux
 def test_the_memory_of_qemu_is_where_planned(result: Result) -> None:
-    """All 96 MiB of it."""
+    """All of its 96 MiB are on the planned node."""
     cell = result.json("plan")["cells"][0]
     assert pages(result.text("one.maps"), f"bind:{cell}") == {cell: 96 << 8}
 
 
 @on_linux
 def test_the_vcpu_of_qemu_is_pinned_by_the_name_of_its_thread(result: Result) -> None:
-    """And all other threads to the plan's cpus."""
+    """All other threads get the CPUs of the plan."""
     assert result.printed("pin-pid")
     cpu = result.json("plan")["cpus"][0]
     threads = result.text("threads").splitlines()
@@ -180,7 +180,7 @@ def test_the_vcpu_of_qemu_is_pinned_by_the_name_of_its_thread(result: Result) ->
 
 @on_linux
 def test_cells_of_a_guest_are_on_their_nodes(result: Result) -> None:
-    """Each with its own memory."""
+    """Each guest cell's memory is on the host node it was planned for."""
     maps = result.text("two.maps")
     for one in result.json("plan-cells")["guest_cells"]:
         assert pages(maps, f"bind:{one['cell']}") == {one["cell"]: one["memory"] >> 12}
@@ -197,7 +197,7 @@ def folded(cpus: list[int]) -> str:
 
 @on_xen
 def test_a_guest_that_xl_builds_has_the_planned_affinities(result: Result) -> None:
-    """By ``xl vcpu-list``, and its nodes by ``xl list -n``."""
+    """The oracles are xl vcpu-list, and xl list -n for nodes."""
     assert result.printed("create") is not None
     plan = result.json("plan")
     assert affinities(result.printed("vcpus")) == [folded(one["cpus"]) for one in plan["vcpus"]]
@@ -207,7 +207,7 @@ def test_a_guest_that_xl_builds_has_the_planned_affinities(result: Result) -> No
 
 @on_xen
 def test_its_memory_is_on_the_planned_nodes(result: Result) -> None:
-    """By Xen's debug key ``u``."""
+    """The oracle is Xen's debug key u, which counts every page."""
     text = result.printed("dmesg")
     # "Domain 1" until Xen 4.17, "d1" in 4.20.
     last = re.split(r"(?:Domain |d)1 \(total", text)[-1]
@@ -219,7 +219,7 @@ def test_its_memory_is_on_the_planned_nodes(result: Result) -> None:
 
 @on_xen
 def test_a_paused_guest_is_pinned_and_not_by_a_dry_run(result: Result) -> None:
-    """By ``xl vcpu-list`` and ``xl list -n`` again."""
+    """Before and after, xl vcpu-list and xl list -n are compared."""
     plan = result.json("plan-pinned")
     assert "vcpu 0 to cpus" in result.printed("dry")
     assert affinities(result.printed("vcpus-dry")) == affinities(result.printed("vcpus"))
@@ -231,7 +231,7 @@ def test_a_paused_guest_is_pinned_and_not_by_a_dry_run(result: Result) -> None:
 
 @on_xen
 def test_the_control_domain_is_left_alone(result: Result) -> None:
-    """Even by a dry run."""
+    """Even a dry run refuses it."""
     assert result.text("dom0.status") == "2\n"
     assert "domain 0 is the control domain" in result.text("dom0.stderr")
 
@@ -241,7 +241,7 @@ on_each = pytest.mark.parametrize("machine", [LINUX, *HYPERVISORS], ids=["linux"
 
 @on_each
 def test_of_two_placers_at_once_one_claims_the_slot(result: Result) -> None:
-    """The other is refused, and so is who comes later; the list of claims says whose it is."""
+    """The other is refused, as is any later one; the list of claims names the holder."""
     assert sorted(result.text(f"slot{n}.status") for n in (1, 2)) == ["0\n", "3\n"]
     (claim,) = result.json("claims")
     assert result.text(f"{claim['name']}.status") == "0\n"
@@ -251,13 +251,13 @@ def test_of_two_placers_at_once_one_claims_the_slot(result: Result) -> None:
 
 @on_linux
 def test_a_guest_that_runs_redeems_its_claim(result: Result) -> None:
-    """It is counted itself, and the claim is not any more."""
+    """From then on the guest itself is counted, and the claim no longer is."""
     assert result.text("redeemed.status") == "0\n"
     assert result.json("claims-redeemed") == []
 
 
 @on_xen
 def test_a_claim_that_is_released_is_room_again(result: Result) -> None:
-    """At once."""
+    """The next placer gets it at once."""
     assert result.text("released.status") == "0\n"
     assert result.text("after-release.status") == "0\n"

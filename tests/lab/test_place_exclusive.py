@@ -130,6 +130,7 @@ def exclusive(plan: dict[str, object]) -> set[int]:
 
 @on_each
 def test_no_exclusive_cpu_is_planned_twice(result: Result) -> None:
+    """The plans of the batch are compared with each other before the guests are."""
     alone, mixed = plans(result)["alone"], plans(result)["mixed"]
     assert len(exclusive(alone)) == 2
     assert not exclusive(alone) & set(mixed["cpus"])  # type: ignore[call-overload]
@@ -139,6 +140,7 @@ def test_no_exclusive_cpu_is_planned_twice(result: Result) -> None:
 @on_linux
 @pytest.mark.parametrize("name", ["alone", "mixed"])
 def test_each_vcpu_thread_may_run_where_planned_and_nowhere_else(result: Result, name: str) -> None:
+    """The oracle is Cpus_allowed of each of QEMU's threads, in the kernel's words."""
     assert result.printed(f"pin-{name}")
     found = {int(re.findall(r"\d+", comm)[0]): cpus for comm, cpus in threads(result, name) if comm.startswith("CPU ")}
     planned = {one["vcpu"]: set(one["cpus"]) for one in plans(result)[name]["vcpus"]}  # type: ignore[attr-defined]
@@ -147,6 +149,7 @@ def test_each_vcpu_thread_may_run_where_planned_and_nowhere_else(result: Result,
 
 @on_linux
 def test_the_emulators_threads_have_the_cpu_that_was_planned_for_them(result: Result) -> None:
+    """All threads of QEMU that are no vcpu have one CPU, which no vcpu has."""
     own = set(plans(result)["mixed"]["emulator"])  # type: ignore[call-overload]
     assert len(own) == 1
     others = [cpus for comm, cpus in threads(result, "mixed") if not comm.startswith("CPU ")]
@@ -156,7 +159,7 @@ def test_the_emulators_threads_have_the_cpu_that_was_planned_for_them(result: Re
 
 @on_linux
 def test_nobody_else_may_run_on_an_exclusive_cpu(result: Result) -> None:
-    """By Cpus_allowed_list of every thread of the other guest."""
+    """The oracle is Cpus_allowed_list of every thread of the other guest."""
     for name, other in (("alone", "mixed"), ("mixed", "alone")):
         mine = exclusive(plans(result)[name])
         assert all(not cpus & mine for _, cpus in threads(result, other))
@@ -165,6 +168,7 @@ def test_nobody_else_may_run_on_an_exclusive_cpu(result: Result) -> None:
 @on_linux
 @pytest.mark.parametrize("name", ["alone", "mixed"])
 def test_memory_is_on_the_planned_node(result: Result, name: str) -> None:
+    """The kernel's numa_maps of the guest have the binding and no other."""
     (cell,) = plans(result)[name]["cells"]  # type: ignore[attr-defined]
     assert re.findall(r"bind:([\d,-]+)", result.text(f"{name}.maps")) == [str(cell)]
 
@@ -172,7 +176,7 @@ def test_memory_is_on_the_planned_node(result: Result, name: str) -> None:
 @on_xen
 @pytest.mark.parametrize("name", ["alone", "mixed"])
 def test_each_vcpu_has_the_planned_affinity_in_xen(result: Result, name: str) -> None:
-    """By ``xl vcpu-list``."""
+    """The oracle is xl vcpu-list, inside the control domain."""
     assert result.printed(f"create-{name}") is not None
     found = [listed(text) for text in affinities(result.printed(f"vcpus-{name}"))]
     assert found == [set(one["cpus"]) for one in plans(result)[name]["vcpus"]]  # type: ignore[attr-defined]
@@ -181,6 +185,7 @@ def test_each_vcpu_has_the_planned_affinity_in_xen(result: Result, name: str) ->
 @on_xen
 @pytest.mark.parametrize("name", ["alone", "mixed"])
 def test_memory_is_on_the_planned_node_by_debug_key_u(result: Result, name: str) -> None:
+    """Xen itself counts the domain's pages, less at most 512 that its building took."""
     plan, number = plans(result)[name], result.text(f"{name}.domid").strip()
     last = re.split(rf"(?:Domain |d){number} \(total", result.printed("dmesg"))[-1]
     last = re.split(r"(?:Domain |d)\d+ \(total", last)[0]

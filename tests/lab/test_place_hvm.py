@@ -126,7 +126,7 @@ def affinities(result: Result, name: str) -> list[set[int]]:
 
 
 def test_the_hypervisor_runs_such_guests(result: Result) -> None:
-    """With hardware assisted paging; and both were made."""
+    """Hardware-assisted paging is there and both guests were built, so what follows tests them."""
     assert re.search(r"virt_caps *: pv hvm hap", result.printed("xl-info"))
     for name in ("cells", "plain"):
         result.printed(f"create-{name}")
@@ -134,7 +134,7 @@ def test_the_hypervisor_runs_such_guests(result: Result) -> None:
 
 @pytest.mark.parametrize("name", ["cells", "plain"])
 def test_vcpus_have_the_planned_affinities(result: Result, name: str) -> None:
-    """By ``xl vcpu-list``, and by numaprobe."""
+    """The oracle is xl vcpu-list, and numaprobe's own list agrees with it."""
     planned = [set(one["cpus"]) for one in plan(result, name)["vcpus"]]
     assert affinities(result, name) == planned
     assert [set(one["cpus"]) for one in domain(result, name)["each_vcpu"]] == planned
@@ -142,7 +142,7 @@ def test_vcpus_have_the_planned_affinities(result: Result, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["cells", "plain"])
 def test_memory_is_on_the_planned_nodes(result: Result, name: str) -> None:
-    """By Xen's debug key ``u``, but for the few pages that firmware and devices take."""
+    """The oracle is Xen's debug key u, except for the few pages of firmware and devices."""
     held = located(result)[domain(result, name)["id"]]
     planned = plan(result, name)["memory"]
     assert all(abs(held.get(cell, 0) - planned.get(cell, 0)) < 2 * MIB for cell in held.keys() | planned.keys())
@@ -167,7 +167,7 @@ def test_guests_with_hardware_support_are_told_from_those_without(result: Result
 
 
 def test_a_recording_of_it_answers_as_the_machine_did(result: Result) -> None:
-    """Kinds, guest cells and affinities are in it."""
+    """It includes kinds, guest cells and affinities."""
     recording = result.out / "host.tar.gz"
     found = {one.name: one for one in numaprobe.domains(numaprobe.probe(recording=recording), recording=recording)}
     for name in ("cells", "plain"):
@@ -192,7 +192,7 @@ def metrics(text: str) -> dict[tuple[str, str], float]:
 
 
 def test_serve_tells_of_the_machine_and_its_guests_in_a_control_domain(result: Result) -> None:
-    """Cells by numainfo with every scrape, guests by a thread that asks meanwhile; SIGTERM ends it well."""
+    """Cells are queried at each scrape and guests by a thread in between; SIGTERM ends it cleanly."""
     first, later = metrics(result.printed("scrape-first")), metrics(result.printed("scrape"))
     for cell in result.json("free")["cells"]:
         label = f'{{node="{cell["id"]}"}}'

@@ -74,6 +74,7 @@ def shares(result: Result, name: str) -> dict[str, dict[str, object]]:
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_memory_on_another_node_than_the_vcpu_is_remote(result: Result, source: str) -> None:
+    """The guest was started with memory and vcpu apart, so the true share is known to be near 1."""
     found = shares(result, "away")[source]
     assert found["share"] is not None, found
     assert 1 - NEAR <= float(str(found["share"])) <= 1
@@ -82,12 +83,14 @@ def test_memory_on_another_node_than_the_vcpu_is_remote(result: Result, source: 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_it_is_local_once_the_vcpu_is_beside_it(result: Result, source: str) -> None:
+    """The same guest after its vcpu was moved: a source that counted the past would still say 1."""
     found = shares(result, "home")[source]
     assert found["share"] is not None, found
     assert 0 <= float(str(found["share"])) <= NEAR
 
 
 def test_a_source_that_is_off_says_so(result: Result) -> None:
+    """On a real kernel with balancing off run time still has an answer."""
     found = shares(result, "off")
     assert found["hint faults"] == {
         "source": "hint faults",

@@ -79,7 +79,7 @@ def result(request: pytest.FixtureRequest, boots: dict[str, Future[Result]]) -> 
 
 
 def test_every_change_was_made(result: dict[str, Any]) -> None:
-    """Cpus and memory went and came, the node did, and hardware was plugged and unplugged."""
+    """CPUs, memory and a node were removed and added, and hardware was plugged and unplugged, or all below is void."""
     assert result["status"] == 0
     # What the kernel or QEMU did not do in its time is no fault of a sampler's, unless it is the rule.
     given_up = len(result["given_up"])
@@ -107,19 +107,19 @@ def test_nothing_failed_while_the_machine_changed(result: dict[str, Any]) -> Non
 
 
 def test_no_probe_failed_while_the_machine_changed(result: dict[str, Any]) -> None:
-    """A probe reads many files one after the other, between any two of which nodes may come or go."""
+    """A probe reads many files in turn, and nodes may be added or removed between any two."""
     assert result["probe_errors"] == []
     assert result["probes"] > 0
 
 
 def test_no_figure_was_given_to_another_cell(result: dict[str, Any]) -> None:
-    """Totals, huge pages and free memory were those of that cell alone; one that came back was a new one."""
+    """Totals, huge pages and free memory were that cell's alone, and one that was added again was a new one."""
     assert result["wrong"] == []
     assert result["births"] >= max(1, ROUNDS // 16)
 
 
 def test_every_change_of_shape_was_seen(result: dict[str, Any]) -> None:
-    """Whenever the machine stood still the samples came to say exactly what it was, within a second."""
+    """Within a second of standing still, the samples described the machine exactly."""
     assert result["unseen"] == []
     assert result["changes"] > ROUNDS * 3 // 4
     assert result["slowest_ms"] < 1000

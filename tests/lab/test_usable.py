@@ -73,6 +73,7 @@ def result(boots: dict[str, Future[Result]]) -> Result:
 
 @pytest.mark.parametrize("what", ROUNDS)
 def test_what_is_called_usable_can_be_taken_and_a_page_more_cannot(result: Result, what: str) -> None:
+    """The kernel is the oracle: a process takes memory until it is refused."""
     found = result.json(what)
     assert found["usable"] > 8 * MIB
     # Pages of 2 MiB are few: the first faults of the process that takes them split one or two.
@@ -81,9 +82,11 @@ def test_what_is_called_usable_can_be_taken_and_a_page_more_cannot(result: Resul
 
 
 def test_pinned_memory_is_less_than_ordinary_by_what_is_movable(result: Result) -> None:
+    """The machine was booted with half of a node movable."""
     ordinary, pinned = result.json("ordinary"), result.json("pinned")
     assert pinned["usable"] < ordinary["usable"] - 256 * MIB
 
 
 def test_a_group_is_the_limit_of_what_it_holds(result: Result) -> None:
+    """The same process inside a group and outside of it."""
     assert result.json("limited")["usable"] < LIMIT < result.json("me")["usable"]

@@ -71,11 +71,13 @@ def result(boots: dict[str, Future[Result]]) -> Result:
 
 @pytest.mark.parametrize("what", ROUNDS)
 def test_of_added_memory_what_is_called_usable_can_be_taken(result: Result, what: str) -> None:
+    """The kernel is the oracle: a process takes the hotplugged memory until it is refused."""
     found = result.json(what)
     assert abs(found["taken"] - found["usable"]) <= ROUNDS[what] * found["usable"], found
 
 
 def test_added_memory_is_movable_and_none_of_it_can_be_pinned(result: Result) -> None:
+    """Cell 2 consists of such memory alone, cell 1 of both kinds, cell 0 of none."""
     blocks = {cell["id"]: cell["blocks"] for cell in result.json("show")["cells"]}
     assert blocks[1]["movable"] * blocks[1]["size"] == blocks[2]["movable"] * blocks[2]["size"] == 512 * MIB
     assert blocks[0]["movable"] == 0

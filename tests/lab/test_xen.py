@@ -38,7 +38,7 @@ def xl(result: Result) -> XlInfo:
 
 @everywhere
 def test_a_bare_control_domain_is_enough(result: Result) -> None:
-    """Nothing of the toolstack ran yet when the hypervisor was asked, and it named its release."""
+    """Nothing of the toolstack ran yet when the hypervisor was queried, and it gave its release."""
     host = result.json("show")
     assert (host["source"], host["hypervisor"]["name"]) == ("xen", "xen")
     assert host["hypervisor"]["version"] == xl(result).words["xen_version"]
@@ -109,7 +109,7 @@ def test_memory_is_the_layouts_to_the_page(result: Result) -> None:
 
 @where_firmware_tells
 def test_memory_adds_up_to_xls(result: Result) -> None:
-    """All cells together, in whole MiB as xl has it."""
+    """The sum of all cells equals xl's total, in whole MiB."""
     total = sum(cell["memory"]["total"] for cell in cells(result).values())
     assert total // MIB == int(xl(result).words["total_memory"])
 
@@ -131,7 +131,7 @@ def test_devices_are_on_the_nodes_xl_says(result: Result) -> None:
 
 @everywhere
 def test_the_control_domains_own_view_is_another_host(result: Result) -> None:
-    """``--source linux`` tells what dom0's Linux sees, as numactl and lscpu do there."""
+    """With --source linux the host is what dom0's Linux sees, as numactl and lscpu do there."""
     host = result.json("show-linux")
     assert (host["source"], host["hypervisor"]) == ("linux", None)
     seen = witness.numactl(result.printed("numactl"))
@@ -143,7 +143,7 @@ def test_the_control_domains_own_view_is_another_host(result: Result) -> None:
 
 @everywhere
 def test_only_root_may_ask(result: Result) -> None:
-    """Anyone else gets status 1 and one line that says so."""
+    """Anyone else gets status 1 and one line."""
     lines = result.text("show-user.stderr").splitlines()
     assert (result.text("show-user.status").strip(), result.text("show-user"), len(lines)) == ("1", "", 1)
     assert lines[0].startswith("numaprobe: ")

@@ -29,13 +29,13 @@ def reader(capabilities: int = 0, **more: str) -> Machine:
 
 
 def test_all_well_is_complete() -> None:
-    """A live /proc with the kernel's threads, and nothing that failed."""
+    """A live /proc that includes the kernel's threads, and no read that failed."""
     found = found_on(machine(process(500), reader()))
     assert (found.complete, found.notes) == (True, ())
 
 
 def test_completeness_survives_a_pickle() -> None:
-    """As the domains do."""
+    """It is an attribute of the list and has to travel with the domains."""
     found = found_on(machine(process(500)), {"proc/500/numa_maps": EACCES})
     again = pickle.loads(pickle.dumps(found))
     assert (again, again.complete, again.notes) == (found, False, found.notes)
@@ -44,7 +44,7 @@ def test_completeness_survives_a_pickle() -> None:
 
 @pytest.mark.parametrize("option", ["hidepid=1", "hidepid=2", "hidepid=invisible", "hidepid=ptraceable", "subset=pid"])
 def test_a_proc_that_hides_processes_is_not_all_of_them(option: str) -> None:
-    """Unless this process is exempt, by a capability or by the group of the mount."""
+    """A mount with hidepid does, unless this process is exempt by a capability or by the mount's group."""
     tree = machine(process(500), reader())
     tree["proc/self/mountinfo"] = f"{tree['proc/self/mountinfo']}{HIDDEN}{option}\n"
     found = found_on(tree)
@@ -66,14 +66,14 @@ def test_a_pid_namespace_that_is_not_the_hosts_is_not_all_of_them() -> None:
 
 
 def test_without_any_process_nothing_is_known_of_guests() -> None:
-    """A recording that was made without them."""
+    """A recording that was made without them must not report a host without guests."""
     found = found_on(machine())
     assert (found, found.complete) == ((), False)
 
 
 @pytest.mark.parametrize(("errno", "kind"), [(EACCES, SourceDenied), (EIO, SourceError), (EMFILE, SourceError)])
 def test_a_proc_that_cannot_be_listed_is_an_error(errno: int, kind: type[Exception]) -> None:
-    """It is not a host without guests."""
+    """An empty list would be a host without guests."""
     with pytest.raises(kind, match="/proc"):
         found_on(machine(process(500)), {"proc": errno})
 
@@ -101,7 +101,7 @@ def test_a_file_that_fails_is_never_a_guest_less_or_memory_less(name: str, errno
 
 @pytest.mark.parametrize("errno", [ENOENT, ESRCH])
 def test_a_process_that_ends_is_left_out_without_a_word(errno: int) -> None:
-    """Its files go with it."""
+    """Its files vanish in the midst of reading, which is no fault of the host."""
     files = ("stat", "cmdline", "status", "cgroup", "numa_maps", "task")
     found = found_on(machine(process(500), process(600)), {f"proc/600/{name}": errno for name in files})
     assert ([domain.id for domain in found], found.complete, found.notes) == ([500], True, ())
@@ -109,7 +109,7 @@ def test_a_process_that_ends_is_left_out_without_a_word(errno: int) -> None:
 
 @pytest.mark.parametrize(("name", "text"), [("stat", "junk"), ("status", "junk"), ("numa_maps", "zz N0=1\n")])
 def test_a_file_that_makes_no_sense_costs_itself_and_not_the_others(name: str, text: str) -> None:
-    """And is quoted."""
+    """A note quotes it, and the guest's other figures stay."""
     found = found_on(machine(process(500), process(600)) | {f"proc/500/{name}": text})
     assert not found.complete
     assert any(note.where == f"proc/500/{name}" for note in found.notes)
@@ -117,7 +117,7 @@ def test_a_file_that_makes_no_sense_costs_itself_and_not_the_others(name: str, t
 
 
 def test_many_failures_of_a_kind_are_one_note() -> None:
-    """A user sees no numa_maps of others': one line says so."""
+    """An ordinary user cannot read numa_maps of others, and one line for all is enough."""
     pids = range(500, 700, 10)
     found = found_on(machine(*map(process, pids)), {f"proc/{pid}/numa_maps": EACCES for pid in pids})
     (note,) = found.notes
@@ -150,7 +150,7 @@ def test_mounts_that_cannot_be_read_leave_memory_without_a_cell() -> None:
 
 
 def test_maps_that_show_less_than_the_process_has_are_not_all_of_it() -> None:
-    """What is on no cell is unplaced."""
+    """The difference to the sizes in status is unplaced memory."""
     found = found_on(machine(process(500, anonymous_kb=RESIDENT_KB + (100 << 10))))
     assert found[0].cells == tuple(PRIVATE.items())
     assert found[0].unplaced == UNPLACED + 100 * MIB
@@ -158,7 +158,7 @@ def test_maps_that_show_less_than_the_process_has_are_not_all_of_it() -> None:
 
 
 def test_a_process_that_gives_memory_back_meanwhile_is_not_odd() -> None:
-    """The sizes are read again before anything is said."""
+    """Before anything is noted the sizes are read again."""
     more = process(500, anonymous_kb=RESIDENT_KB + (100 << 10))["proc/500/status"]
 
     class Shrinking(Shelf):
@@ -193,7 +193,7 @@ FIRECRACKER = (("fc_vcpu 0", "S", 1, "0-3"),)
 def test_a_guest_is_known_by_its_vcpus_whatever_its_program_is_called(
     line: str, vcpus: tuple[tuple[str, str, int, str], ...], kind: str | None
 ) -> None:
-    """And a program of a known name without vcpus runs none, except QEMU, which need not name its threads."""
+    """A known program without vcpus runs no guest, except QEMU, which need not name its threads."""
     found = found_on(machine(process(500, cmdline=line, vcpus=vcpus)))
     assert [domain.kind for domain in found] == ([] if kind is None else [kind])
 
@@ -206,7 +206,7 @@ def test_vcpus_that_have_run_make_a_guest_of_any_program() -> None:
 
 
 def test_the_name_of_a_known_program_does_not_make_a_guest() -> None:
-    """Anybody may start a program under it; a vcpu has a thread of its own."""
+    """Anybody may start a program under that name; only a vcpu has a thread of its own."""
     assert found_on(machine(process(500, cmdline="qemu-kvm\0-m\x001G\0", vcpus=()))) == ()
     found = found_on(machine(process(500, cmdline="qemu-kvm\0", vcpus=UNNAMED)))
     assert [note.where for note in found.notes] == ["proc/500"]
@@ -224,7 +224,7 @@ def test_kvm_knows_its_machines_better_than_anybody() -> None:
 
 
 def test_a_machine_among_the_descriptors_will_do_where_threads_were_not_recorded() -> None:
-    """As in a copy of a few files."""
+    """A copy of a few files may have only fd, whose kvm-vm link proves a guest."""
     tree = {path: content for path, content in process(500, cmdline="x\0").items() if "/task/" not in path}
     assert found_on(machine(tree)) == ()
     found = found_on(machine(tree, {"proc/500/fd/9": Link("anon_inode:kvm-vm")}))
@@ -232,12 +232,12 @@ def test_a_machine_among_the_descriptors_will_do_where_threads_were_not_recorded
 
 
 def test_names_in_proc_that_are_no_numbers_are_no_processes() -> None:
-    """Not even those that Unicode takes for digits."""
+    """Digits of other scripts, which Python takes for numbers, are not process ids."""
     assert [domain.id for domain in found_on(machine(process(500)) | {"proc/\u00b2/stat": "x"})] == [500]
 
 
 def test_only_the_stat_is_read_of_what_cannot_be_a_guest() -> None:
-    """The kernel's threads, and programs of one thread."""
+    """Kernel threads and programs of one thread are most of a host's processes."""
     shelf = Shelf(machine(process(600, cmdline="sh\0", vcpus=()), reader()))
     collect(shelf)
     assert {path for path in shelf.opened if path.startswith(("proc/600/", "proc/2/"))} == {
@@ -287,13 +287,13 @@ def with_record(state: str = "running", pid: int = 500) -> Machine:
     ],
 )
 def test_libvirt_knows_the_state_and_what_was_added(state: str, expected: str | None) -> None:
-    """Its record of a guest has memory and vcpus as they are now."""
+    """Its record of a guest has memory and vcpus as they are now, after hotplug."""
     (guest,) = found_on(with_record(state))
     assert (guest.state, guest.maximum, guest.vcpus, guest.vcpus_maximum) == (expected, 3 << 30, 3, 4)
 
 
 def test_a_record_of_another_process_is_not_used() -> None:
-    """Then nothing is known: DIMMs may have been added."""
+    """Memory is then unknown, since DIMMs may have been added."""
     (guest,) = found_on(with_record(pid=501))
     assert (guest.state, guest.maximum, guest.vcpus) == (None, None, None)
     other = with_record()
@@ -315,7 +315,7 @@ def test_a_record_of_another_process_is_not_used() -> None:
     ids=["entities", "depth", "cut", "empty", "size"],
 )
 def test_a_record_that_is_broken_is_noted(text: str) -> None:
-    """And costs nothing else."""
+    """Everything that does not come from it is still reported."""
     found = found_on(with_record() | {"run/libvirt/qemu/vm1.xml": text})
     assert found[0].state is None
     assert found.notes[-1].where == "run/libvirt/qemu/vm1.xml"
@@ -342,7 +342,7 @@ def test_a_record_that_is_broken_is_noted(text: str) -> None:
 def test_configured_memory_is_all_of_it_or_unknown(
     words: str, memory: int | None, vcpus: int | None, maximum: int | None
 ) -> None:
-    """Never zero, and never without what may be added."""
+    """A 0, or a figure without what may be added, would let a placer give the rest away."""
     line = command_line.parse("\0".join(words.split()).encode())
     assert line is not None
     assert (line.memory, line.vcpus, line.vcpus_maximum) == (memory, vcpus, maximum)
@@ -350,7 +350,7 @@ def test_configured_memory_is_all_of_it_or_unknown(
 
 
 def test_cells_of_cloud_hypervisors_guests_are_its_memory_zones() -> None:
-    """With the host's nodes that they are bound to."""
+    """Each has the host nodes that it is bound to."""
     words = "cloud-hypervisor --memory size=0 --memory-zone id=a,size=1G,host_numa_node=1 id=b,size=2G,host_numa_node=0"
     words += " --numa guest_numa_id=0,cpus=[0,2-3],memory_zones=[a,b] guest_numa_id=1,cpus=1,memory_zones=b"
     line = command_line.parse("\0".join(words.split()).encode())
@@ -378,7 +378,7 @@ def test_a_vcpu_that_waits_for_a_lock_for_a_moment_is_not_paused() -> None:
 
 
 def test_account_takes_the_domains_word_for_it() -> None:
-    """Unless told otherwise."""
+    """Whether all guests are seen is part of the list, unless the caller overrides it."""
     host = from_linux(collect_host(Shelf(machine())))
     whole, part = Domains(), Domains(complete=False)
     assert account(host, whole)[0].host == account(host, ())[0].host == account(host, part, complete=True)[0].host
@@ -388,7 +388,7 @@ def test_account_takes_the_domains_word_for_it() -> None:
 
 
 def test_a_recording_remembers_what_could_not_be_seen(tmp_path: object) -> None:
-    """Of the processes that it leaves out there is no other trace."""
+    """Processes that it leaves out leave no other trace."""
     import trees
 
     for hidden in (False, True):

@@ -27,7 +27,7 @@ from numaprobe.normalise.linux import from_linux
 
 
 def test_a_guest_is_what_its_command_line_and_its_maps_say() -> None:
-    """Program files are not its memory; a page of which the node is not told is told apart."""
+    """Program files are not its memory, and a page without a node is counted apart."""
     (guest,) = found_on(machine(process(500)))
     assert (guest.id, guest.kind, guest.name) == (500, "qemu", "vm1")
     assert guest.uuid == "aaaaaaaa-0000-1111-2222-333333333333"
@@ -40,7 +40,7 @@ def test_a_guest_is_what_its_command_line_and_its_maps_say() -> None:
 
 
 def test_a_group_of_its_own_tells_the_same_as_the_maps_for_less() -> None:
-    """The kernel keeps a group's figures; page cache is not counted in either."""
+    """The kernel keeps a group's figures up to date, and neither way counts page cache."""
     anonymous = f"N0={405 * 4096} N1={25183 * 4096 + UNPLACED}"
     tree = machine(process(500, cgroup="/machine.slice/vm1.scope"), group(anon=anonymous, shmem="N0=0 N1=8192"))
     (guest,) = found_on(tree)
@@ -77,7 +77,7 @@ def test_a_group_above_that_holds_only_the_guest_will_do() -> None:
     ids=["another process", "a helper below", "a hidden group", "charges of others", "moved in later", "no controller"],
 )
 def test_a_group_that_is_not_the_guests_alone_is_not_used(change: Machine) -> None:
-    """Its maps are exact whatever group it is in."""
+    """Its maps are exact whatever the group includes."""
     tree = machine(process(500, cgroup="/machine.slice/vm1.scope"), group(anon=f"N1={25591 * 4096}")) | change
     (guest,) = found_on({path: content for path, content in tree.items() if content is not None})
     assert (guest.how_from, guest.cells) == ("proc/500/numa_maps", tuple(PRIVATE.items()))
@@ -93,7 +93,7 @@ def test_huge_pages_are_taken_from_their_own_controller() -> None:
 
 
 def test_huge_pages_of_every_size_are_counted_by_their_size() -> None:
-    """Counts in numa_maps are of pages of the mapping's own size."""
+    """Counts in numa_maps are in units of the mapping's own page size."""
     maps = (
         "7f0000000000 bind:0 file=/dev/hugepages/vm1 huge dirty=12 N0=12 kernelpagesize_kB=2048\n"
         "7f8000000000 bind:1 file=/anon_hugepage\\040(deleted) huge anon=1 dirty=1 N1=1 kernelpagesize_kB=1048576\n"
@@ -130,7 +130,7 @@ def where(inode: int, offset: int = 0) -> str:
 
 
 def test_shared_memory_is_counted_once_for_the_process_that_has_most_of_it() -> None:
-    """The other one says how much it is that is counted elsewhere."""
+    """The other process reports how much is counted elsewhere."""
     tree = machine(process(500, maps=shared(5)), process(600, maps=shared(9)))
     tree |= {"proc/500/maps": where(77), "proc/600/maps": where(77)}
     small, large = found_on(tree)
@@ -140,21 +140,21 @@ def test_shared_memory_is_counted_once_for_the_process_that_has_most_of_it() -> 
 
 @pytest.mark.parametrize("maps", [(where(77), where(78)), (where(77), where(77, 0x10000))], ids=["inode", "offset"])
 def test_shared_memory_of_one_name_is_not_one_by_that(maps: tuple[str, str]) -> None:
-    """Every memfd of QEMU's has the same name; and two may show different parts of one."""
+    """Every memfd of QEMU has the same name, and two mappings may show different parts of one."""
     tree = machine(process(500, maps=shared(5)), process(600, maps=shared(9)))
     tree |= {"proc/500/maps": maps[0], "proc/600/maps": maps[1]}
     assert [guest.memory for guest in found_on(tree)] == [5 * 4096, 9 * 4096]
 
 
 def test_what_may_not_be_read_is_unknown() -> None:
-    """Of two cells nothing follows from how much there is."""
+    """On a host of two cells the size alone says nothing about the place."""
     (guest,) = found_on(machine(process(500)), {"proc/500/numa_maps": EACCES})
     assert (guest.cells, guest.how) == (None, "unknown")
     assert guest.unplaced == guest.memory == RESIDENT_KB << 10
 
 
 def test_on_a_single_cell_there_is_no_other_place() -> None:
-    """Deduced from the sizes in status, which everybody may read."""
+    """The placement is deduced from the sizes in status, which everybody may read."""
     tree = machine(process(500)) | trees.machine({0: (0, 1, 2, 3)})
     tree = {path: content for path, content in tree.items() if "node1" not in path}
     (guest,) = found_on(tree, {"proc/500/numa_maps": EACCES})
@@ -162,7 +162,7 @@ def test_on_a_single_cell_there_is_no_other_place() -> None:
 
 
 def test_other_processes_are_not_guests() -> None:
-    """Not even those that have the name of one in their command line."""
+    """A command line that merely mentions a known program is not one."""
     lines = ("/bin/sh\0-c\0qemu-system-x86_64\0", "", "qemu-img\0convert\0", "/usr/bin/qemu-kvm\0-m\x001G\0")
     unnamed = (("worker", "S", 1, "0-3"),)
     tree = machine(*(process(500 + 10 * at, cmdline=line, vcpus=unnamed) for at, line in enumerate(lines)))
@@ -178,7 +178,7 @@ def test_a_child_that_runs_a_guests_devices_is_no_guest() -> None:
 
 
 def test_a_process_that_is_ending_is_left_out() -> None:
-    """It has no memory any more, and its sizes are gone from status."""
+    """It holds no memory any more, and status has no sizes of it."""
     tree = machine(process(500), process(600))
     tree["proc/600/status"] = "Name:\tqemu\nState:\tR (running)\nPid:\t600\n"
     assert [guest.id for guest in found_on(tree)] == [500]
@@ -251,7 +251,7 @@ def test_the_state_is_what_the_kernel_can_tell(
 
 
 def test_threads_without_names_leave_the_vcpus_to_the_command_line() -> None:
-    """QEMU names them only with debug-threads=on."""
+    """QEMU names its threads only with debug-threads=on."""
     (guest,) = found_on(machine(process(500, vcpus=(("qemu-system-x86", "S", 1, "0-3"),))))
     assert (guest.vcpus, guest.vcpus_maximum, guest.each_vcpu, guest.state) == (None, 4, None, None)
     (fixed,) = found_on(machine(process(500, cmdline="kvm\0-smp\x002\0", vcpus=(("kvm", "S", 1, "0-3"),))))
@@ -260,7 +260,7 @@ def test_threads_without_names_leave_the_vcpus_to_the_command_line() -> None:
 
 
 def test_any_process_can_be_asked_for_by_its_number() -> None:
-    """With the same answer, and nobody else's; one that is not there is left out."""
+    """The answer equals that of the full list, and a number that is no process is left out."""
     tree = machine(process(500), process(600, cmdline="postgres\0", vcpus=()))
     (found,) = found_on(tree, processes=(600, 601))
     assert (found.id, found.kind, found.name, found.vcpus) == (600, "process", None, None)
@@ -278,7 +278,7 @@ def test_a_threaded_group_that_refuses_its_list_is_no_failure() -> None:
 
 @pytest.mark.parametrize("name", ["machine.slice/vm1.scope", "/machine.slice/vm1.scope", "/" + GROUP])
 def test_any_group_can_be_asked_for_by_its_path(name: str) -> None:
-    """Below the mount point or whole."""
+    """The path may be whole or start below the mount point."""
     tree = machine(group(anon="N0=4096 N1=8192", shmem="N0=4096 N1=0"))
     (found,) = found_on(tree, processes=(), groups=(name,))
     assert (found.id, found.kind, found.how) == (name, "group", "exact")
@@ -286,7 +286,7 @@ def test_any_group_can_be_asked_for_by_its_path(name: str) -> None:
 
 
 def test_a_group_without_the_memory_controller_is_the_sum_of_its_processes() -> None:
-    """Each by its maps."""
+    """Each of them is counted by its maps."""
     tree = machine(
         process(500),
         process(600),
@@ -299,12 +299,12 @@ def test_a_group_without_the_memory_controller_is_the_sum_of_its_processes() -> 
 
 @pytest.mark.parametrize("name", ["nothing/here", "../../proc/1", "a/../b", ""])
 def test_a_group_that_is_not_there_is_left_out(name: str) -> None:
-    """Nor does a path lead out of the mount."""
+    """A path that climbs to a parent does not lead out of the mount either."""
     assert found_on(machine(group()), processes=(), groups=(name,)) == ()
 
 
 def test_a_group_of_version_1_is_named_as_one() -> None:
-    """It exists, and is not one that could be counted."""
+    """It exists and cannot be counted, which a note says, whereas a path without a group gets none."""
     tree = machine(
         {
             "proc/self/mountinfo": "1 1 0:1 / /sys/fs/cgroup/cpu rw - cgroup none rw,cpu\n"
@@ -371,7 +371,7 @@ def test_the_command_line_of_libvirt_is_understood() -> None:
     ],
 )
 def test_every_programs_command_line_is_understood(words: str, expected: tuple[object, ...]) -> None:
-    """Sizes and counts; what it does not say is None."""
+    """Sizes and counts of QEMU, Cloud Hypervisor, crosvm and others; what is not given is None."""
     line = command_line.parse("\0".join(words.split()).encode())
     assert line is not None
     assert (line.program, line.name, line.memory, line.vcpus, line.vcpus_maximum) == expected
@@ -392,7 +392,7 @@ def test_every_programs_command_line_is_understood(words: str, expected: tuple[o
     ],
 )
 def test_threads_of_vcpus_are_known_by_their_names(name: bytes, expected: tuple[int, bool] | None) -> None:
-    """As each program gives them."""
+    """Each program has its own pattern of names."""
     assert threads.vcpu_of(name) == expected
 
 
@@ -409,13 +409,13 @@ def test_threads_of_vcpus_are_known_by_their_names(name: bytes, expected: tuple[
     ],
 )
 def test_maps_that_make_no_sense_are_refused(line: str) -> None:
-    """By the name of the file."""
+    """The error names the file."""
     with pytest.raises(FactError, match="proc/5/numa_maps"):
         numa_maps.parse("proc/5/numa_maps", line.encode())
 
 
 def test_policies_with_blanks_and_files_with_signs_do_not_confuse_the_maps() -> None:
-    """The kernel writes blanks and equal signs in a file's name as octal numbers."""
+    """The kernel escapes blanks and equals signs of a file's name in octal."""
     text = (
         b"7f00 prefer (many):0-1 anon=1 N5=1 kernelpagesize_kB=64\n"
         b"8f00 weighted interleave:0-1 file=/dev/shm/N0\\0751\\040x mapped=2 N1=2 kernelpagesize_kB=4\n\n"

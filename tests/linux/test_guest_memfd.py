@@ -52,7 +52,7 @@ def test_a_group_of_its_own_counts_it_by_cell() -> None:
     ids=["not alone", "figures that contradict each other", "charged elsewhere", "no controller"],
 )
 def test_without_one_its_place_is_unknown_and_it_is_not_the_hosts(change: Machine) -> None:
-    """Nor is the rest of what the guest has called exact."""
+    """The rest of the guest's memory is not called exact either."""
     tree = confidential(group(**FIGURES)) | change
     tree = {path: content for path, content in tree.items() if content is not None}
     found = found_on(tree)
@@ -106,7 +106,7 @@ def test_a_recording_keeps_the_group_of_version_1(tmp_path: Path, anonymous: boo
 
 @pytest.mark.parametrize(("mib", "how"), [(160, "exact"), (200, "unknown")])
 def test_a_process_that_was_moved_to_its_group_may_have_left_some_elsewhere(mib: int, how: str) -> None:
-    """Unless the group has all that the machine has; the rest is in the maps."""
+    """Memory stays charged to the previous group, unless the new one has all that the machine has."""
     tree = confidential(group(**{**FIGURES, "anon": "N0=0 N1=0"}))
     tree["proc/meminfo"] = f"MemTotal: 9 kB\nUnevictable: {mib << 10} kB\nMlocked: 0 kB\n"
     (guest,) = found_on(tree)
@@ -116,7 +116,7 @@ def test_a_process_that_was_moved_to_its_group_may_have_left_some_elsewhere(mib:
 
 
 def test_descriptors_are_looked_at_only_where_there_may_be_some() -> None:
-    """It is unevictable, and not because somebody locked it: where there is no such memory there is none."""
+    """Such memory is unevictable without being locked, and without any on the host no descriptor is read."""
     tree = confidential(cgroup="/")
     # Counters of each CPU's own are added in batches: less than a MiB may be nothing, more may not.
     tree["proc/meminfo"] = "MemTotal: 9 kB\nUnevictable: 5000 kB\nMlocked: 4900 kB\n"
@@ -128,7 +128,7 @@ def test_descriptors_are_looked_at_only_where_there_may_be_some() -> None:
 
 
 def test_descriptors_that_may_not_be_looked_at_leave_a_doubt() -> None:
-    """Which the group alone dispels: without other pages there is none."""
+    """Only the group can dispel it: without unexplained pages there is no such memory."""
     plain = {**FIGURES, "file": f"N0={4 * MIB} N1={3 * MIB}"}
     found = found_on(confidential(group(**plain)), {"proc/500/fd": EACCES})
     assert (found[0].how, found.complete) == ("exact", True)
@@ -177,7 +177,7 @@ def guest(before: Sequence[str] = ()) -> Iterator[int]:
 
 @pytest.mark.skipif(not os.access("/dev/kvm", os.W_OK), reason="no /dev/kvm here")
 def test_this_machines_kvm_makes_memory_that_is_not_the_hosts() -> None:
-    """Without a group of its own the amount is unknown; nothing is called exact."""
+    """The running kernel is tried: without a group of the guest's own its amount is unknown and nothing exact."""
     host = numaprobe.probe(source="linux", available=False)
     with guest() as pid:
         found = numaprobe.domains(host)
@@ -192,7 +192,7 @@ MEMORY = Path("/sys/fs/cgroup/memory")
 @pytest.mark.skipif(not os.access("/dev/kvm", os.W_OK), reason="no /dev/kvm here")
 @pytest.mark.skipif(not os.access(MEMORY / "memory.numa_stat", os.W_OK | os.F_OK), reason="no control groups v1")
 def test_this_machines_groups_of_version_1_count_it() -> None:
-    """64 MiB and what the program itself holds."""
+    """The figure is 64 MiB and what the program itself holds."""
     directory = MEMORY / f"numaprobe-test-{os.getpid()}"
     directory.mkdir()
     try:

@@ -187,7 +187,7 @@ def test_a_list_without_directories_still_names_cells() -> None:
 
 
 def test_names_that_only_look_like_nodes_and_cpus_are_no_such() -> None:
-    """Sysfs puts cpufreq and cpuidle beside cpu0, and a prefix alone, or a leading zero, makes no id."""
+    """Sysfs has cpufreq and cpuidle next to cpu0, and a prefix alone, or a leading zero, makes no id."""
     tree: Machine = {
         **machine({0: [0]}),
         f"{NODE}/node": "x",
@@ -244,7 +244,7 @@ def test_nodes_that_claim_the_same_cpus_keep_them_and_the_cpus_are_in_none() -> 
 
 
 def test_a_cpu_in_no_node_is_in_no_cell() -> None:
-    """An online CPU that firmware assigned to no node must not fall to cell 0."""
+    """An online CPU that firmware assigned to no node must not be counted in cell 0."""
     tree = machine({0: [0, 1]})
     tree[f"{NODE}/node0/cpulist"] = "0\n"
     assert column(host(tree), "cell") == {0: 0, 1: None}
@@ -303,7 +303,7 @@ def test_huge_pages_of_several_sizes_on_one_node_only() -> None:
 
 
 def test_huge_pages_where_only_the_node_has_the_sizes() -> None:
-    """A recording may lack the machine-wide directory; counts that have no file are None."""
+    """The machine-wide directory may be missing from a recording; counts that have no file are None."""
     tree = machine({0: [0]})
     tree[f"{NODE}/node0/hugepages/hugepages-1048576kB/nr_hugepages"] = "2\n"
     tree[f"{NODE}/node0/hugepages/hugepages-x"] = None
@@ -421,7 +421,7 @@ def test_a_cpu_that_goes_while_the_host_is_read_is_in_no_cell() -> None:
 
 
 def test_a_host_that_never_stands_still_is_an_error_that_says_so() -> None:
-    """And not a mixture of two of its states."""
+    """A mixture of two of its states would look like a host."""
     with pytest.raises(SourceError, match="kept being added or removed") as caught:
         linux.collect(Changing(f"{NODE}/node0/distance", *[TWO, THREE] * 10))
     assert (caught.value.errno, caught.value.where) == (ESTALE, f"{NODE}/online")

@@ -77,7 +77,7 @@ def test_allowed_by_cgroup_v1() -> None:
     ],
 )
 def test_allowed_by_a_cpuset_at_an_odd_mount(point: str, kind: str, options: str, names: tuple[str, str]) -> None:
-    r"""The cpuset file system of old, noprefix names, and a mount point whose space the kernel writes as \040."""
+    r"""The cpuset file system, noprefix names, and a mount point whose space the kernel writes as \040."""
     tree: Machine = machine({0: [0, 1], 1: [2, 3]})
     tree["proc/self/cpuset"] = "/set\n"
     if kind == "cgroup":

@@ -114,7 +114,7 @@ def test_masks_say_what_lists_do_not(form: str) -> None:
 
 
 def test_a_mask_of_zero_means_the_cpu_itself_and_is_noted() -> None:
-    """Itanium's kernels say so of every cache."""
+    """Itanium's kernels give it for every cache."""
     tree = machine({0: range(2)}) | cache_files(0, 1, "Data", "16K", [(0,), (1,)], ids=False)
     for cpu in range(2):
         tree[f"{CPU}/cpu{cpu}/cache/index0/shared_cpu_list"] = "\n"
@@ -125,7 +125,7 @@ def test_a_mask_of_zero_means_the_cpu_itself_and_is_noted() -> None:
 
 
 def test_offline_cpus_share_nothing() -> None:
-    """ppc64 lists them; what is told is who competes."""
+    """Kernels for ppc64 list them, but the field is about who competes for the cache now."""
     tree = CHIPLETS | {f"{CPU}/online": "0-3,5-7\n"}
     assert last_levels(tree) == [(0, 1, 5), (2, 3, 6, 7)]
 
@@ -152,7 +152,7 @@ def test_lists_that_contradict_each_other_are_noted_and_each_cpu_is_believed() -
 def test_what_is_not_understood_costs_the_field(
     name: str, text: str, field: str, told: object, note: str | None
 ) -> None:
-    """The cache itself stays."""
+    """The cache itself and its other fields stay."""
     tree = CHIPLETS | {f"{CPU}/cpu2/cache/index3/{name}": text}
     found = host(tree, caches=True)
     cache = found.last_level_cache(2)
@@ -163,7 +163,7 @@ def test_what_is_not_understood_costs_the_field(
 
 
 def test_an_unreadable_file_is_noted() -> None:
-    """Unlike one that does not exist."""
+    """One that does not exist is silent."""
     path = f"{CPU}/cpu0/cache/index3/size"
     found = host(CHIPLETS, {path: EACCES}, caches=True)
     assert "cpu0/cache/index3/size: cannot be read: Permission denied" in texts(found)

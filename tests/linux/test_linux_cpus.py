@@ -120,7 +120,7 @@ def test_package_lists_that_contradict_each_other_leave_each_its_id() -> None:
 
 
 def test_the_first_cpu_may_be_without_topology() -> None:
-    """What CPU 0 lacks must not be taken as missing on all CPUs."""
+    """Files that are missing for CPU 0 must not be taken as missing for all CPUs."""
     tree = machine({0: [0, 1, 2, 3]}, threads=2)
     tree = {path: text for path, text in tree.items() if not path.startswith((f"{CPU}/cpu0/", f"{CPU}/cpu1/"))}
     found = host(tree)

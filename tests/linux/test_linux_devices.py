@@ -63,7 +63,7 @@ def test_a_device_has_the_names_of_the_classes_it_is_in(
 
 
 def test_dax_and_cxl_devices_stand_behind_those_of_pci() -> None:
-    """A memory device that a PCI device has already is not there twice."""
+    """A memory device that is also a PCI device is listed once."""
     tree = TWO | pci("0000:00:03.0", 0, "0x050210", "mem0")
     tree |= {"sys/bus/cxl/devices/mem0/numa_node": "0\n", "sys/bus/cxl/devices/mem1/numa_node": "1\n"}
     tree |= {"sys/bus/dax/devices/dax0.0/numa_node": "-1\n", "sys/bus/cxl/devices/decoder0.0": None}
@@ -87,7 +87,7 @@ def test_local_cpus_of_one_cell_alone_say_where_a_device_without_a_node_is(local
 
 
 def test_a_device_without_a_node_has_that_of_the_bridge_above() -> None:
-    """Through a bridge that has none itself."""
+    """The search goes on through a bridge that has none itself."""
     tree = (
         TWO | pci("0000:00:01.0", 1, "0x060400", "0000:01:00.0") | pci("0000:01:00.0", -1, "0x060400", "0000:02:00.0")
     )
@@ -97,7 +97,7 @@ def test_a_device_without_a_node_has_that_of_the_bridge_above() -> None:
 
 
 def test_bridges_that_contain_each_other_end() -> None:
-    """As in a tree made by hand."""
+    """A tree made by hand may have such links, and the search must not loop."""
     tree = (
         TWO | pci("0000:00:01.0", -1, "0x060400", "0000:01:00.0") | pci("0000:01:00.0", -1, "0x060400", "0000:00:01.0")
     )
@@ -108,7 +108,7 @@ THREE = machine({0: [0], 1: [1], 2: []}, distances={0: (10, 20, 40), 1: (20, 10,
 
 
 def test_memory_without_cpus_has_the_cell_with_the_least_distance_for_its_cpus() -> None:
-    """A GPU whose own cell is its memory."""
+    """The device is a GPU whose own cell is its memory."""
     found = only(THREE | pci("0000:00:03.0", 2, "0x030200"))
     assert (found.cell, found.cpu_cell, found.cpu_cell_from) == (2, 1, "distances")
 

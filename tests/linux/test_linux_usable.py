@@ -45,7 +45,7 @@ def facts(tree: Machine, **more: object) -> tuple[usable.UsableFacts, Source]:
 
 
 def test_zones_are_read_with_the_length_of_each_cpus_list() -> None:
-    """``min`` below ``pagesets`` is another's; an empty zone is a zone, whose place in the list counts."""
+    """A min below pagesets is not the zone's own, and an empty zone keeps its place in the list."""
     first, second = usable.zones("proc/zoneinfo", ZONES)
     assert first == usable.ZoneRoom(
         node=0,
@@ -166,7 +166,7 @@ def test_a_broken_limit_is_noted_and_not_a_limit() -> None:
 
 
 def test_meminfo_is_not_read_again() -> None:
-    """It is among the other facts of the host."""
+    """Its figures are already among the host's facts, and a second read would be of another moment."""
     source = Source(Shelf({**machine({0: [0]}), "proc/meminfo": meminfo(None, 1, 1)}))
     usable.collect(source)
     assert not [path for path in source.reader.opened if path.endswith("meminfo")]  # type: ignore[attr-defined]

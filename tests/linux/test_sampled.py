@@ -74,6 +74,7 @@ def quarter_on_1(address: int) -> int:
 
 
 def test_bytes_by_cell_are_estimated_within_the_margin_that_is_stated() -> None:
+    """A quarter of the pages is planted on cell 1, and the bytes of all cells still add up to the guest's."""
     tree = machine(guest(mapping(RAM, 1 << 30), anonymous=1 << 30))
     (one,) = found_on(tree, sampling=sampling(Pages(quarter_on_1)))
     assert (one.how, one.how_from) == ("sampled", "move_pages and proc/500/maps")
@@ -91,6 +92,7 @@ def test_bytes_by_cell_are_estimated_within_the_margin_that_is_stated() -> None:
 
 
 def test_nineteen_of_twenty_samples_are_within_their_margin() -> None:
+    """The confidence of 0.95 is tried on 200 samples of which the truth is known."""
     tree = machine(guest(mapping(RAM, 1 << 30), anonymous=1 << 30))
     within = 0
     for seed in range(200):
@@ -112,12 +114,14 @@ def test_pages_that_are_not_present_are_not_counted() -> None:
 
 
 def test_zero_pages_have_no_node() -> None:
+    """The kernel answers EFAULT for memory that was read and never written, which takes no room."""
     tree = machine(guest(mapping(RAM, 1 << 30), anonymous=1 << 29))
     (one,) = found_on(tree, sampling=sampling(Pages(lambda a: 0 if a // PAGE % 2 else -EFAULT)))
     assert one.on(0) == 1 << 29
 
 
 def test_addresses_that_are_only_reserved_are_not_looked_at() -> None:
+    """QEMU and sanitizers reserve terabytes without access, among which a sample would find nothing."""
     maps = mapping(RAM, 1 << 26) + mapping(RAM + (1 << 30), 1 << 40, access="---p")
     pages = Pages(lambda a: 0)
     (one,) = found_on(machine(guest(maps, anonymous=1 << 26)), sampling=sampling(pages))
@@ -126,6 +130,7 @@ def test_addresses_that_are_only_reserved_are_not_looked_at() -> None:
 
 
 def test_a_file_s_own_pages_are_not_the_guest_s_and_its_copies_are() -> None:
+    """Page cache of a mapped snapshot belongs to the host; a page written to is anonymous and the guest's."""
     maps = mapping(RAM, 1 << 26) + mapping(FILE, 1 << 26, "/var/lib/vm/snapshot", inode=77)
     tree = machine(guest(maps, anonymous=1 << 26))
     on = Pages(lambda a: 1 if a >= RAM else 0, copies=False)
@@ -146,12 +151,14 @@ def test_kinds_are_sampled_apart_each_with_the_size_that_the_kernel_has_of_it() 
 
 @pytest.mark.parametrize("name", ["/memfd:ram (deleted)", "/dev/shm/my ram", "/dev/zero (deleted)"])
 def test_shared_memory_is_known_by_its_file_as_in_numa_maps(name: str) -> None:
+    """The names of memfd, /dev/shm and shared anonymous memory, with a space in one of them."""
     tree = machine(guest(mapping(RAM, 1 << 28, name, "rw-s", inode=9), shared=1 << 28))
     (one,) = found_on(tree, sampling=sampling(Pages(lambda a: 1)))
     assert one.cells == ((0, 0), (1, 1 << 28))
 
 
 def test_memory_that_two_guests_share_is_counted_once() -> None:
+    """The sum over guests must not exceed the host's memory, so the second has it as shared."""
     maps = mapping(RAM, 1 << 28, "/memfd:ram (deleted)", "rw-s", inode=9)
     tree = machine(guest(maps, shared=1 << 28), guest(maps, shared=1 << 28, pid=600))
     first, second = found_on(tree, sampling=sampling(Pages(lambda a: 1)))
@@ -159,6 +166,7 @@ def test_memory_that_two_guests_share_is_counted_once() -> None:
 
 
 def test_a_guest_that_its_control_group_counts_stays_exact() -> None:
+    """A free exact figure is better than an estimate, and no page is looked at."""
     tree = machine(guest(mapping(RAM, 1 << 26), anonymous=1 << 26, cgroup="/machine.slice/vm1.scope"))
     tree |= group(anon=f"N0={1 << 26} N1=0")
     pages = Pages(lambda a: 1)
@@ -169,6 +177,7 @@ def test_a_guest_that_its_control_group_counts_stays_exact() -> None:
 
 @pytest.mark.parametrize("errno", [EPERM, EACCES])
 def test_a_refusal_leaves_the_place_unknown_and_is_noted(errno: int) -> None:
+    """As without CAP_SYS_PTRACE: the size is known, the place is not, and the list says that it is incomplete."""
     found = found_on(
         machine(guest(mapping(RAM, 1 << 28), anonymous=1 << 28)), sampling=sampling(Pages(int, refusal=errno))
     )
@@ -178,6 +187,7 @@ def test_a_refusal_leaves_the_place_unknown_and_is_noted(errno: int) -> None:
 
 
 def test_a_process_that_ends_meanwhile_is_no_fault_of_the_sample() -> None:
+    """Guests stop at any time, and one that is gone holds nothing."""
     found = found_on(
         machine(guest(mapping(RAM, 1 << 28), anonymous=1 << 28)), sampling=sampling(Pages(int, refusal=ESRCH))
     )
@@ -197,12 +207,14 @@ def test_memory_that_the_sample_does_not_find_is_unplaced_and_noted() -> None:
 
 
 def test_a_kind_of_which_next_to_nothing_is_found_is_unplaced() -> None:
+    """A few pages found would place 256 MiB by chance."""
     tree = machine(guest(mapping(RAM, 1 << 30), anonymous=1 << 28))
     found = found_on(tree, sampling=sampling(Pages(lambda a: -ENOENT)))
     assert (found[0].how, found[0].cells, found[0].unplaced, found.complete) == ("unknown", None, 1 << 28, False)
 
 
 def test_a_kernel_without_sizes_by_kind_cannot_be_sampled() -> None:
+    """Shares need a whole to be multiplied with, which RssAnon and its like give since Linux 4.5."""
     made = guest(mapping(RAM, 1 << 26), anonymous=1 << 26)
     status = made["proc/500/status"]
     assert isinstance(status, str)
@@ -213,6 +225,7 @@ def test_a_kernel_without_sizes_by_kind_cannot_be_sampled() -> None:
 
 
 def test_maps_that_are_broken_are_noted_with_the_line() -> None:
+    """An end below its start would make a negative size to draw from."""
     found = found_on(machine(guest("7f00 rw-p\n", anonymous=1 << 26)), sampling=sampling(Pages(lambda a: 0)))
     assert found[0].how == "unknown"
     assert "7f00 rw-p" in found.notes[0].text
@@ -221,6 +234,7 @@ def test_maps_that_are_broken_are_noted_with_the_line() -> None:
 
 
 def test_what_is_left_of_a_cell_next_to_an_estimate_is_nobody_s_for_sure() -> None:
+    """The rest of a cell after an estimate carries its error, so it is called unattributed."""
     tree = machine(guest(mapping(RAM, 1 << 28), anonymous=1 << 28))
     shelf = Shelf(tree)
     host = from_linux(collect_host(shelf))
@@ -236,17 +250,20 @@ def test_what_is_left_of_a_cell_next_to_an_estimate_is_nobody_s_for_sure() -> No
 
 @given(st.integers(1, 4000).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of))))
 def test_a_margin_is_never_nothing_and_never_more_than_all(pages: tuple[int, int]) -> None:
+    """Even a sample that finds all pages on one cell is uncertain, and the margin is symmetric."""
     width = half_width(*pages)
     assert 0 < width <= 1
     assert width == pytest.approx(half_width(pages[1] - pages[0], pages[1]))
 
 
 def test_the_margin_of_1024_pages_is_3_1_points_at_worst() -> None:
+    """The figures that the documentation promises."""
     assert half_width(512, 1024) == pytest.approx(0.0306, abs=0.0001)
     assert half_width(0, 1024) == pytest.approx(0.0037, abs=0.0001)
 
 
 def test_margins_of_kinds_add_up_as_independent_errors_do() -> None:
+    """Two equal parts have the margin of one times the root of 2, and not times 2."""
     host = from_linux(collect_host(Shelf(machine())))
     part = SampledPart(size=100 * MIB, pages={0: 500, 1: 500}, drawn=1000)
     one, two = margins([part], host), margins([part, part], host)
@@ -258,6 +275,7 @@ def test_margins_of_kinds_add_up_as_independent_errors_do() -> None:
     ("options", "words"), [({"sampled": 63}, "at least 64"), ({"root": "/", "sampled": 1024}, "running")]
 )
 def test_a_tree_or_a_handful_of_pages_is_no_sample(options: dict[str, object], words: str) -> None:
+    """Files cannot say where a page is, and below 64 pages the margin is meaningless."""
     host = numaprobe.probe(source="linux", available=False)
     with pytest.raises(ValueError, match=words):
         numaprobe.domains(host, **options)  # type: ignore[arg-type]
@@ -265,6 +283,7 @@ def test_a_tree_or_a_handful_of_pages_is_no_sample(options: dict[str, object], w
 
 @pytest.mark.skipif(not Path("/proc/self/numa_maps").exists(), reason="this kernel has no NUMA")
 def test_this_process_has_on_its_cells_what_numa_maps_counts() -> None:
+    """The kernel's own count of this process is the oracle, at twice the margin."""
     size = 64 * MIB
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     for at in range(0, size // 2, PAGE):
@@ -285,6 +304,7 @@ def test_this_process_has_on_its_cells_what_numa_maps_counts() -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/numa_maps").exists(), reason="this kernel has no NUMA")
 def test_the_kernel_tells_a_page_that_is_there_from_one_that_is_not() -> None:
+    """The real calls on a page that was touched, one that was not, and a process that does not exist."""
     memory = mmap.mmap(-1, 2 * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     memory.madvise(mmap.MADV_NOHUGEPAGE)
     memory[0] = 1

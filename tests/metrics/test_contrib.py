@@ -66,7 +66,7 @@ def until(wanted: Callable[[], object]) -> None:
 
 
 def test_registering_reads_nothing_and_starts_nothing() -> None:
-    """Even where there is nothing to read."""
+    """It succeeds even if there is nothing to read, so an agent can register before a mount is there."""
     before = threading.active_count()
     collector = NumaCollector("/nonexistent")
     CollectorRegistry(auto_describe=True).register(collector)
@@ -93,6 +93,7 @@ def test_a_scrape_has_the_figures_of_the_host(plant: Plant) -> None:
 
 
 def test_what_costs_more_is_there_on_request(plant: Plant) -> None:
+    """Three optional groups of metrics, each with its error counter and age, and none of them without the options."""
     tree = two_cells()
     tree["proc/zoneinfo"] = (
         "Node 0, zone   Normal\n  pages free     100\n        min      10\n        managed  1048576\n"
@@ -116,6 +117,7 @@ def test_what_costs_more_is_there_on_request(plant: Plant) -> None:
 
 
 def test_a_host_without_resctrl_is_counted_as_an_error_of_that_part(plant: Plant) -> None:
+    """Who requested traffic has to see that there is none, while the host itself stays up."""
     with registered(plant(two_cells()), traffic=True) as registry:
         found = figures(registry)
     assert found["numaprobe_scrape_errors_total", "traffic"] >= 1
@@ -259,7 +261,7 @@ def test_what_is_missing_is_named_with_how_to_get_it(module: str) -> None:
 
 
 def test_a_cell_that_comes_is_there_at_once_and_the_host_is_probed_anew(plant: Plant) -> None:
-    """Until then there is no topology rather than the old one."""
+    """Until the new probe is done there is no topology rather than the old one."""
     root = plant(two_cells())
     with registered(root, interval=3600) as registry:
         assert figures(registry)["numaprobe_shape_changes_total",] == 0

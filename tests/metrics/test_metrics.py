@@ -231,11 +231,13 @@ def test_domains_are_placed_where_that_is_known() -> None:
 
 
 def test_fields_of_meminfo_keep_the_kernel_s_names() -> None:
+    """As a label value Active(anon) needs no translation, and documentation of the kernel applies."""
     rows = meminfo_rows([(0, (("AnonPages", 4096), ("Active(anon)", 0))), (1, None)])
     assert rows == {"numaprobe_meminfo_bytes": [(("0", "AnonPages"), 4096), (("0", "Active(anon)"), 0)]}
 
 
 def test_what_is_usable_has_a_row_where_it_is_known() -> None:
+    """A cell or page size of unknown figures has no row at all; pages are turned into bytes."""
     pages = (UsablePages(size=2 << 20, now=3), UsablePages(size=GIB))
     machine = host([GIB, GIB])
     known = machine.cells[0]._replace(usable=Usable(ordinary=7, pinned=5, pages=pages))
@@ -247,6 +249,7 @@ def test_what_is_usable_has_a_row_where_it_is_known() -> None:
 
 
 def test_traffic_is_counted_by_group_cache_and_cell() -> None:
+    """Unknown counters have no row, and the number of groups is limited as that of domains is."""
     rows = traffic_rows([Traffic("", 0, 1, 4096, 100, 60), Traffic("mon_groups/vm", 3)])
     assert rows == {
         "numaprobe_traffic_bytes_total": [(("", "0", "1"), 100)],
@@ -258,7 +261,7 @@ def test_traffic_is_counted_by_group_cache_and_cell() -> None:
 
 
 def test_an_estimate_has_its_margin_next_to_it() -> None:
-    """On Xen placement may be sampled, and a graph without its error bar would look exact."""
+    """A placement may come from a sample of pages, and a graph without its error bar would look exact."""
     sample = PlacementSample(pages=1024, confidence=0.95, margins=((0, 3), (1, 4)))
     rows = domain_rows([domain(3, "web", cells=((0, 100), (1, 0)), memory=100, unplaced=0)._replace(sample=sample)])
     assert rows["numaprobe_domain_memory_margin_bytes"] == [(("3", "web", "0"), 3), (("3", "web", "1"), 4)]
@@ -291,7 +294,7 @@ def test_domains_beyond_the_limit_are_counted() -> None:
 
 
 def test_metrics_say_whether_the_domains_are_all_of_them() -> None:
-    """A scrape that lacks guests must not look like a host without them."""
+    """A scrape from which guests are missing must not look like a host without them."""
     assert domain_rows(Domains(complete=False))["numaprobe_domains_complete"] == [((), 0)]
 
 

@@ -77,7 +77,7 @@ def values(families: Any) -> dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_every_recorded_machine_is_read_back_by_the_parsers_of_the_client(machine: str) -> None:
-    """In both formats, with the figures of the probe, and nothing for what it does not know."""
+    """Both formats give the figures of the probe, and no series for what it does not know."""
     from prometheus_client.openmetrics.exposition import generate_latest as open_latest
     from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
     from prometheus_client.parser import text_string_to_metric_families as plain_families
@@ -137,7 +137,7 @@ def test_promtool_finds_nothing_to_complain_of_on_any_recorded_machine() -> None
 
 
 def test_promtool_would_complain_of_a_bad_name() -> None:
-    """A judge that cannot be dissatisfied would be none."""
+    """A judge that never complains would prove nothing."""
     tool = program("promtool", "prometheus")
     bad = b"# HELP numaprobe_free_total x\n# TYPE numaprobe_free_total gauge\nnumaprobe_free_total 1\n"
     assert subprocess.run([tool, "check", "metrics"], input=bad, capture_output=True, check=False).returncode != 0
@@ -180,7 +180,7 @@ def asked(port: int, query: str) -> list[Any]:
 
 @pytest.mark.servers
 def test_prometheus_scrapes_the_endpoint_and_answers_for_it(tmp_path: Path) -> None:
-    """The real one, with the rules loaded; its configuration is checked first."""
+    """A real Prometheus with the rules loaded, after promtool has checked its configuration."""
     prometheus = program("prometheus", "prometheus")
     machine = FIXTURES / "sparse-nodes" / "host.tar.gz"
     host = numaprobe.probe(recording=machine)

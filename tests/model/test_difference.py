@@ -19,7 +19,7 @@ from numaprobe.cli.diff import lines
 
 
 def test_the_same_host_has_no_difference() -> None:
-    """Memory that is free now is none."""
+    """A change in free memory alone is not one either."""
     known = host([4 * GIB, 4 * GIB])
     emptier = known._replace(
         cells=tuple(c._replace(memory=c.memory._replace(free=1, available=1)) for c in known.cells)
@@ -69,7 +69,7 @@ def test_devices_caches_and_notes_are_told_apart_by_what_they_are() -> None:
 
 
 def test_a_list_that_only_one_has_is_one_change() -> None:
-    """Unknown is not the same as none."""
+    """Unknown on one side is not an empty list, whose entries would all be changes."""
     before, after = host([GIB]), host([GIB], devices=[Device("0000:00:03.0", 0)])
     assert numaprobe.diff(before, after) == (Change("host", "changed", "devices", None, "1 devices"),)
 

@@ -34,13 +34,13 @@ def test_fields_md_has_every_field_of_the_model_and_no_other() -> None:
 
 
 def test_every_public_name_has_a_docstring() -> None:
-    """What is exported is explained."""
+    """Users read them by help(), and the page of the API is made from them."""
     without = [name for name in numaprobe.__all__ if not name.startswith("_") and not getattr(numaprobe, name).__doc__]
     assert without == []
 
 
 def test_every_link_between_pages_leads_to_a_file() -> None:
-    """The pages name files that are there."""
+    """Pages are moved and renamed, and a link is easily forgotten."""
     missing = []
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
         for part in page.read_text().split("](")[1:]:

@@ -81,7 +81,7 @@ def test_a_class_of_one_field_and_a_subclass_build_their_own() -> None:
 
 
 def test_an_import_compiles_no_constructor_and_imports_no_collections() -> None:
-    """That is half of what importing numaprobe took."""
+    """These two were half of the time that import numaprobe took."""
     place = str(Path(numaprobe.__file__).parents[1])
     code = f"import sys; sys.path.insert(0, {place!r}); import numaprobe; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)

@@ -32,6 +32,7 @@ def test_every_kind_of_place_is_found_once() -> None:
 
 
 def test_a_planted_fault_changes_one_thing_and_the_seed_says_which() -> None:
+    """A surviving fault can be planted again for study, and its source still compiles."""
     first, again = (planted(SOURCE, random.Random(3)) for _ in "ab")
     assert first is not None
     assert again is not None

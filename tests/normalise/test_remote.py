@@ -51,6 +51,7 @@ def test_by_run_time_memory_is_remote_to_vcpus_on_other_cells(cpus: tuple[str, .
 
 
 def test_vcpus_that_have_not_run_count_alike() -> None:
+    """A paused guest has no run time to weigh by, and dividing by its 0 ticks must not fail."""
     assert shares(guest("0", "2", ticks=0))["run time"].share == pytest.approx(0.5)
 
 
@@ -58,6 +59,7 @@ def test_vcpus_that_have_not_run_count_alike() -> None:
 def test_by_hint_faults_a_fault_is_remote_if_the_page_is_on_another_node(
     faults: tuple[dict[int, int], ...], share: float
 ) -> None:
+    """The two extremes of a vcpu on each node, with the number of faults it rests on."""
     found = shares(guest("0", "1", faults=faults))["hint faults"]
     assert found.share == pytest.approx(share)
     assert (found.how, found.how_from) == ("sampled", "proc/500/task/*/sched: 100 faults")
@@ -68,17 +70,20 @@ def test_by_hint_faults_a_fault_is_remote_if_the_page_is_on_another_node(
     [("0\n", "off: proc/sys/kernel/numa_balancing is 0"), (None, "no proc/sys/kernel/numa_balancing")],
 )
 def test_a_source_that_is_off_says_so(balancing: str | None, why: str) -> None:
+    """An administrator can switch balancing on, if the text names the file."""
     found = shares(guest("0", "1", faults=({1: 9},), balancing=balancing))["hint faults"]
     assert (found.share, found.how, found.how_from) == (None, "unknown", why)
 
 
 def test_no_faults_are_not_a_share_of_zero() -> None:
+    """An idle guest has not been measured, which is another thing than all local."""
     found = shares(guest("0", "1"))["hint faults"]
     assert found.share is None
     assert "no faults" in (found.how_from or "")
 
 
 def test_it_is_read_only_on_request() -> None:
+    """A file for each thread of each guest is too much for a plain list of guests."""
     shelf = Shelf(guest("0", "1", faults=({1: 9},)))
     (found,) = from_guests(collect(shelf), from_linux(collect_host(shelf)))
     assert found.remote is None
@@ -86,6 +91,7 @@ def test_it_is_read_only_on_request() -> None:
 
 
 def test_under_xen_vcpus_count_alike_where_they_are() -> None:
+    """The one vcpu has a quarter of the memory elsewhere, the other three quarters; the offline one does not count."""
     vcpus = tuple(made(Vcpu, id=i, online=i < 2, cpu=cpu, cpus=(0, 8)) for i, cpu in enumerate((0, 8, 8)))
     one = made(Domain, id=1, kind="hvm", cells=((0, 3 * GIB), (1, GIB)), unplaced=0, how="exact", each_vcpu=vcpus)
     (share,) = of_domain(one, host([GIB, GIB]))
@@ -95,6 +101,7 @@ def test_under_xen_vcpus_count_alike_where_they_are() -> None:
 
 
 def test_the_command_line_has_a_column_and_the_reasons(plant: Plant) -> None:
+    """The table has the best source, the remarks the others, and the JSON all of them."""
     root = plant(guest("0", "1", balancing="0\n"))
     done = run("domains", "--remote", "--root", root)
     assert done.returncode == 0, done.stderr

@@ -61,6 +61,7 @@ def usable(made: Machine) -> list[Usable]:
 
 
 def test_ordinary_memory_is_what_every_zone_has_above_its_minimum_and_its_protection() -> None:
+    """The expectation is worked out by hand from the planted zones."""
     first, second = usable(tree())
     assert first.ordinary == (30000 - 100 - 4096 + 50000 - 100) * 4 * KB
     assert second.ordinary == (80000 - 100) * 4 * KB
@@ -80,6 +81,7 @@ def test_pages_in_the_pool_are_those_that_nobody_has_reserved() -> None:
 
 
 def test_pages_now_are_free_blocks_of_the_order_and_above() -> None:
+    """A block twice the size gives two pages; at_most is what compaction could reach."""
     first, second = usable(tree())
     assert (first.pages[0].size, first.pages[0].now) == (2 * MIB, 10 + 40 + 1 + 80)
     assert second.pages[0].now == 6
@@ -94,6 +96,7 @@ def test_blocks_that_the_zone_may_not_give_are_not_counted() -> None:
 
 
 def test_a_page_larger_than_any_block_is_unknown_unless_memory_is_too_short() -> None:
+    """1 GiB exceeds the buddy allocator's largest block, so buddyinfo cannot show whether one is free."""
     made = tree()
     for node in (0, 1):
         made[f"{NODE}/node{node}/hugepages/hugepages-1048576kB/nr_hugepages"] = "0\n"
@@ -110,6 +113,7 @@ def test_a_page_larger_than_any_block_is_unknown_unless_memory_is_too_short() ->
 
 
 def test_for_me_a_cell_outside_of_the_cpuset_or_the_bound_nodes_has_nothing() -> None:
+    """Free memory there fails all the same with ENOMEM or is never used."""
     made = tree()
     made["proc/self/status"] = "Name:\tx\nCpus_allowed_list:\t0-3\nMems_allowed_list:\t1\n"
     first, second = usable(made)
@@ -122,12 +126,14 @@ def test_for_me_a_cell_outside_of_the_cpuset_or_the_bound_nodes_has_nothing() ->
 
 @pytest.mark.parametrize("policy", ["default", "prefer:0", "interleave:0", "local"])
 def test_a_policy_that_falls_back_to_other_cells_forbids_none(policy: str) -> None:
+    """Only bind is strict; these four take memory elsewhere when their node is full."""
     made = tree()
     made["proc/thread-self/numa_maps"] = f"5581 {policy} file=/x\n"
     assert [one.me for one in usable(made)] == [one.ordinary for one in usable(made)]
 
 
 def test_for_me_a_control_group_is_the_limit() -> None:
+    """100 MiB less 30 in use: both cells show the same 70, which can be taken only once."""
     made = tree()
     made["proc/self/cgroup"] = "0::/a\n"
     made["proc/self/mountinfo"] = "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
@@ -138,6 +144,7 @@ def test_for_me_a_control_group_is_the_limit() -> None:
 
 
 def test_what_is_missing_is_unknown_and_not_zero() -> None:
+    """Without any of the files a 0 would say that the cell is full."""
     made = tree()
     del made["proc/zoneinfo"], made["proc/buddyinfo"], made["proc/thread-self/numa_maps"]
     del made["sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages"]
@@ -147,6 +154,7 @@ def test_what_is_missing_is_unknown_and_not_zero() -> None:
 
 
 def test_it_is_read_only_on_request() -> None:
+    """Reading buddyinfo takes the kernel's zone locks, which a plain probe must not do."""
     shelf = Shelf(tree())
     host = from_linux(linux.collect(shelf))
     assert host.cells[0].usable is None
@@ -155,6 +163,7 @@ def test_it_is_read_only_on_request() -> None:
 
 
 def test_under_xen_all_that_is_available_may_be_pinned() -> None:
+    """Xen has no zone whose pages must stay movable, and a process's own view does not apply."""
     recording = FIXTURES / "xen-4.17-two-nodes-hole" / "host.tar.gz"
     host = numaprobe.probe(recording=recording, source="xen", usable=True)
     for cell in host.cells:

@@ -23,7 +23,7 @@ def daemonset() -> dict[str, Any]:
 
 
 def test_kubernetes_schema_accepts_the_daemonset() -> None:
-    """Strictly: a field that it does not know is an error."""
+    """Validation is strict: a field that the schema does not know is an error."""
     validate = pytest.importorskip("kubernetes_validate", reason="the schema is in PyPI's kubernetes-validate")
     validate.validate(daemonset(), "1.33", strict=True)
     broken = daemonset()
@@ -43,7 +43,7 @@ def test_the_daemonset_mounts_what_its_command_reads() -> None:
 
 
 def test_grafanas_own_types_read_the_dashboard() -> None:
-    """And find every panel in it."""
+    """They must find every panel in it, since unknown ones are dropped silently."""
     dashboards = pytest.importorskip(
         "grafana_foundation_sdk.models.dashboard", reason="the types are in PyPI's grafana-foundation-sdk"
     )

@@ -35,6 +35,7 @@ def completed(*words: str) -> list[str]:
 
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the words of argparse's usage differ between Pythons")
 def test_they_are_what_the_parser_makes() -> None:
+    """The generated files are committed, so a new option without them is found here."""
     pytest.importorskip("shtab")
     pytest.importorskip("build_manpages")
     command = [sys.executable, str(ROOT / "packaging/shells.py"), "--check"]
@@ -43,6 +44,7 @@ def test_they_are_what_the_parser_makes() -> None:
 
 
 def test_bash_completes_commands_options_and_choices() -> None:
+    """A real bash completes commands, options and the values of an option."""
     assert {"show", "free", "watch", "place", "serve"} <= set(completed("numaprobe", ""))
     assert completed("numaprobe", "wa") == ["watch"]
     assert {"--interval", "--cell", "--json"} <= set(completed("numaprobe", "watch", "--"))
@@ -53,17 +55,20 @@ def test_bash_completes_commands_options_and_choices() -> None:
     ("shell", "name"), [("zsh", "zsh/site-functions/_numaprobe"), ("fish", "fish/vendor_completions.d/numaprobe.fish")]
 )
 def test_zsh_and_fish_take_theirs(shell: str, name: str) -> None:
+    """The shells themselves check the syntax of the files."""
     run = subprocess.run([program(shell), "-n", str(SHARE / name)], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_fish_completes_commands_and_options() -> None:
+    """A real fish completes a word begun."""
     script = f"source {SHARE}/fish/vendor_completions.d/numaprobe.fish; complete -C 'numaprobe wa'"
     run = subprocess.run([program("fish"), "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert run.stdout.split()[0] == "watch"
 
 
 def test_man_shows_every_command_and_the_statuses() -> None:
+    """The judge is man itself, with the warnings of groff switched on."""
     command = [program("man"), "--warnings", "-l", str(SHARE / "man/man1/numaprobe.1")]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (run.returncode, run.stderr) == (0, "")

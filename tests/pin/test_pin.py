@@ -44,7 +44,7 @@ def test_a_command_runs_where_it_should() -> None:
 
 
 def test_a_command_that_is_not_there_is_an_error() -> None:
-    """No command at all, too."""
+    """An empty list has no program to start, which is found before anything is set."""
     with pytest.raises(ValueError, match="no command"):
         pin.run(plan_here(), [])
 
@@ -61,6 +61,7 @@ def test_the_kernel_s_refusal_carries_its_number() -> None:
 
 
 def test_memory_is_bound_to_the_cells_of_its_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call that would change this process's policy is replaced and its argument seen."""
     bound: list[tuple[int, ...]] = []
     monkeypatch.setattr(apply, "own_memory", bound.append)
     pin.apply([pin.Step(what="memory", cells=(0, 3))])
@@ -68,7 +69,7 @@ def test_memory_is_bound_to_the_cells_of_its_step(monkeypatch: pytest.MonkeyPatc
 
 
 def test_every_thread_of_a_process_is_pinned() -> None:
-    """Those that it has at that moment."""
+    """All threads that exist at that moment get the affinity."""
     code = "import threading, time; [threading.Thread(target=time.sleep, args=(30,), daemon=True).start() for _ in range(3)]; print(1, flush=True); time.sleep(30)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as child:
         try:
@@ -85,7 +86,7 @@ def test_every_thread_of_a_process_is_pinned() -> None:
 
 
 def test_threads_of_vcpus_are_known_by_their_names() -> None:
-    """As QEMU names them; the others get all cpus of the plan."""
+    """QEMU's names identify them, and all other threads get all CPUs of the plan."""
     ready, end = threading.Event(), threading.Event()
     ids = []
 
@@ -114,20 +115,20 @@ def test_threads_of_vcpus_are_known_by_their_names() -> None:
 
 
 def test_a_process_without_named_vcpus_cannot_be_pinned_one_by_one() -> None:
-    """But can be given all cpus of a plan that shares them."""
+    """It can still be given all CPUs of a plan that shares them."""
     with pytest.raises(ValueError, match="debug-threads=on"):
         pin.process_steps(plan_here(pinned=True), os.getpid())
     assert all(step.cpus == HERE[:1] for step in pin.process_steps(plan_here(), os.getpid()))
 
 
 def test_a_process_that_is_not_there() -> None:
-    """Says so."""
+    """The number is beyond what the kernel gives out, and the error is Python's own ProcessLookupError."""
     with pytest.raises(ProcessLookupError, match="no process"):
         pin.process_steps(plan_here(), 2**22 + 1)
 
 
 def test_a_paused_domain_has_a_step_for_each_vcpu_and_one_for_memory() -> None:
-    """Nothing is done by asking."""
+    """The steps are only listed, and nothing is done yet."""
     plan = place(host([4 * GIB], source="xen"), vcpus=2, memory=GIB, pinned=True)
     guest = domain("g", 2, id=3, kind="hvm", state="paused", vcpus_maximum=2)
     assert [tuple(step) for step in pin.domain_steps(plan, guest)] == [
@@ -147,7 +148,7 @@ def test_a_paused_domain_has_a_step_for_each_vcpu_and_one_for_memory() -> None:
     ],
 )
 def test_domains_that_are_left_alone(known: dict[str, object], complaint: str) -> None:
-    """The control domain, running ones, other shapes, other kinds."""
+    """The control domain, running ones, and those of another shape or kind are each refused."""
     plan = place(host([4 * GIB], source="xen"), vcpus=2, memory=GIB)
     guest = domain("g", 2, **{"kind": "pv", "vcpus_maximum": 2, **known})
     with pytest.raises(ValueError, match=complaint):
@@ -155,13 +156,13 @@ def test_domains_that_are_left_alone(known: dict[str, object], complaint: str) -
 
 
 def test_force_is_for_the_control_domain_and_for_running_ones() -> None:
-    """And for nothing else."""
+    """A wrong shape or kind is refused even so."""
     plan = place(host([4 * GIB], source="xen"), vcpus=2, memory=GIB)
     assert pin.domain_steps(plan, domain("dom0", 2, id=0, kind="pv", state="running", vcpus_maximum=2), force=True)
 
 
 def test_xen_is_told_vcpus_and_then_nodes() -> None:
-    """In the layout since 4.5: vcpu, flags, hard map; the domain stands in the header."""
+    """The layout is that since Xen 4.5: vcpu, flags, hard map, with the domain in the header."""
     port = Recorder(0x15)
     apply.set_xen(port, 7, [(0, (4, 5)), (1, (70,))], (1,))
     assert [command for command, _, _ in port.told] == [9, 9, 68]
@@ -176,7 +177,7 @@ def test_xen_is_told_vcpus_and_then_nodes() -> None:
 
 @pytest.mark.parametrize(("errno", "kind"), [(1, SourceDenied), (3, SourceError)])
 def test_a_refusal_of_xen_names_the_call(errno: int, kind: type[SourceError]) -> None:
-    """And the domain."""
+    """The domain is named as well."""
     with pytest.raises(kind, match="setvcpuaffinity of domain 7") as caught:
         apply.set_xen(Recorder(0x15, errno), 7, [(0, (4,))], (1,))
     assert caught.value.errno == errno
@@ -209,7 +210,7 @@ def test_probing_cannot_reach_what_changes_a_domain() -> None:
 def test_what_is_told_is_checked_before_it_reaches_xen(
     op: bytes, buffers: tuple[tuple[int, bytes], ...], complaint: str
 ) -> None:
-    """Xen writes to wherever a handle points."""
+    """Xen writes to wherever a handle points, so a wrong one would corrupt memory."""
     with _fast.AffinityCalls((os.devnull,), "/nonexistent") as port, pytest.raises(ValueError, match=complaint):
         port.call(36, 9, op, buffers)
 
@@ -221,7 +222,7 @@ def test_other_calls_of_that_port_are_read_only_ones() -> None:
 
 
 def test_the_command_line_shows_what_it_would_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """For a plan of a file, a command and a process; nothing is changed."""
+    """It takes a plan from a file, for a command or a process, and changes nothing."""
     file = tmp_path / "plan.json"
     file.write_text(plan_here().render("json"))
     before = os.sched_getaffinity(0)
@@ -234,7 +235,7 @@ def test_the_command_line_shows_what_it_would_do(tmp_path: Path, capsys: pytest.
 
 @pytest.mark.parametrize("content", ["{", "{}", "[]", json.dumps({"fits": False})])
 def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str) -> None:
-    """As wrong use, with its name."""
+    """It is a usage error that names the file."""
     file = tmp_path / "plan.json"
     file.write_text(content)
     assert main(["pin", "--plan", str(file), "--dry-run", "--", "true"]) == 2
@@ -242,7 +243,7 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_pin_takes_one_thing_to_pin(capsys: pytest.CaptureFixture[str]) -> None:
-    """A command, a process or a domain."""
+    """That is a command, a process or a domain, and never two of them."""
     assert main(["pin", "--vcpus", "1", "--memory", "1M", "--dry-run"]) == 2
     assert main(["pin", "--vcpus", "1", "--memory", "1M", "--pid", "1", "--dry-run", "--", "true"]) == 2
     assert "pin needs a command after --, --pid or --domain" in capsys.readouterr().err

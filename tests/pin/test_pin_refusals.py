@@ -60,13 +60,13 @@ def test_a_memory_policy_that_is_denied_names_the_call_and_the_remedy(
 
 
 def test_with_one_cell_no_memory_is_bound(tmp_path: Path) -> None:
-    """So the command runs where policies are denied."""
+    """The command therefore runs even where memory policies are denied."""
     answer = filtered(errno.EPERM, plan_here()._replace(bind=False), tmp_path)
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "ran\n", "")
 
 
 def test_cpus_that_the_kernel_leaves_out_are_an_error() -> None:
-    """It takes those that it has, and says nothing."""
+    """It silently takes the part of a mask that exists."""
     before = os.sched_getaffinity(0)
     try:
         with pytest.raises(SourceError, match=r"took cpus .* and left out 4000"):
@@ -78,7 +78,7 @@ def test_cpus_that_the_kernel_leaves_out_are_an_error() -> None:
 
 
 def test_nodes_that_are_not_there_are_an_error() -> None:
-    """By their numbers; in a thread of its own, whose policy goes with it."""
+    """The error has their numbers; the policy is tried in a thread of its own, with which it ends."""
     if not policies():
         pytest.skip("memory policies are not available here")
     caught: list[BaseException] = []
@@ -108,7 +108,7 @@ def test_nodes_that_are_not_there_are_an_error() -> None:
 def test_an_affinity_that_is_refused_names_the_call(
     monkeypatch: pytest.MonkeyPatch, number: int, kind: type[SourceError], words: str
 ) -> None:
-    """And whose it is."""
+    """It also names the thread or process."""
 
     def refuse(thread: int, cpus: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -120,7 +120,7 @@ def test_an_affinity_that_is_refused_names_the_call(
 
 
 def test_cpus_that_xen_leaves_out_are_an_error() -> None:
-    """It writes the effective affinity back: without the cpus of other pools."""
+    """Xen returns the effective affinity, from which the CPUs of other pools are missing."""
 
     class OtherPool(Recorder):
         def call(self, number: int, command: int, op: bytes, buffers: tuple[tuple[int, bytes], ...] = ()):  # type: ignore[no-untyped-def]
@@ -148,7 +148,7 @@ def test_threads_of_the_kernel_are_pinned_by_force_only(capsys: pytest.CaptureFi
 
 
 def test_a_process_without_a_guest_is_pinned_by_force_only(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A number that was mistyped is another process."""
+    """A mistyped number is some other process."""
     file = tmp_path / "plan.json"
     file.write_text(plan_here().render("json"))
     with subprocess.Popen(["sleep", "30"]) as child:
@@ -163,7 +163,7 @@ def test_a_process_without_a_guest_is_pinned_by_force_only(capsys: pytest.Captur
 
 
 def test_a_batch_s_plans_are_pinned_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The file that place --batch wrote; without a name it has to have one plan only."""
+    """The file is what place --batch wrote; without a name it must contain exactly one plan."""
     machine = host([4 * GIB, 4 * GIB])
     plans = [place(machine, vcpus=1, memory=GIB, name=name) for name in ("a", "b")]
     file = tmp_path / "plans.json"

@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_claim_is_taken_away_from_what_is_left(folder: Path) -> None:
-    """Memory, CPUs for one guest alone, and the name."""
+    """It holds memory, CPUs for one guest alone, and the name."""
     machine = host([8 * GIB, 8 * GIB])
     with Ledger(folder) as ledger:
         first = place(machine, vcpus=2, memory=5 * GIB, pinned=True, name="a", claims=ledger.current())
@@ -46,7 +46,7 @@ def test_a_claim_is_taken_away_from_what_is_left(folder: Path) -> None:
 
 
 def test_huge_pages_are_claimed_as_pages(folder: Path) -> None:
-    """Not as other memory."""
+    """Ordinary memory of the cell is not reduced by them."""
     machine = host([8 * GIB], pages={0: {2 * MIB: 512}})
     with Ledger(folder) as ledger:
         ledger.add([place(machine, vcpus=1, memory=768 * MIB, huge_page=2 * MIB)])
@@ -57,7 +57,7 @@ def test_huge_pages_are_claimed_as_pages(folder: Path) -> None:
 
 
 def test_a_claim_ends_with_its_time_its_process_and_its_guest(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever is first; a process is known by its start as well, since numbers come again."""
+    """Whichever is first; a process is identified by its start time too, since numbers are used again."""
     plan = place(host([8 * GIB]), vcpus=1, memory=GIB, name="g")
     with subprocess.Popen(["sleep", "60"]) as child, Ledger(folder) as ledger:
         ledger.add([plan], seconds=1)
@@ -76,7 +76,7 @@ def test_a_claim_ends_with_its_time_its_process_and_its_guest(folder: Path, monk
 
 
 def test_xen_builds_a_guest_bit_by_bit() -> None:
-    """What it has by now is not claimed any more."""
+    """What the guest holds already is no longer claimed."""
     plan = place(host([8 * GIB]), vcpus=1, memory=4 * GIB, name="g")
     claim = Claim.of(plan, id=1, domain=7, expires=1e12)
     assert claim.less([domain("other", 1, id=3, kind="hvm", memory=GIB)]) == claim
@@ -87,7 +87,7 @@ def test_xen_builds_a_guest_bit_by_bit() -> None:
 
 
 def test_a_claim_is_given_back_by_its_number(folder: Path) -> None:
-    """And by no other."""
+    """Any other number is an error and releases nothing."""
     plan = place(host([8 * GIB]), vcpus=1, memory=GIB)
     with Ledger(folder) as ledger:
         ledger.add([plan, plan])
@@ -128,7 +128,7 @@ def test_the_ledger_is_a_file_of_one_user(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '[{"id": 1}]', "[" * 100_000, '{"a": 1}'])
 def test_a_damaged_ledger_is_no_empty_one(folder: Path, content: str) -> None:
-    """Or what was promised would be promised again."""
+    """An empty one would promise the same memory again."""
     folder.mkdir()
     (folder / "claims.json").write_text(content)
     with pytest.raises(SourceError, match="not a ledger"), Ledger(folder):
@@ -136,14 +136,14 @@ def test_a_damaged_ledger_is_no_empty_one(folder: Path, content: str) -> None:
 
 
 def test_who_waits_too_long_says_for_whom(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Instead of waiting for ever."""
+    """The wait for the ledger's lock is bounded, and the error says that another placer has it."""
     monkeypatch.setattr(ledgers, "PATIENCE", 0.02)
     with Ledger(folder), pytest.raises(SourceUnavailable, match="another placer"), Ledger(folder):
         pass
 
 
 def test_without_a_place_there_is_no_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root has /run, others their runtime directory."""
+    """Root has /run and others their runtime directory; without that variable the error names it."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
     assert ledgers.own_folder() == "/run/user/1000/numaprobe"
@@ -153,7 +153,7 @@ def test_without_a_place_there_is_no_ledger(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_claim_is_of_its_schema() -> None:
-    """And is read as it was written."""
+    """It is read back as it was written."""
     plan = place(host([8 * GIB, 8 * GIB]), vcpus=4, memory=GIB, pinned=True, guest_cells=2, name="g")
     claim = Claim.of(plan, id=1, pid=2, start=3, domain=None, expires=4.5)
     schemas.check("claim", claim_document(claim))
@@ -161,6 +161,7 @@ def test_a_claim_is_of_its_schema() -> None:
 
 
 def test_vcpus_of_a_claim_that_float_are_shared_out_among_its_cells() -> None:
+    """Their CPUs are not fixed, so each of the two cells carries half of the load."""
     machine = host([8 * GIB] * 2)
     claim = Claim.of(place(machine, vcpus=4, memory=10 * GIB, cells=2), id=1, expires=90.0)
     stock = capacity_of(machine)
@@ -169,6 +170,7 @@ def test_vcpus_of_a_claim_that_float_are_shared_out_among_its_cells() -> None:
 
 
 def test_a_claim_without_a_name_is_known_by_its_domain() -> None:
+    """An unnamed guest gets its domain id as soon as it runs, which the list of claims then shows."""
     plan = place(host([8 * GIB]), vcpus=1, memory=GIB)
     claim = Claim.of(plan, id=4, expires=90.0)
     (line,) = claim_lines(claim, 30.0)
@@ -180,7 +182,7 @@ def test_a_claim_without_a_name_is_known_by_its_domain() -> None:
 def test_each_guest_of_a_batch_has_the_number_of_its_own_claim(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One that is left out has none."""
+    """A guest that is left out has none."""
     guests = [{"name": "a", "vcpus": 1, "memory": "64M"}, {"name": "b", "vcpus": 1, "memory": "9000T"},
               {"name": "c", "vcpus": 1, "memory": "32M"}]  # fmt: skip
     (tmp_path / "batch.json").write_text(json.dumps(guests))

@@ -149,7 +149,7 @@ def outcomes(out: int, alive: set[int], seconds: float) -> list[int]:
 
 
 def test_of_two_placers_at_once_one_gets_the_slot(folder: Path, rounds: int) -> None:
-    """Each wants more than half of the CPUs for itself. In half of the rounds one of them is killed."""
+    """Each wants more than half of the CPUs for itself, and in half of the rounds one of them is killed."""
     machine = probe(allowed=True)
     allowed = None if machine.allowed is None else machine.allowed.cpus
     usable = [cpu for cpu in machine.cpus if cpu.online and not cpu.isolated and (allowed is None or cpu.id in allowed)]

@@ -37,7 +37,7 @@ def test_a_floating_guest_keeps_off_the_cpus_of_a_pinned_one_of_its_batch() -> N
 
 
 def test_a_batch_that_would_leave_a_floating_guest_no_cpus_is_refused() -> None:
-    """In either order."""
+    """The order of the guests in the batch makes no difference."""
     machine = host([16 * GIB], cpus=4)
     for order in ((Request(2, GIB), Request(3, GIB, pinned=True)), (Request(3, GIB, pinned=True), Request(2, GIB))):
         with pytest.raises(DoesNotFit, match="missing 1 CPU"):
@@ -87,7 +87,7 @@ def test_pinned_vcpus_go_to_the_cell_where_nobody_floats() -> None:
 
 
 def test_running_guests_that_float_on_cpus_taken_are_named_with_cpus_to_move_to() -> None:
-    """The rest of their affinity; a guest that floats elsewhere is left alone."""
+    """Those are the rest of their affinity; a guest that floats elsewhere is not named."""
     web = domain("web", 2, cpus=tuple(range(8)), id=7)
     far = domain("far", 2, cpus=tuple(range(8, 16)), id=8)
     plan = place(host([16 * GIB, GIB]), vcpus=4, memory=8 * GIB, pinned=True, domains=[web, far])
@@ -98,7 +98,7 @@ def test_running_guests_that_float_on_cpus_taken_are_named_with_cpus_to_move_to(
 
 
 def test_pinned_vcpus_take_cores_on_which_nobody_floats_first() -> None:
-    """The guest on cpus 0 to 3 can stay."""
+    """The guest on CPUs 0 to 3 can stay where it is."""
     web = domain("web", 2, cpus=(0, 1, 2, 3))
     plan = place(host([16 * GIB]), vcpus=4, memory=GIB, pinned=True, domains=[web])
     assert (plan.cpus, plan.repin) == ((4, 5, 6, 7), ())
@@ -124,7 +124,7 @@ def test_a_floating_guest_on_the_last_free_core_is_not_pinned_to_it() -> None:
 
 
 def test_vcpus_on_cores_of_their_own_hold_them() -> None:
-    """Each vcpu has another core, which is no accident."""
+    """Each vcpu has another core's threads, which is how a pinned guest looks and no accident."""
     own = domain("own", 2, pinned=[(0, 1), (2, 3)])
     assert place(host([16 * GIB]), vcpus=2, memory=GIB, domains=[own]).cpus == (4, 5, 6, 7)
 
@@ -140,7 +140,7 @@ def test_what_a_plan_pins_is_held_even_where_nothing_else_shows_it() -> None:
 
 
 def test_some_vcpus_are_pinned_and_the_others_float() -> None:
-    """On the CPUs that remain of the same cell."""
+    """They float on the CPUs that remain of the same cell."""
     plan = place(host([16 * GIB]), vcpus=4, memory=GIB, pinned_vcpus=[0, 2])
     assert [(one.cpus, one.pinned) for one in plan.vcpus] == [
         ((0,), True),
@@ -152,7 +152,7 @@ def test_some_vcpus_are_pinned_and_the_others_float() -> None:
 
 
 def test_the_emulator_gets_cpus_of_its_own() -> None:
-    """Beside pinned vcpus, and beside floating ones."""
+    """Both pinned and floating vcpus keep off them."""
     plan = place(host([16 * GIB]), vcpus=5, memory=GIB, pinned=True, emulator=2)
     assert len(plan.emulator) == 2
     assert set(plan.emulator).isdisjoint(cpu for one in plan.vcpus for cpu in one.cpus)
@@ -164,7 +164,7 @@ def test_the_emulator_gets_cpus_of_its_own() -> None:
 
 
 def test_the_emulator_shares_cpus_that_are_named() -> None:
-    """They are kept from vcpus that are pinned, and need to be there."""
+    """Pinned vcpus are kept off them, and they have to exist."""
     plan = place(host([16 * GIB]), vcpus=4, memory=GIB, pinned=True, emulator=[0, 1])
     assert (plan.emulator, [one.cpus for one in plan.vcpus]) == ((0, 1), [(2,), (3,), (4,), (5,)])
     with pytest.raises(ValueError, match="CPU 99 is not available"):
@@ -172,7 +172,7 @@ def test_the_emulator_shares_cpus_that_are_named() -> None:
 
 
 def test_guests_of_other_pools_do_not_weigh() -> None:
-    """They cannot run on this pool's CPUs."""
+    """They cannot run on the CPUs of this pool."""
     pools = {**dict.fromkeys(range(8), 0), **dict.fromkeys(range(8, 16), 0), **dict.fromkeys(range(16, 24), 1)}
     machine = host([8 * GIB, 12 * GIB, 16 * GIB], source="xen", pools=pools)
     other = domain("other", 8, pool=1, kind="hvm")
@@ -181,7 +181,7 @@ def test_guests_of_other_pools_do_not_weigh() -> None:
 
 
 def test_what_this_process_may_use_does_not_bind_a_guest_that_another_program_starts() -> None:
-    """On request; the quota is respected otherwise."""
+    """With ignore_allowed the host counts; otherwise the caller's cpuset and quota do."""
     allowed = made(Allowed, cpus=(1, 8), cells=(0,), quota=1.5, where=())
     machine = host([16 * GIB, 16 * GIB], allowed=allowed)
     with pytest.raises(DoesNotFit, match=r"quota of 1\.5"):
@@ -191,7 +191,7 @@ def test_what_this_process_may_use_does_not_bind_a_guest_that_another_program_st
 
 
 def test_a_cell_never_gives_more_than_it_has() -> None:
-    """Whatever the kernel says is free of it."""
+    """Even if the kernel calls more available than the cell's total, the total is the limit."""
     machine = host([4 * GIB])
     cells = tuple(cell._replace(memory=cell.memory._replace(available=1 << 62)) for cell in machine.cells)
     with pytest.raises(DoesNotFit):
@@ -199,7 +199,7 @@ def test_a_cell_never_gives_more_than_it_has() -> None:
 
 
 def test_the_reserve_is_named_where_it_is_what_is_missing() -> None:
-    """And not where the memory would be missing without it."""
+    """It is not named where memory would be short without it."""
     with pytest.raises(DoesNotFit, match="missing 128 MiB; 128 MiB there is kept back as reserve"):
         place(host([8 * GIB]), vcpus=1, memory=8 * GIB)
     with pytest.raises(DoesNotFit) as caught:
@@ -208,7 +208,7 @@ def test_the_reserve_is_named_where_it_is_what_is_missing() -> None:
 
 
 def test_a_cell_without_usable_cpus_says_why() -> None:
-    """By whom they are held, or that they are isolated."""
+    """The reason names who holds them, or that they are isolated."""
     held = domain("db", 8, pinned=[(cpu,) for cpu in range(8)])
     with pytest.raises(DoesNotFit, match="cell 0 has no usable CPUs: 8 CPUs are held by db"):
         place(host([16 * GIB]), vcpus=1, memory=GIB, domains=[held])

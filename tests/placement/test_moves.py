@@ -36,7 +36,7 @@ def guest(number: int, cell: int, size: int, cells: int, **known: Any) -> Domain
 
 
 def test_one_guest_moves_so_that_another_fits() -> None:
-    """The smallest that is enough, to where it fits."""
+    """The smallest guest that is enough moves to a cell where it fits."""
     guests = [guest(1, 0, 6, 2), guest(2, 1, 3, 2), guest(3, 1, 2, 2)]
     wanted = Request(vcpus=1, memory=6 * GIB, max_cells=1)
     with pytest.raises(DoesNotFit):
@@ -47,14 +47,14 @@ def test_one_guest_moves_so_that_another_fits() -> None:
 
 
 def test_what_fits_needs_no_move() -> None:
-    """It is the plan that place gives."""
+    """The answer is the plan that place gives."""
     found = make_room(machine([4, 4]), Request(vcpus=1, memory=GIB), domains=[guest(1, 0, 2, 2)], reserve=0)
     assert found.moves == ()
     assert found.plan.cells == (0,)
 
 
 def test_a_guest_that_will_be_gone_gives_its_room() -> None:
-    """By name or by id; a name that nobody has is an error."""
+    """It is given by name or id, and a name that nobody has is an error."""
     guests = [guest(1, 0, 6, 2)]
     for name in ("g1", "1"):
         found = make_room(
@@ -71,7 +71,7 @@ def test_a_guest_that_will_be_gone_gives_its_room() -> None:
 
 
 def test_moves_that_do_not_help_are_said() -> None:
-    """After what is missing."""
+    """The refusal first says what is missing and then that no move helps."""
     with pytest.raises(DoesNotFit, match=r"is missing .*; .*no 2 moves of other guests would help"):
         make_room(
             machine([2, 2]),
@@ -92,7 +92,7 @@ def test_moves_that_do_not_help_are_said() -> None:
     ],
 )
 def test_a_guest_that_cannot_be_moved_says_why(known: dict[str, Any], why: str) -> None:
-    """And is left where it is."""
+    """It stays where it is, and the plan has the reason."""
     one = guest(1, 0, 2, 2)._replace(**known)
     assert why in (obstacle(one) or "")
     found = make_room(machine([4, 4]), Request(vcpus=1, memory=GIB), domains=[one], reserve=0)
@@ -131,7 +131,7 @@ def brute_force(free: list[int], sizes: list[tuple[int, int]], wanted: int, most
 def test_the_moves_are_those_of_brute_force(
     free: list[int], sizes: list[tuple[int, int]], wanted: int, most: int
 ) -> None:
-    """As many guests, as many bytes; and every step has room when its turn comes."""
+    """As many guests and bytes are moved, and every step has room when it is made."""
     sizes = [(cell % len(free), size) for cell, size in sizes]
     guests = [guest(number, cell, size, len(free)) for number, (cell, size) in enumerate(sizes, 1)]
     expected = brute_force(free, sizes, wanted, most)

@@ -102,7 +102,7 @@ def as_nova_has_it(plan: Plan, dedicated: bool) -> list[dict[str, Any]]:
 def test_nova_finds_a_place_where_numaprobe_does_and_its_accounting_takes_the_plan(
     pytestconfig: pytest.Config,
 ) -> None:
-    """With each of its four thread policies, on hosts where others hold CPUs and memory."""
+    """Each of nova's four thread policies is tried on hosts where others hold CPUs and memory."""
     python = pytestconfig.getoption("nova")
     if python is None:
         pytest.fail(

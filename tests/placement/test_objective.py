@@ -79,7 +79,7 @@ def cost(machine: Host, vcpus: dict[int, int], memory: dict[int, int]) -> float:
 
 @given(machines("linux"), guests)
 def test_on_linux_no_way_to_fill_cells_is_cheaper(machine: Host, asked: dict[str, Any]) -> None:
-    """Of all orders in which cells could be filled with vcpus and with memory; of equal cost, with the fewest cells."""
+    """All orders of filling cells with vcpus and memory are tried; of equal cost, the fewest cells must win."""
     plan = attempt(machine, asked)
     memory, cpus = available(machine)
     need = -(-asked["memory"] // GRANULE) * GRANULE
@@ -103,7 +103,7 @@ def test_on_linux_no_way_to_fill_cells_is_cheaper(machine: Host, asked: dict[str
 
 @given(machines("xen"), guests)
 def test_under_xen_no_set_is_cheaper_by_the_measure_of_its_own_plan(machine: Host, asked: dict[str, Any]) -> None:
-    """Each set of cells is asked for on a host that has no others."""
+    """Each set of cells is tried on a host that has no others."""
     plan = attempt(machine, asked)
     if plan is None or plan.distance is None or len(plan.cells) == 1:
         return
@@ -150,7 +150,7 @@ def test_latency_that_firmware_reports_decides_where_distances_do_not() -> None:
 
 
 def test_ordinary_memory_is_taken_before_cxl_and_gpu_memory_only_if_it_is_named() -> None:
-    """Though the table of distances has them nearer."""
+    """The kind decides, even though these have the smaller distances here."""
     rows = {0: [10, 32, 14, 12], 1: [32, 10, 40, 40], 2: [14, 40, 10, 16], 3: [12, 40, 16, 10]}
     machine = host([4 * GIB, 4 * GIB, 16 * GIB, 32 * GIB], distances=rows, cpuless=(2, 3))
     kinds = {2: "cxl", 3: "gpu"}
@@ -185,7 +185,7 @@ def test_twenty_cells_hold_unequal_shares() -> None:
 def test_shares_are_dealt_out_beyond_sixteen_cells_wherever_they_can_be(
     cells: list[tuple[int, int]], parts: int, data: st.DataObject
 ) -> None:
-    """By the rule of matching: as many cells for each share as there are shares of its size or more."""
+    """It follows the rule of matching: as many cells for each share as there are shares of its size or more."""
     vcpus = data.draw(st.integers(parts, parts * 6))
     machine = host([memory * GIB for memory, _ in cells], cpus=8)
     isolated = {8 * i + k for i, (_, number) in enumerate(cells) for k in range(number, 8)}

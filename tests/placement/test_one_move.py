@@ -126,7 +126,7 @@ def check(case: Case) -> bool:
 
 
 def test_one_move_makes_room_wherever_brute_force_finds_one() -> None:
-    """With the fewest bytes. More than half of these refusals fit after it."""
+    """It moves the fewest bytes that will do, and more than half of the refused guests fit afterwards."""
     dice = random.Random(1)
     refused = helped = 0
     while refused < HOSTS:

@@ -21,7 +21,7 @@ def test_one_cell_is_enough() -> None:
 
 
 def test_ids_are_labels() -> None:
-    """Cells 3 and 40 are told by their own ids."""
+    """Cells 3 and 40 are reported by their own ids and not as 0 and 1."""
     plan = place(host({3: GIB, 40: 16 * GIB}), vcpus=4, memory=8 * GIB)
     assert (plan.cells, plan.memory, plan.cpus) == ((40,), {40: 8 * GIB}, tuple(range(8, 16)))
 
@@ -58,6 +58,7 @@ def test_three_neighbours_may_be_nearer_than_two_that_are_far_apart() -> None:
 
 
 def test_what_is_missing_is_said_of_all_cells_together_and_of_the_best_alone() -> None:
+    """The two figures show whether spreading the guest or freeing one cell would help."""
     with pytest.raises(DoesNotFit) as error:
         place(host([GIB, GIB, GIB]), vcpus=1, memory=5 * GIB, reserve=0)
     assert error.value.reasons == ("cells 0-2 together are missing 2 GiB", "cell 0 alone is missing 4 GiB")
@@ -81,7 +82,7 @@ def test_xen_deals_memory_out_evenly_and_vcpus_may_run_on_all_of_it() -> None:
 
 
 def test_memory_adds_up_to_what_was_asked_for() -> None:
-    """To the byte, even where that is no whole number of pages."""
+    """The sum is right to the byte, even where that is no whole number of pages."""
     size = 12 * GIB + 12345
     assert sum(place(host([10 * GIB] * 2), vcpus=4, memory=size).memory.values()) == size
 
@@ -105,7 +106,7 @@ def test_claims_are_kept_back_in_every_cell() -> None:
 
 
 def test_available_counts_on_linux_and_not_what_is_merely_free() -> None:
-    """The page cache can be had."""
+    """The page cache can be reclaimed for a guest."""
     machine = host([8 * GIB], available=6 * GIB)
     machine = machine._replace(
         cells=tuple(cell._replace(memory=cell.memory._replace(free=2 * GIB)) for cell in machine.cells)
@@ -120,7 +121,7 @@ def test_unknown_memory_is_none_to_give() -> None:
 
 
 def test_huge_pages_come_from_their_own_pool() -> None:
-    """Pages of the size asked for, not other memory."""
+    """Only pages of the requested size count, however much other memory is free."""
     machine = host([16 * GIB, 16 * GIB], pages={0: {2 * MIB: 100}, 1: {2 * MIB: 2048}})
     plan = place(machine, vcpus=1, memory=4 * GIB, huge_page=2 * MIB)
     assert plan.memory == {1: 4 * GIB}
@@ -130,7 +131,7 @@ def test_huge_pages_come_from_their_own_pool() -> None:
 
 @pytest.mark.parametrize("kind", ["offline", "isolated"])
 def test_cpus_that_are_not_there_for_guests_are_not_used(kind: str) -> None:
-    """Neither counted nor named."""
+    """Offline and isolated CPUs are neither counted nor named in a plan."""
     machine = host([16 * GIB, 16 * GIB], **{kind: (0, 1, 2, 3, 4, 5)})  # type: ignore[arg-type]
     plan = place(machine, vcpus=4, memory=GIB)
     assert plan.cells == (1,)
@@ -139,14 +140,14 @@ def test_cpus_that_are_not_there_for_guests_are_not_used(kind: str) -> None:
 
 
 def test_unknown_online_is_not_online() -> None:
-    """As while cpus come and go."""
+    """The state may be unknown while CPUs are being added or removed."""
     machine = host([16 * GIB])
     cpus = tuple(cpu._replace(online=None) if cpu.id < 6 else cpu for cpu in machine.cpus)
     assert place(machine._replace(cpus=cpus), vcpus=2, memory=GIB).cpus == (6, 7)
 
 
 def test_a_cpu_that_is_in_no_cell_is_not_used() -> None:
-    """As where no node's list of cpus could be read."""
+    """Its memory would be remote on an unknown path; such CPUs occur if no node's list can be read."""
     machine = host([16 * GIB])
     lost = machine._replace(
         cpus=tuple(cpu._replace(cell=None) for cpu in machine.cpus), cells=(machine.cells[0]._replace(cpus=None),)
@@ -156,7 +157,7 @@ def test_a_cpu_that_is_in_no_cell_is_not_used() -> None:
 
 
 def test_cpus_of_other_pools_are_not_used() -> None:
-    """The lowest pool unless another is named; cpus in none never."""
+    """The lowest pool is used unless another is named, and CPUs in none never are."""
     pools = {**dict.fromkeys(range(4), 0), **dict.fromkeys(range(4, 8), 1), **dict.fromkeys(range(8, 12), 0)}
     machine = host([16 * GIB, 16 * GIB], source="xen", pools=pools)
     assert place(machine, vcpus=2, memory=GIB).cpus == (0, 1, 2, 3)
@@ -201,14 +202,14 @@ def test_a_guest_of_a_pool_gets_memory_of_other_cells_when_its_own_are_empty() -
 
 
 def test_what_the_process_may_not_use_is_not_used() -> None:
-    """Cpus and memory by its cpuset."""
+    """Its cpuset restricts both CPUs and memory."""
     allowed = made(Allowed, cpus=(1, 8, 9, 10, 11), cells=(0,), where=())
     plan = place(host([16 * GIB, 16 * GIB], allowed=allowed), vcpus=1, memory=GIB)
     assert (plan.cpus, plan.memory) == ((1,), {0: GIB})
 
 
 def test_memory_only_cells_are_used_if_asked() -> None:
-    """The second cell has no cpus."""
+    """The second cell has memory and no CPUs, as a CXL expander has."""
     machine = host([2 * GIB, 16 * GIB], cpuless=(1,))
     with pytest.raises(DoesNotFit, match="cell 1 has no usable CPUs"):
         place(machine, vcpus=2, memory=8 * GIB)
@@ -224,13 +225,13 @@ def test_a_cell_without_memory_still_lends_its_cpus() -> None:
 
 
 def test_pinned_vcpus_get_a_cpu_each_and_fill_their_own_cores() -> None:
-    """So that the next guest finds whole ones."""
+    """The next guest then finds whole cores."""
     plan = place(host([16 * GIB]), vcpus=4, memory=GIB, pinned=True)
     assert [one.cpus for one in plan.vcpus] == [(0,), (1,), (2,), (3,)]
 
 
 def test_pinned_vcpus_are_spread_over_cores_by_that_policy() -> None:
-    """One thread of each."""
+    """One thread of each core is used."""
     plan = place(host([16 * GIB]), vcpus=4, memory=GIB, pinned=True, policy="spread")
     assert [one.cpus for one in plan.vcpus] == [(0,), (2,), (4,), (6,)]
 
@@ -244,6 +245,7 @@ def test_whole_cores_are_whole() -> None:
 
 
 def test_cpus_that_are_left_out_are_counted_by_reason() -> None:
+    """Whoever sees 16 CPUs in the table has to learn why 17 vcpus do not even get those."""
     with pytest.raises(DoesNotFit) as caught:
         place(host([16 * GIB, 16 * GIB], isolated=(2, 3), offline=(9,)), vcpus=17, memory=GIB)
     assert {"cell 0: 2 CPUs are isolated", "cell 1: 1 CPU is offline"} <= set(caught.value.reasons)
@@ -281,7 +283,7 @@ def test_memory_that_a_guest_has_not_touched_yet_is_kept_back() -> None:
 
 
 def test_away_from_and_together_with() -> None:
-    """By name; where the domain's memory is counts."""
+    """Domains are given by name, and where their memory is counts."""
     other = domain("db", 2, cells=((0, GIB), (1, 0)), unplaced=0)
     machine = host([16 * GIB, 16 * GIB])
     assert place(machine, vcpus=1, memory=GIB, domains=[other], away_from="db").cells == (1,)
@@ -291,7 +293,7 @@ def test_away_from_and_together_with() -> None:
 
 
 def test_away_from_a_domain_that_may_be_anywhere_is_nowhere() -> None:
-    """Nothing is known of where it is."""
+    """Its place is unknown, so no cell can be shown to be away from it."""
     with pytest.raises(DoesNotFit, match="db may be there"):
         place(host([16 * GIB]), vcpus=1, memory=GIB, domains=[domain("db", 1)], away_from="db")
 
@@ -312,13 +314,13 @@ def test_near_a_device() -> None:
 
 
 def test_exactly_so_many_cells_share_equally() -> None:
-    """Though one would do."""
+    """Two cells are used on request although one would do."""
     plan = place(host([16 * GIB] * 4), vcpus=8, memory=8 * GIB, cells=2)
     assert plan.memory == {0: 4 * GIB, 1: 4 * GIB}
 
 
 def test_at_most_so_many_cells() -> None:
-    """The nearest miss is told."""
+    """The refusal gives the nearest miss within that number."""
     with pytest.raises(DoesNotFit) as caught:
         place(host([8 * GIB, 16 * GIB]), vcpus=1, memory=16 * GIB + 512 * MIB, max_cells=1, reserve=0)
     assert caught.value.reasons[0] == "cell 1 is missing 512 MiB"
@@ -336,13 +338,13 @@ def test_cells_of_the_guest_have_their_vcpus_memory_and_distances() -> None:
 
 
 def test_the_larger_guest_cell_goes_where_it_fits() -> None:
-    """The first host cell is the small one."""
+    """The first host cell is the smaller one, so an assignment in order would fail."""
     plan = place(host([3 * GIB, 16 * GIB]), vcpus=3, memory=6 * GIB, guest_cells=2)
     assert [(one.cell, len(one.vcpus)) for one in plan.guest_cells] == [(0, 1), (1, 2)]
 
 
 def test_every_set_that_was_not_chosen_has_its_reason() -> None:
-    """Up to a limit."""
+    """The list of reasons has a maximum length."""
     plan = place(host([4 * GIB] * 8), vcpus=1, memory=6 * GIB)
     assert len(plan.rejected) == 16
     assert plan.rejected[0] == ((0,), "is missing 2.1 GiB")
@@ -361,7 +363,7 @@ def test_policies_differ_between_cells_that_are_alike() -> None:
 
 
 def test_distances_that_are_not_told_come_last() -> None:
-    """And the plan says that they are not known."""
+    """The plan states that its distances are unknown."""
     machine = host([8 * GIB, 8 * GIB])
     bare = machine._replace(cells=tuple(cell._replace(distances=None) for cell in machine.cells))
     plan = place(bare, vcpus=1, memory=12 * GIB)
@@ -386,7 +388,7 @@ def test_distances_that_are_not_told_come_last() -> None:
     ],
 )
 def test_nonsense_is_refused(wishes: dict[str, object], complaint: str) -> None:
-    """As wrong use, which is not the same as no fit."""
+    """A usage error is not the same as a guest that does not fit."""
     with pytest.raises(ValueError, match=complaint):
         place(host([GIB]), **{"vcpus": 1, "memory": MIB, **wishes})  # type: ignore[arg-type]
 
@@ -406,7 +408,7 @@ def test_a_plan_is_a_value() -> None:
 
 
 def test_a_host_without_cells_holds_nothing() -> None:
-    """No cell, no plan."""
+    """Any request is refused as not fitting."""
     with pytest.raises(DoesNotFit, match="no cell may be used"):
         place(made(Host, source="linux", cells=(), cpus=(), notes=()), vcpus=1, memory=MIB)
 
@@ -424,6 +426,6 @@ def test_sixty_four_cells_do_not_explode() -> None:
 
 
 def test_the_public_names_are_there() -> None:
-    """Found where they are asked for."""
+    """They are found in numaprobe and in numaprobe.placement."""
     assert numaprobe.place is place
     assert numaprobe.Plan is type(place(host([GIB]), vcpus=1, memory=MIB))

@@ -14,7 +14,7 @@ from numaprobe import DoesNotFit, Host, Request, place, place_all
 
 
 def test_guests_do_not_race_for_the_same_cell() -> None:
-    """Two that fit in either cell, and in neither together."""
+    """Either of the two fits in one of the cells, and both together in neither."""
     batch = place_all(host([8 * GIB, 8 * GIB]), [Request(1, 5 * GIB), Request(1, 5 * GIB)])
     assert [plan and plan.cells for plan in batch.plans] == [(0,), (1,)]
 
@@ -30,7 +30,7 @@ def test_a_large_guest_gets_its_room_though_it_is_asked_for_last() -> None:
 
 
 def test_a_batch_that_does_not_fit_names_the_guest() -> None:
-    """By its name, or by its place in the batch."""
+    """A guest without a name is given by its place in the batch."""
     with pytest.raises(DoesNotFit, match="guest 2 of 2: "):
         place_all(host([8 * GIB]), [Request(1, 5 * GIB), Request(1, 5 * GIB)])
     with pytest.raises(DoesNotFit, match="big: cell 0 is missing"):
@@ -38,14 +38,14 @@ def test_a_batch_that_does_not_fit_names_the_guest() -> None:
 
 
 def test_a_part_of_a_batch_is_placed_if_that_will_do() -> None:
-    """As many guests as possible."""
+    """With partial=True as many guests as possible are placed."""
     batch = place_all(host([8 * GIB]), [Request(1, 9 * GIB), Request(1, 3 * GIB), Request(1, 3 * GIB)], partial=True)
     assert [plan is not None for plan in batch.plans] == [False, True, True]
     assert [position for position, _ in batch.missed] == [0]
 
 
 def test_guests_of_a_batch_keep_away_from_each_other() -> None:
-    """Whichever of them says so."""
+    """It is enough that one of the two says so."""
     requests = [Request(1, GIB, name="a"), Request(1, GIB, name="b", away_from="a")]
     batch = place_all(host([8 * GIB, 8 * GIB]), requests)
     cells = [plan.cells for plan in batch.plans if plan]
@@ -55,7 +55,7 @@ def test_guests_of_a_batch_keep_away_from_each_other() -> None:
 
 
 def test_guests_of_a_batch_are_put_together() -> None:
-    """On the same cell, though another is emptier."""
+    """They share a cell, although another one is emptier."""
     requests = [
         Request(1, GIB, name="a", policy="spread"),
         Request(1, GIB, together_with="a", policy="spread", name="b"),
@@ -65,18 +65,18 @@ def test_guests_of_a_batch_are_put_together() -> None:
 
 
 def test_names_are_of_one_guest_only() -> None:
-    """Or nobody knows whom to keep away from."""
+    """Two guests of one name could not be kept apart from a third."""
     with pytest.raises(ValueError, match="two guests"):
         place_all(host([8 * GIB]), [Request(1, GIB, name="a"), Request(1, GIB, name="a")])
 
 
 def test_an_empty_batch_is_done() -> None:
-    """Nothing asked, nothing placed."""
+    """The outcome has no plan and no error."""
     assert place_all(host([GIB]), []).plans == ()
 
 
 def test_pinned_guests_share_no_cpu() -> None:
-    """Three of them on eight cpus."""
+    """Three of them fit exactly on eight CPUs."""
     batch = place_all(
         host([16 * GIB]), [Request(3, GIB, pinned=True), Request(1, GIB, cores=True), Request(2, GIB, pinned=True)]
     )
@@ -115,7 +115,7 @@ def test_small_batches_are_as_good_as_the_exact_optimum(free: tuple[int, ...], g
 
 
 def test_without_scipy_the_optimum_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One sentence."""
+    """The error is one sentence that has the pip command."""
     monkeypatch.setitem(__import__("sys").modules, "scipy.optimize", None)
     with pytest.raises(ModuleNotFoundError, match=r"numaprobe\[optimal\]"):
         place_all(host([8 * GIB]), [Request(1, GIB)], optimal=True)
@@ -132,7 +132,7 @@ def test_sixty_guests_on_eight_cells_take_no_time() -> None:
 
 
 def test_a_batch_of_one_is_a_plan() -> None:
-    """The same as place gives."""
+    """It equals what place gives for the same request."""
     machine = host([8 * GIB, 16 * GIB])
     assert place_all(machine, [Request(2, 10 * GIB)]).plans == (place(machine, vcpus=2, memory=10 * GIB),)
 

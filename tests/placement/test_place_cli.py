@@ -35,14 +35,14 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def test_text_is_the_default(run: Run) -> None:
-    """Cells first."""
+    """The default is for a person, who reads the cells first."""
     status, out, err = run("--vcpus", "2", "--memory", "3G")
     assert (status, err) == (0, "")
     assert out.startswith("cell 0 for 2 vcpus and 3 GiB\n")
 
 
 def test_json_is_of_its_schema(run: Run) -> None:
-    """With the keys that other programs rely on."""
+    """The keys that other programs rely on are written out by hand."""
     _, out, _ = run("--vcpus", "2", "--memory", "3G", "--pinned", "--format", "json")
     document = json.loads(out)
     schemas.check("place", document)
@@ -52,7 +52,7 @@ def test_json_is_of_its_schema(run: Run) -> None:
 
 
 def test_no_fit_is_status_3_and_one_line(run: Run) -> None:
-    """With the nearest miss; JSON says so too."""
+    """The line has the nearest miss, as does the JSON."""
     status, out, err = run("--vcpus", "2", "--memory", "4608M", "--max-cells", "1")
     assert (status, out) == (3, "")
     assert err == "numaprobe: cell 0 is missing 512 MiB\n"
@@ -82,7 +82,7 @@ def test_no_fit_is_status_3_and_one_line(run: Run) -> None:
     ],
 )
 def test_nonsense_is_status_2_and_one_line(run: Run, words: list[str], complaint: str) -> None:
-    """With the offending text."""
+    """The line quotes the offending text."""
     status, out, err = run(*words)
     assert (status, out) == (2, "")
     assert err.startswith("numaprobe: ")
@@ -118,13 +118,13 @@ def test_sizes_are_binary(text: str, size: int) -> None:
     ["", "G", "8X", "8GG", "-1", "1e9", "0x10", "1.2.3G", ".5G", "8iB", "8i", "8BI", "1.G", "٣G", "0.3", "9" * 40],
 )
 def test_what_is_no_size_is_refused(text: str) -> None:
-    """By its text."""
+    """The message quotes the text."""
     with pytest.raises(ValueError, match="not a"):
         parse(text)
 
 
 def test_a_batch_of_a_file(run: Run, tmp_path: Path) -> None:
-    """A list of requests, sizes as on the command line; a list of documents."""
+    """Requests are a list with sizes as on the command line, and plans come as a list of documents."""
     file = tmp_path / "batch.json"
     file.write_text(json.dumps([{"vcpus": 1, "memory": "3G", "name": "a"}, {"vcpus": 1, "memory": "3G", "name": "b"}]))
     status, out, _ = run("--batch", str(file), "--format", "json")
@@ -146,7 +146,7 @@ def test_a_batch_of_a_file(run: Run, tmp_path: Path) -> None:
     ],
 )
 def test_a_batch_that_is_none_is_refused(run: Run, tmp_path: Path, content: str) -> None:
-    """With the name of the file."""
+    """The message has the name of the file."""
     file = tmp_path / "batch.json"
     file.write_text(content)
     status, _, err = run("--batch", str(file))
@@ -156,7 +156,7 @@ def test_a_batch_that_is_none_is_refused(run: Run, tmp_path: Path, content: str)
 
 @pytest.mark.parametrize("name", [*FORMATS])
 def test_every_format_prints(run: Run, name: str) -> None:
-    """And nothing on standard error."""
+    """Each is tried on one plan, with nothing on standard error."""
     status, out, err = run("--vcpus", "2", "--memory", "1G", "--name", "g", "--format", name)
     assert (status, err) == (0, "")
     assert out.endswith("\n")
@@ -169,7 +169,7 @@ def batch_file(tmp_path: Path, *guests: dict[str, object]) -> str:
 
 
 def test_options_of_the_command_line_hold_for_every_guest_of_a_batch(run: Run, tmp_path: Path) -> None:
-    """Unless the guest says otherwise."""
+    """A guest's own entry overrides them."""
     file = batch_file(tmp_path, {"vcpus": 2, "memory": "1G"}, {"vcpus": 2, "memory": "1G", "pinned": False})
     _, out, _ = run("--batch", file, "--pinned", "--json")
     assert [document["pinned"] for document in json.loads(out)] == [True, False]
@@ -179,13 +179,13 @@ def test_options_of_the_command_line_hold_for_every_guest_of_a_batch(run: Run, t
 
 
 def test_json_is_short_for_the_format(run: Run) -> None:
-    """And is not to be combined with another one."""
+    """Together with another format it is a usage error."""
     assert run("--vcpus", "1", "--memory", "1Gi", "--json") == run("--vcpus", "1", "--memory", "1G", "--format", "json")
     assert run("--vcpus", "1", "--memory", "1G", "--json", "--format", "xl")[0] == 2
 
 
 def test_a_part_of_a_batch_comes_with_its_bound(run: Run, tmp_path: Path) -> None:
-    """In words, and in each document; who was left out is named."""
+    """Text and each document have it, and guests that were left out are named."""
     file = batch_file(tmp_path, *({"vcpus": 1, "memory": "3G", "name": name} for name in "abc"))
     assert run("--batch", file)[0] == 3
     status, out, err = run("--batch", file, "--partial")
@@ -209,7 +209,7 @@ def test_a_part_of_a_batch_comes_with_its_bound(run: Run, tmp_path: Path) -> Non
 
 
 def test_options_of_a_batch_are_of_a_batch(run: Run) -> None:
-    """As is a time for what is not looked for."""
+    """Without a batch they are usage errors, as is a time limit without --optimal."""
     for words in (["--partial"], ["--optimal"], ["--seconds", "3"], ["--seconds", "never"]):
         status, out, err = run("--vcpus", "1", "--memory", "1G", *words)
         assert (status, out) == (2, "")
@@ -217,7 +217,7 @@ def test_options_of_a_batch_are_of_a_batch(run: Run) -> None:
 
 
 def test_several_things_to_be_near_to(run: Run) -> None:
-    """Cells by their ids, and again for another one; every one counts."""
+    """The option may be repeated, for devices and for cells by id, and each counts."""
     for where in ("0", "1"):
         _, out, _ = run("--vcpus", "1", "--memory", "1G", "--near", f"cell:{where}", "--json")
         assert json.loads(out)["cells"] == [int(where)]
@@ -241,20 +241,20 @@ def test_several_things_to_be_near_to(run: Run) -> None:
     ],
 )
 def test_every_wish_of_a_request_is_an_option(run: Run, words: list[str]) -> None:
-    """With the values that it takes."""
+    """Each is tried with a value that it takes."""
     assert run("--vcpus", "2", "--memory", "1G", *words)[0] == 0
 
 
 @pytest.mark.parametrize("text", ["", "a", "1-", "3-1", "0-70000", "1,,2", "-1", "٣"])
 def test_what_is_no_list_of_ids_is_refused(run: Run, text: str) -> None:
-    """By its option."""
+    """The message names the option."""
     status, _, err = run("--vcpus", "2", "--memory", "1G", f"--pinned-vcpus={text}")
     assert status == 2
     assert "--pinned-vcpus" in err
 
 
 def test_progress_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line that is gone afterwards; nothing in a pipe, and nothing for what is done at once."""
+    """A line that is erased afterwards; a pipe gets none, nor does what is done at once."""
 
     class Screen(io.StringIO):
         def __init__(self, terminal: bool) -> None:
@@ -279,21 +279,21 @@ def test_progress_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_soft_affinity_is_an_option_of_xl(run: Run) -> None:
-    """And of nothing else."""
+    """With any other format it is a usage error."""
     _, out, _ = run("--vcpus", "1", "--memory", "1G", "--format", "xl", "--soft")
     assert 'cpus_soft = ["' in out
     assert run("--vcpus", "1", "--memory", "1G", "--soft")[0] == 2
 
 
 def test_what_a_format_cannot_say_is_status_2(run: Run) -> None:
-    """With the wish, and where to go with it."""
+    """The message names the wish and a format that can express it."""
     status, out, err = run("--vcpus", "1", "--memory", "1G", "--pinned", "--format", "qemu")
     assert (status, out) == (2, "")
     assert err.startswith("numaprobe: the format qemu cannot express pinned vcpus; ")
 
 
 def test_a_wrong_format_lists_those_that_there_are(run: Run) -> None:
-    """As the help does."""
+    """The list is the same as in the help."""
     _, _, err = run("--vcpus", "1", "--memory", "1G", "--format", "yaml")
     assert all(name in err for name in FORMATS)
 

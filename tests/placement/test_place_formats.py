@@ -67,13 +67,13 @@ every_plan = pytest.mark.parametrize("plan", plans().values(), ids=plans().keys(
 
 
 def test_lists_of_cpus_and_cells() -> None:
-    """In list format, one line."""
+    """One line in the kernel's list format, ready for taskset or a cpuset."""
     plan = plans()["floating"]
     assert (plan.render("cpuset"), plan.render("nodeset")) == ("0-7\n", "0\n")
 
 
 def test_numactl_and_systemd() -> None:
-    """As in their manuals."""
+    """The options are those of their manuals."""
     plan = plans()["floating"]
     assert plan.render("numactl") == "numactl --membind=0 --physcpubind=0-7 --\n"
     assert plan.render("systemd") == "[Service]\nAllowedCPUs=0-7\nAllowedMemoryNodes=0\n"
@@ -192,7 +192,7 @@ def test_text_names_cells_cpus_memory_and_reasons() -> None:
 
 
 def test_another_format_is_refused() -> None:
-    """By a list of those that there are."""
+    """The message lists those that exist."""
     with pytest.raises(ValueError, match="a format is one of text, json"):
         plans()["floating"].render("yaml")
 
@@ -200,7 +200,7 @@ def test_another_format_is_refused() -> None:
 @pytest.mark.parametrize("key", plans())
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_format_says_all_of_a_plan_or_refuses_it(name: str, key: str) -> None:
-    """Nothing that was asked for is lost without a word; what is said ends its last line."""
+    """Nothing that was requested is lost silently: what a format cannot express is a ValueError."""
     plan = plans()[key]
     plan = plan._replace(request=plan.request._replace(name="g"))
     if key in said(name):
@@ -258,7 +258,7 @@ def _libxlutil() -> ctypes.CDLL:
 
 @pytest.mark.parametrize("plan", said("xl").values(), ids=said("xl").keys())
 def test_libxlutil_reads_what_is_written_for_xl(plan: Plan, tmp_path: Path) -> None:
-    """The parser of xl itself: 0, or 22 with line and column on standard error."""
+    """The judge is xl's own parser, which returns 22 for a fault and gives its line and column."""
     library = _libxlutil()
     libc = ctypes.CDLL(None)
     libc.fdopen.restype = ctypes.c_void_p
@@ -336,7 +336,7 @@ def test_qemu_starts_with_its_options(bind: bool) -> None:
 
 
 def test_qemu_reads_cells_of_the_guest() -> None:
-    """With the host's nodes replaced by the one that every machine has."""
+    """The host's nodes are replaced by node 0, which every machine has."""
     binary = shutil.which("qemu-system-x86_64")
     if binary is None:
         pytest.skip("no qemu-system-x86_64 (Debian's qemu-system-x86)")
@@ -361,7 +361,7 @@ def qemu(binary: str, options: str) -> dict[str, list[dict[str, object]]]:  # ty
 
 
 def test_numactl_takes_its_options() -> None:
-    """On the machine at hand, whose node 0 has cpu 0 in it; the lab has more."""
+    """It runs on the machine at hand, whose node 0 includes CPU 0; the lab has more nodes."""
     numactl = shutil.which("numactl")
     if numactl is None:
         pytest.skip("no numactl")

@@ -97,7 +97,7 @@ def test_no_plan_exceeds_a_cell_or_uses_what_it_must_not(machine: Host, asked: d
 
 @given(machines(), wishes())
 def test_what_fits_in_one_cell_is_not_split(machine: Host, asked: dict[str, Any]) -> None:
-    """Unless it was asked to be."""
+    """Splitting happens only on request."""
     plan = attempt(machine, asked)
     if plan is None or len(plan.cells) == 1 or "cells" in asked or "guest_cells" in asked:
         return
@@ -106,7 +106,7 @@ def test_what_fits_in_one_cell_is_not_split(machine: Host, asked: dict[str, Any]
 
 @given(machines(), wishes(), st.data())
 def test_removing_a_domain_never_takes_the_room_away(machine: Host, asked: dict[str, Any], data: st.DataObject) -> None:
-    """What fits beside it fits without it."""
+    """What fits with the domain there also fits without it."""
     cpus = [cpu.id for cpu in machine.cpus]
     others = []
     for number in range(data.draw(st.integers(1, 3))):
@@ -124,7 +124,7 @@ def test_removing_a_domain_never_takes_the_room_away(machine: Host, asked: dict[
 
 @given(machines(), wishes())
 def test_the_same_input_gives_the_same_plan(machine: Host, asked: dict[str, Any]) -> None:
-    """Nothing depends on time, or on the order of a set."""
+    """Nothing depends on time or on the order of a set."""
     assert attempt(machine, asked) == attempt(machine, asked)
 
 

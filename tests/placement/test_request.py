@@ -34,12 +34,12 @@ def test_what_is_no_pci_address_is_not_taken_for_one(other: str) -> None:
 
 
 def test_near_takes_several_devices_and_cells_once_each() -> None:
-    """In the order given; the same address in two forms is one."""
+    """They stay in the order given, and the same address in two forms is one."""
     assert Request(1, 4096, near=["3B:00.0", 1, "0000:3b:00.0", "eth0"]).near == ("0000:3b:00.0", 1, "eth0")
 
 
 def test_cores_and_smt_isolate_are_the_same() -> None:
-    """Either way of asking gives equal requests, and each vcpu its own CPUs."""
+    """Both spellings give equal requests, and each vcpu its own CPUs."""
     assert Request(2, 4096, cores=True) == Request(2, 4096, smt="isolate")
     assert Request(2, 4096, smt="isolate").exclusive == 2
     assert Request(2, 4096, smt="require").pinned

@@ -140,7 +140,7 @@ def test_the_verdict_is_that_of_jsonschema(name: str, data: st.DataObject) -> No
     ],
 )
 def test_a_plan_that_is_none_says_where(changed: dict[str, object], complaint: str) -> None:
-    """In one sentence, with the text."""
+    """The message is one sentence that has the path in the document and the offending text."""
     document = json.loads(place(host([4 * GIB, 4 * GIB]), vcpus=1, memory=GIB).render("json"))
     with pytest.raises(ValueError, match=complaint) as caught:
         read_plan({**document, **changed})

@@ -52,7 +52,7 @@ def drawn(bits: int, n: int) -> list[list[int]]:
 def test_up_to_sixteen_cells_every_set_is_considered(
     cells: list[tuple[int, int]], asked: dict[str, Any], bits: int
 ) -> None:
-    """All that tie, wherever what is asked for is near, and whatever each cell has."""
+    """All sets that tie are found, whatever is near and whatever each cell has."""
     n = len(cells)
     costs = drawn(bits, n)
     try:
@@ -101,7 +101,7 @@ def test_pairs_are_exact_whatever_the_number_of_cells() -> None:
     st.data(),
 )
 def test_what_is_grown_holds_the_request(cells: list[tuple[int, int]], k: int, data: st.DataObject) -> None:
-    """So many cells, each once, in order; and all that are returned are equally near."""
+    """Each set has the number of cells requested, once and in order, and all sets are equally near."""
     costs = drawn(data.draw(st.integers(0, (1 << 361) - 1)), len(cells))
     tops = [sum(sorted((one[at] for one in cells), reverse=True)[:k]) for at in (0, 1)]
     asked = Request(

@@ -23,7 +23,7 @@ def test_a_guest_gets_a_core_for_each_vcpu_where_the_next_cluster_has_them() -> 
 
 
 def test_a_guest_shares_cores_rather_than_reach_far() -> None:
-    """And the plan says where cores would have been."""
+    """The plan states where a core for each vcpu would have been."""
     plan = place(host([16 * GIB] * 2), vcpus=6, memory=GIB)
     assert plan.cells == (0,)
     assert "6 vcpus on 4 free cores, so some share a core; cells 0-1 have 8, 20 apart" in plan.reasons
@@ -69,7 +69,7 @@ def test_require_takes_threads_of_cores_that_have_two() -> None:
 
 
 def test_require_takes_the_same_number_of_threads_of_each_core() -> None:
-    """Of cores of four, with three, two and two threads left, six vcpus get pairs, and seven nothing."""
+    """Cores of four have three, two and two threads left: six vcpus get pairs, and seven do not fit."""
     machine = host([16 * GIB], cpus=12, threads=4, isolated=(0, 4, 5, 8, 9))
     plan = place(machine, vcpus=6, memory=GIB, smt="require")
     assert [sum(cpu // 4 == core for cpu in plan.cpus) for core in range(3)] == [2, 2, 2]
@@ -148,7 +148,7 @@ def test_a_cell_with_a_core_for_each_vcpu_comes_before_several() -> None:
 
 
 def test_vcpus_on_several_cells_for_their_cores_get_a_core_each() -> None:
-    """Though neither of these cells could hold the guest, and a third one could by its threads."""
+    """Neither of the two cells could hold the guest, and a third one could by its threads."""
     rows = {0: [10, 12, 20], 1: [12, 10, 20], 2: [20, 20, 10]}
     machine = host([3 * GIB, 3 * GIB, 8 * GIB], cpus=8, distances=rows)
     plan = place(machine, vcpus=6, memory=4 * GIB, pinned=True, reserve=0)

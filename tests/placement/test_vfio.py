@@ -18,6 +18,7 @@ def with_pinned(*sizes: int | None) -> Host:
 
 
 def test_it_goes_where_enough_memory_may_be_pinned() -> None:
+    """Both cells have room, but most of the first is ZONE_MOVABLE, where a device's DMA pages may not stay."""
     machine = with_pinned(4 * GIB, 12 * GIB)
     assert place(machine, vcpus=2, memory=8 * GIB).cells == (0,)
     assert place(machine, vcpus=2, memory=8 * GIB, vfio=True).cells == (1,)
@@ -34,6 +35,7 @@ def test_what_one_such_guest_has_pinned_another_cannot() -> None:
 
 @pytest.mark.parametrize("optimal", [False, True])
 def test_a_batch_never_pins_more_than_a_cell_has(optimal: bool) -> None:
+    """By the search and by the solver: guests of 4 GiB fit two in 9 and one in 5, and the fourth is left out."""
     if optimal:
         pytest.importorskip("scipy")
     machine = with_pinned(9 * GIB, 5 * GIB)
@@ -47,12 +49,14 @@ def test_a_batch_never_pins_more_than_a_cell_has(optimal: bool) -> None:
 
 
 def test_a_refusal_says_how_much_may_be_pinned() -> None:
+    """Plenty of memory is free, so the reason has to name the zone that is in the way."""
     with pytest.raises(DoesNotFit) as refused:
         place(with_pinned(4 * GIB), vcpus=1, memory=8 * GIB, vfio=True)
     assert any("may be pinned (outside ZONE_MOVABLE)" in reason for reason in refused.value.reasons)
 
 
 def test_unknown_is_not_enough() -> None:
+    """Probed and unreadable is a refusal; not probed at all leaves placement as it was before the option."""
     with pytest.raises(DoesNotFit) as refused:
         place(with_pinned(None), vcpus=1, memory=GIB, vfio=True)
     assert any("unknown" in reason for reason in refused.value.reasons)
@@ -61,6 +65,7 @@ def test_unknown_is_not_enough() -> None:
 
 
 def test_huge_pages_that_are_reserved_are_not_free() -> None:
+    """60 pages are free and 40 of them promised to mappings that have not touched them yet."""
     (cell,) = host([16 * GIB]).cells
     pages = HugePages(2 * MIB, 100, 60, 0)
     usable = Usable(ordinary=16 * GIB, pinned=16 * GIB, pages=(UsablePages(size=2 * MIB, pool=20),))
@@ -71,6 +76,7 @@ def test_huge_pages_that_are_reserved_are_not_free() -> None:
 
 
 def test_the_command_line_looks_where_it_matters(plant: Plant) -> None:
+    """One tree with Normal zones and one with Movable ones; --vfio itself makes the probe read zoneinfo."""
     words = ("place", "--vcpus", "2", "--memory", "1G", "--json", "--ignore-allowed", "--root", plant(rich()))
     assert run(*words, "--vfio").returncode == run(*words).returncode == 0
     tree = rich()

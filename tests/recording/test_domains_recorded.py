@@ -68,7 +68,7 @@ def words_of(recording: Path) -> str:
 
 
 def test_a_recording_has_domains_only_if_asked_to(tmp_path: Path) -> None:
-    """They say whose guests a host runs."""
+    """They reveal whose guests a host runs."""
     recording = recorded(secretive(), tmp_path)
     assert SECRET not in words_of(recording)
     assert "/500" not in words_of(recording)
@@ -76,7 +76,7 @@ def test_a_recording_has_domains_only_if_asked_to(tmp_path: Path) -> None:
 
 
 def test_a_recording_with_domains_answers_as_the_machine_did(tmp_path: Path) -> None:
-    """By control group and by maps."""
+    """One guest is counted by its control group and one by its maps."""
     recording = recorded(secretive(), tmp_path, domains=True)
     root = tmp_path / "root"
     live = numaprobe.domains(numaprobe.probe(root), root=root)
@@ -90,14 +90,14 @@ def test_a_recording_with_domains_answers_as_the_machine_did(tmp_path: Path) -> 
 
 
 def test_a_recording_has_nothing_of_a_guest_but_what_is_understood(tmp_path: Path) -> None:
-    """Neither its disks nor its secrets, and nothing of other processes."""
+    """Its disks and secrets are left out, as is everything of other processes."""
     text = words_of(recorded(secretive(), tmp_path, domains=True))
     for part in ("-drive", "secret,", "/srv/", "/opt/", "my\\040place", "password", "proc/700", "qemu:"):
         assert part not in text
 
 
 def test_an_anonymous_recording_has_no_name(tmp_path: Path) -> None:
-    """Of domains, of control groups, of files; the figures are the machine's."""
+    """Domains, control groups and files are renamed; the figures stay the machine's."""
     recording = recorded(secretive(), tmp_path, domains=True, anonymous=True)
     text = words_of(recording)
     assert SECRET not in text
@@ -122,7 +122,7 @@ def test_a_recording_of_a_recording_is_the_same(tmp_path: Path) -> None:
 
 
 def test_what_a_process_may_use_is_not_anonymous(tmp_path: Path) -> None:
-    """It names control groups."""
+    """It includes the names of control groups, so the two options exclude each other."""
     with pytest.raises(ValueError, match="anonymous"):
         recorded(machine(), tmp_path, allowed=True, anonymous=True)
 

@@ -59,6 +59,7 @@ def tree(recorder: RecordingReader) -> Machine:
 
 
 def test_a_replay_has_the_rates_of_then(plant: Plant) -> None:
+    """1000 bytes were planted between the two readings, whose time apart is recorded with them."""
     root = plant(tree(recorded()))
     reading = numaprobe.traffic(root)
     assert reading.earlier is not None
@@ -75,6 +76,7 @@ def test_a_replay_has_the_rates_of_then(plant: Plant) -> None:
 
 
 def test_recorded_again_it_is_the_same(plant: Plant, tmp_path: Path) -> None:
+    """A copy must not lose the earlier reading, without which there are no rates."""
     root = plant(tree(recorded()))
     numaprobe.record(tmp_path / "host.tar", root=root, traffic=1)
     again = numaprobe.traffic(recording=tmp_path / "host.tar")
@@ -84,12 +86,14 @@ def test_recorded_again_it_is_the_same(plant: Plant, tmp_path: Path) -> None:
 
 
 def test_without_the_option_nothing_of_it_is_kept(plant: Plant, tmp_path: Path) -> None:
+    """Names of groups are those of tenants, and leave the host only on request."""
     numaprobe.record(tmp_path / "host.tar", root=plant(tree(recorded())))
     with tarfile.open(tmp_path / "host.tar") as tar:
         assert not [name for name in tar.getnames() if "resctrl" in name]
 
 
 def test_an_anonymous_recording_has_numbers_for_groups() -> None:
+    """Both readings use the same number, or no rate could be computed."""
     paths = list(recorded(anonymous=True).files)
     assert not [path for path in paths if "alice" in path]
     assert f"{ROOT}/mon_groups/group-1/mon_data/mon_L3_00/mbm_total_bytes" in paths
@@ -97,6 +101,7 @@ def test_an_anonymous_recording_has_numbers_for_groups() -> None:
 
 
 def test_a_host_without_it_is_an_error_and_no_recording(plant: Plant, tmp_path: Path) -> None:
+    """Who requested it should not find out from the file that it is missing."""
     root = plant(machine())
     with pytest.raises(SourceUnavailable, match="not mounted"):
         numaprobe.record(tmp_path / "host.tar", root=root, traffic=1)
@@ -106,18 +111,21 @@ def test_a_host_without_it_is_an_error_and_no_recording(plant: Plant, tmp_path: 
 
 @pytest.mark.parametrize("seconds", [0, -1, 3601, float("nan")])
 def test_seconds_are_above_0_and_at_most_an_hour(seconds: float, tmp_path: Path) -> None:
+    """Zero would divide by nothing, and an endless wait would look like a hang."""
     with pytest.raises(ValueError, match="number of seconds"):
         numaprobe.record(tmp_path / "host.tar", traffic=seconds)
 
 
 @pytest.mark.parametrize("text", ["0\n", "-1\n", "x\n", "inf\n", "nan\n"])
 def test_a_time_that_makes_no_sense_leaves_the_counters_and_a_note(text: str, plant: Plant) -> None:
+    """The file may be edited; counters are facts, and rates over no time are not."""
     reading = numaprobe.traffic(plant(tree(recorded()) | {SECONDS: text}))
     assert (reading.time, reading.earlier) == (None, None)
     assert text.strip() in reading.notes[0].text
 
 
 def test_hint_faults_are_recorded_with_the_guests_and_nothing_else_of_their_file(plant: Plant, tmp_path: Path) -> None:
+    """The file starts with the process's name, which may be a secret."""
     made = machine(process(500)) | {"proc/sys/kernel/numa_balancing": "1\n"}
     for thread in (501, 502):
         made[f"proc/500/task/{thread}/sched"] = (
@@ -138,6 +146,7 @@ def test_hint_faults_are_recorded_with_the_guests_and_nothing_else_of_their_file
 
 
 def test_failed_pages_and_memory_blocks_are_always_recorded(plant: Plant, tmp_path: Path) -> None:
+    """Hardware is often suspected only after the host was recorded."""
     made = machine()
     made["sys/devices/system/memory/block_size_bytes"] = "8000000\n"
     for name in ("total", "recovered", "ignored", "failed", "delayed"):

@@ -86,7 +86,7 @@ def test_watermarks_are_read_again_when_memory_is_added(plant: Plant) -> None:
 
 
 def test_watermarks_are_not_kept_while_a_zone_is_boosted(plant: Plant) -> None:
-    """The boost goes away with reclaim, and no setting shows it."""
+    """Reclaim ends the boost, and no setting shows it."""
     root = plant({**machine(), "proc/zoneinfo": zoneinfo(150, boost=50)})
     engine = sampler_of(root)
     assert available(engine) == expected(150)
@@ -120,7 +120,7 @@ def test_watermarks_are_read_again_after_a_while(plant: Plant, monkeypatch: pyte
 
 
 def test_of_a_tree_nothing_is_kept(plant: Plant) -> None:
-    """Its files may be rewritten in place."""
+    """Its files may be rewritten in place at any time."""
     root = plant(machine())
     engine = sampler_of(root, live=False)
     available(engine)

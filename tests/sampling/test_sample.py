@@ -116,6 +116,7 @@ def test_all_that_costs_more_stands_beside_the_rest(sampler: Sampler) -> None:
 
 
 def test_every_field_of_meminfo_is_of_the_read_that_the_figures_are_of(plant: Plant) -> None:
+    """Fields read a moment later would not add up with free memory; a broken field costs only itself."""
     tree = two_cells()
     text = meminfo(0, 8000, 1000)
     tree[f"{NODE}/node0/meminfo"] = f"{text}Node 0 Active(anon):   77 kB\nNode 0 AnonPages:   x kB\nNode 0 Slab: 5 kB\n"
@@ -207,7 +208,7 @@ def test_cells_without_memory_or_without_meminfo(plant: Plant) -> None:
 
 @pytest.mark.parametrize("recorded", [False, True])
 def test_a_file_that_is_another_nodes_is_unknown_and_noted(plant: Plant, tmp_path: Path, recorded: bool) -> None:
-    """As where somebody put a recording together; the other cells are as they were."""
+    """Somebody may have put a recording together by hand; the other cells keep their figures."""
     tree = two_cells()
     tree[f"{NODE}/node5/meminfo"] = tree[f"{NODE}/node0/meminfo"]
     root = plant(tree)
@@ -288,7 +289,7 @@ def test_memory_of_a_node_that_may_not_be_read_is_unknown_and_said(monkeypatch: 
 
 
 def test_a_host_of_which_no_node_may_be_read_is_an_error_with_its_name() -> None:
-    """There is nothing left to sample."""
+    """Unlike with a single unreadable node, nothing is left to sample."""
     denied = {f"{NODE}/node{node}/meminfo": 13 for node in (0, 5)}
     with pytest.raises(SourceDenied, match="node0/meminfo"):
         LinuxSampler(Shelf(two_cells(), denied), None, live=False, timed=True)
@@ -374,7 +375,7 @@ def test_a_count_of_huge_pages_that_is_no_number_is_unknown_and_quoted(plant: Pl
 
 @pytest.mark.parametrize("errno", [5, 12, 24])
 def test_a_counter_that_cannot_be_read_is_in_the_errors_of_its_sample(errno: int) -> None:
-    """So that a scrape can count it; a file that the kernel does not have is no error."""
+    """A scrape can count it there; a file that the kernel does not have is no error."""
     path = f"{NODE}/node5/numastat"
     tree = two_cells()
     del tree[f"{NODE}/node0/numastat"]
@@ -439,7 +440,7 @@ def test_what_stays_unreadable_is_said_and_tried_again_later(monkeypatch: pytest
 
 
 def test_available_memory_of_a_tree_that_is_being_rewritten_is_a_sample_or_an_error_of_its_own(plant: Plant) -> None:
-    """Whatever stands in the files for a moment."""
+    """Half-written files must not raise anything untyped."""
     root = plant(two_cells())
     path = root / NODE / "node5/meminfo"
     whole = path.read_text()
@@ -623,7 +624,7 @@ def test_change_without_end_is_a_clear_error() -> None:
 
 
 def test_no_figure_is_ever_given_to_another_cell(plant: Plant) -> None:
-    """While nodes come and go without pause, every cell shows the figures of its own number."""
+    """While nodes are removed and added without pause, every cell shows the figures of its own number."""
     tree = trees.machine({0: [0]})
     tree[f"{NODE}/node0/meminfo"] = meminfo(0, 1000, 100)
     root = plant(tree)
@@ -796,7 +797,7 @@ def test_a_number_beyond_belief_is_an_error() -> None:
 
 @pytest.mark.parametrize("nodes", [1, 4, 5, 64, 300])
 def test_one_and_many_nodes_are_read_alike(plant: Plant, nodes: int) -> None:
-    """Files longer than one read, and node ids with gaps."""
+    """Node ids have gaps, and files are longer than one read."""
     tree = trees.machine({2 * node: [node] for node in range(nodes)})
     for node in range(nodes):
         tree[f"{NODE}/node{2 * node}/meminfo"] = meminfo(2 * node, 4000, 400 + 4 * node)
@@ -819,7 +820,7 @@ def descriptors() -> int:
 
 
 def test_threads_share_one_sampler(plant: Plant) -> None:
-    """Every thread gets whole samples, while nodes come and go and another thread closes in the end."""
+    """Every thread gets whole samples, while nodes are added and removed and another thread closes it at the end."""
     root = plant(two_cells())
     sampler = Sampler(root)
     failures: list[BaseException] = []
@@ -1016,7 +1017,7 @@ def test_a_refused_hypercall_is_an_error_with_its_name() -> None:
 
 @pytest.mark.parametrize("sampled", [True, False])
 def test_a_transcript_answers_a_sampler_even_if_it_was_made_for_a_probe(sampled: bool) -> None:
-    """Recordings hold the sampler's own question; older ones only the probe's, which tells the same."""
+    """Older recordings have only the probe's query, whose answer includes the sampler's."""
     from numaprobe.xen.collect import collect
 
     recorder = RecordingHypercalls(two_node_pc())
@@ -1045,7 +1046,7 @@ def test_a_recording_holds_what_a_sampler_reads(plant: Plant, tmp_path: Path) ->
 
 
 def test_a_recorded_machine_samples_as_it_probes(recorded_machine: tuple[Path, str] | None) -> None:
-    """On every recorded machine the sampler and the probe tell the same memory, or refuse it alike."""
+    """On every recorded machine the sampler and the probe report the same memory, or both refuse it."""
     assert recorded_machine is not None
     folder, name = recorded_machine
     recording = folder / f"{name}.tar.gz"

@@ -61,7 +61,7 @@ def test_a_link_that_leads_out_finds_nothing(tmp_path: Path, target: str, kind: 
 
 
 def test_a_file_written_through_a_link_to_the_outside_is_not_written(tmp_path: Path) -> None:
-    """The classic: a link to a directory outside, then a member below it."""
+    """The classic attack is a link to a directory outside, followed by a member below it."""
     members = [(entry("out", tarfile.SYMTYPE, str(tmp_path)), b""), (entry("out/evil", size=4), b"evil")]
     numaprobe.probe(recording=archive(tmp_path, pack(small(), members=members)))
 
@@ -153,7 +153,7 @@ def test_many_deep_paths_are_bounded_together(tmp_path: Path) -> None:
 
 
 def test_attributes_of_the_whole_archive_are_bounded(tmp_path: Path) -> None:
-    """Each member gets a copy of them."""
+    """Pax attributes of the whole archive are copied to every member, which multiplies their size."""
     out = io.BytesIO()
     with tarfile.open(
         fileobj=out, mode="w", format=tarfile.PAX_FORMAT, pax_headers={f"k{i}": "v" for i in range(20000)}
@@ -165,7 +165,7 @@ def test_attributes_of_the_whole_archive_are_bounded(tmp_path: Path) -> None:
 
 
 def test_a_member_may_have_longer_attributes_than_the_whole_archive(tmp_path: Path) -> None:
-    """Those of the archive are copied for each member."""
+    """Its own are stored once, so a higher limit is harmless."""
     words = "x" * 2000
     of_a_member = entry(f"{NODE}/x")
     of_a_member.pax_headers = {"comment": words}
@@ -344,7 +344,7 @@ def test_two_machines_in_one_archive_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("what", ["none", "directory", "fifo", "device"])
 def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path, what: str) -> None:
-    """Opening a FIFO blocks until a writer comes, and /dev/zero has no end."""
+    """Opening a FIFO blocks until there is a writer, and /dev/zero has no end."""
     path = tmp_path / what
     if what == "directory":
         path.mkdir()
@@ -447,7 +447,7 @@ def test_many_members_with_names_of_a_machines_files_are_read(tmp_path: Path) ->
     ],
 )
 def test_ids_that_no_kernel_has_are_one_error(tmp_path: Path, tree: Machine, why: str) -> None:
-    """289 bytes were 5 s of looking for the files of 65,536 cpus."""
+    """An archive of 289 bytes once took 5 s of looking for the files of 65,536 CPUs."""
     path = archive(tmp_path, gzip.compress(pack({**small(), **tree})))
     start = time.process_time()
     with pytest.raises(numaprobe.FactError, match=why):
@@ -459,7 +459,7 @@ def test_ids_that_no_kernel_has_are_one_error(tmp_path: Path, tree: Machine, why
     "name", [f"{NODE}/node0/hugepages/hugepages-%dkB/nr_hugepages", f"{CPU}/cpu0/cache/index%d/level"]
 )
 def test_directories_with_thousands_of_alike_are_noted_and_not_read(tmp_path: Path, name: str) -> None:
-    """The rest of the host is there."""
+    """The rest of the host is still reported."""
     path = archive(tmp_path, gzip.compress(pack({**small(), **{name % (i + 1): "1\n" for i in range(1500)}})))
     host = numaprobe.probe(recording=path, caches=True)
     assert any("names such as" in note.text and "more than any kernel has" in note.text for note in host.notes)

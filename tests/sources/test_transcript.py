@@ -28,7 +28,7 @@ def recorded(xen: FakeXen) -> str:
 
 @pytest.mark.parametrize("release", VERSIONS)
 def test_a_replay_gives_the_facts_of_the_machine(release: str) -> None:
-    """The same decoding runs on both."""
+    """Recorded and live replies are decoded by the same code."""
     xen = two_node_pc(release, deny={(35, 4): errno.EPERM})
     assert collect(Transcript(recorded(xen)), SRAT, PCI) == collect(xen, SRAT, PCI)
 
@@ -54,7 +54,7 @@ def test_a_person_can_read_what_was_asked() -> None:
 
 
 def test_answers_come_in_the_order_recorded_and_the_last_one_stays() -> None:
-    """So a sampler may ask a recording for ever."""
+    """A sampler may therefore query a recording for ever."""
     xen = two_node_pc()
     recorder = RecordingHypercalls(xen)
     ask = (35, 9, bytes.fromhex("0900000015000000 0000000000000000 ffffffff").ljust(136, b"\0"))
@@ -78,7 +78,7 @@ def test_refusals_are_recorded_with_their_errno() -> None:
 
 
 def test_a_call_that_was_not_recorded_is_refused_by_name() -> None:
-    """Whether it was never made, or made in another way."""
+    """It may never have been made, or with other arguments."""
     replay = Transcript(recorded(two_node_pc()))
     with pytest.raises(RecordingError, match=r"^the recording does not contain a domctl getdomaininfo call"):
         replay.call(36, 5, bytes(144))
@@ -159,7 +159,7 @@ def test_few_characters_cannot_ask_for_much_memory(monkeypatch: pytest.MonkeyPat
 
 @given(st.binary(max_size=80), st.sampled_from([b"", b"\0", b"\xff"]), st.integers(0, 40))
 def test_any_bytes_come_back_as_they_were(head: bytes, end: bytes, run: int) -> None:
-    """Short or long, with a run at the end or without."""
+    """Hypothesis makes them short or long, with a run of equal bytes at the end or without."""
     content = head + end * run
 
     class Echo:

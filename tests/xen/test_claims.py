@@ -116,7 +116,7 @@ def test_an_ordinary_xen_is_asked_once_and_nothing_is_said(release: str, code: i
 
 @pytest.mark.parametrize("release", [release for release in VERSIONS if VERSIONS[release][0] < 0x15])
 def test_an_older_xen_is_not_asked(release: str) -> None:
-    """No vendor had it there."""
+    """No vendor used that number there."""
     xen = two_node_pc(release)
     collect(xen, SRAT)
     assert MEMINFO not in xen.made

@@ -37,7 +37,7 @@ def domains_of(xen: FakeDomains, names: Mapping[int, str] | None = None, **optio
 
 @pytest.mark.parametrize("release", VERSIONS)
 def test_every_release_tells_the_same_domains(release: str) -> None:
-    """Five layouts of a row and two of an affinity are one set of domains; older ones lack a few figures."""
+    """Five layouts of a row and two of an affinity are one set of domains; older ones have fewer figures."""
     old = VERSIONS[release][1]
     found = domains_of(two_node_domains(release), {1: "alice"})
     assert list(found) == [0, 1, 7]
@@ -153,7 +153,7 @@ def test_where_pools_are_not_counted_pages_that_are_nobodys_tell(pages: int, com
 def test_what_is_refused_is_noted_with_who_refused_it(
     call: tuple[int, int], name: str, code: int, who: str | None
 ) -> None:
-    """Once for all domains; what this Xen does not have is no refusal."""
+    """One note covers all domains; an operation that this Xen does not have is no refusal."""
     xen = two_node_domains(deny={call: code})
     if who is None and call[1] in (14, 25):
         return
@@ -192,7 +192,7 @@ def test_a_count_by_node_that_is_not_the_domains_is_not_believed() -> None:
 
 
 def test_a_single_cell_leaves_no_other_place() -> None:
-    """Deduced, because nothing counted it."""
+    """The placement is deduced, since nothing counted it."""
     xen = two_node_domains()
     del xen.nodes[1]
     xen.cpus = {cpu: made for cpu, made in xen.cpus.items() if made.node == 0}
@@ -211,7 +211,7 @@ def test_a_cell_with_nothing_allocated_holds_nothing() -> None:
 
 @given(st.data())
 def test_what_is_deduced_is_always_where_the_memory_is(data: st.DataObject) -> None:
-    """Of any number of domains on any cells, with what the hypervisor keeps for itself."""
+    """Any number of domains on any cells are tried, with what the hypervisor keeps for itself."""
     cells = data.draw(st.integers(1, 4), "cells")
     amount = st.integers(0, 5)
     placed = data.draw(st.lists(st.lists(amount, min_size=cells, max_size=cells), min_size=1, max_size=4), "domains")
@@ -230,7 +230,7 @@ def test_what_is_deduced_is_always_where_the_memory_is(data: st.DataObject) -> N
 
 
 def test_a_cell_of_which_a_figure_is_unknown_may_hold_all_of_it() -> None:
-    """Free memory or both its total and its span: then nothing bounds what is on it."""
+    """Without free memory, or without both total and span, nothing bounds what is on it."""
     full = Cell(id=1, memory=Memory(total=100, free=100))
     for memory in (Memory(total=100), Memory(free=5)):
         assert deduce(10, [Cell(id=0, memory=memory), full]) == {0: 10, 1: 0}
@@ -257,7 +257,7 @@ def test_what_could_be_in_two_places_is_not_deduced(allocated: list[int], memory
 
 @pytest.mark.parametrize("release", VERSIONS)
 def test_the_debug_key_tells_every_page_in_every_releases_words(release: str) -> None:
-    """Its text changed three times."""
+    """Xen changed the text of its answer three times."""
     found = domains_of(two_node_domains(release), debug_key=True)
     assert found[0].cells == ((0, 100_000 * PAGE), (1, 50_000 * PAGE))
     assert found[7].cells == ((0, 10_000 * PAGE), (1, 20_000 * PAGE))
@@ -265,7 +265,7 @@ def test_the_debug_key_tells_every_page_in_every_releases_words(release: str) ->
 
 
 def test_the_debug_key_is_pressed_only_when_asked_for() -> None:
-    """It may hold the host up."""
+    """Its answer may hold the host up."""
     xen = two_node_domains()
     domains_of(xen)
     assert {(SYSCTL, 1), (SYSCTL, 7)}.isdisjoint(xen.made)
@@ -287,7 +287,7 @@ def test_a_console_that_has_lost_the_beginning_of_the_answer_is_an_error() -> No
 
 
 def test_a_long_console_is_read_to_its_end() -> None:
-    """The answer is what comes after everything that was there."""
+    """The answer is after everything that was there before."""
     xen = two_node_domains(ring="(XEN) old\n" * 30_000, ring_size=1 << 20)
     assert domains_of(xen, debug_key=True)[1].on(1) == 51_200 * PAGE
 
@@ -311,7 +311,7 @@ def test_an_answer_without_its_end_is_an_error(cut: int) -> None:
 
 
 def test_an_answer_without_one_of_the_domains_is_an_error() -> None:
-    """The list knows which there are."""
+    """The list of domains says which ones must be in it."""
 
     class Short(FakeDomains):
         def printed(self) -> str:
@@ -331,7 +331,7 @@ def test_rows_of_another_size_than_thought_are_an_error() -> None:
 
 
 def test_more_domains_than_fit_in_one_answer_are_asked_for_in_parts() -> None:
-    """The next part starts behind the last domain that came."""
+    """The next part starts after the last domain of the previous one."""
     xen = two_node_domains()
     xen.domains = {3 * number: FakeDomain({0: number}, vcpus=((0,),)) for number in range(300)}
     assert list(domains_of(xen, each_vcpu=False)) == sorted(xen.domains)
@@ -370,14 +370,14 @@ def test_a_domain_without_vcpus_has_none() -> None:
     ],
 )
 def test_the_state_is_the_last_that_a_domain_came_to(flags: int, state: str) -> None:
-    """Dying comes after shutdown comes after pause; whether a vcpu runs just now is no state."""
+    """Dying outranks shutdown, which outranks pause; whether a vcpu runs just now is no state."""
     xen = two_node_domains()
     xen.domains[7].flags = flags
     assert domains_of(xen, each_vcpu=False)[7].state == state
 
 
 def test_a_list_that_is_refused_is_an_error_that_names_it() -> None:
-    """Without it there are no domains to tell of."""
+    """Without the list no domain is known at all."""
     with pytest.raises(SourceDenied, match="sysctl getdomaininfolist"):
         domains_of(two_node_domains(deny={(SYSCTL, 6): errno.EPERM}))
 
@@ -389,7 +389,7 @@ def test_affinities_that_are_withheld_are_unknown() -> None:
 
 
 def test_a_transcript_answers_for_the_domains_too() -> None:
-    """Asked again of what was written down, debug key and all."""
+    """A replay of what was recorded gives the same domains, including the debug key's answer."""
     xen = two_node_domains()
     recorder = RecordingHypercalls(xen)
     live = ask_xen(recorder, debug_key=True)
@@ -398,7 +398,7 @@ def test_a_transcript_answers_for_the_domains_too() -> None:
 
 @pytest.mark.parametrize("counts", [True, False])
 def test_every_cells_columns_add_up_to_its_total(counts: bool) -> None:
-    """What cannot be attributed is shown as such."""
+    """Memory that cannot be attributed has a column of its own."""
     xen = two_node_domains("4.20", counts=counts)
     host = host_of(xen)
     found = tuple(domains_of(xen).values())
@@ -414,7 +414,7 @@ def test_every_cells_columns_add_up_to_its_total(counts: bool) -> None:
 
 
 def test_figures_that_contradict_each_other_are_not_added_up() -> None:
-    """A guest that has grown since the host was read."""
+    """A guest may have grown since the host was read."""
     xen = two_node_domains("4.20", counts=True)
     host = host_of(xen)
     xen.domains[1].pages = {1: 2 * GIB // PAGE}

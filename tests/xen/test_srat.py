@@ -35,7 +35,7 @@ def test_a_span_with_a_hole_is_cut_to_its_ram() -> None:
 
 
 def test_nodes_are_numbered_by_first_appearance() -> None:
-    """Domains of cpus come before those of memory, and x2APIC entries before APIC ones, wherever they stand."""
+    """Domains of CPUs precede those of memory, and x2APIC entries precede APIC ones, wherever they stand."""
     apic = fake_srat([(7, 1)], [(9, 0, GIB), (7, GIB, GIB)])
     assert parse(apic).domains == (7, 9)
     both = apic[:48] + apic[48:] + fake_srat([(5, 300)], [], x2apic=True)[48:]
@@ -70,7 +70,7 @@ def test_domains_have_eight_bits_before_revision_two(revision: int, domain: int)
 
 
 def test_a_node_of_cpus_alone_has_no_pages() -> None:
-    """0 is a fact here."""
+    """Its 0 is a fact and not an unknown."""
     table = fake_srat([(0, 0), (1, 1)], [(0, 0, GIB)])
     nodes = (NodeMemory(GIB, 0), NodeMemory(0, 0))
     assert present_pages(parse(table), (MapEntry(0, GIB, 1),), GIB >> 12, nodes, (), None) == (GIB >> 12, 0)
@@ -123,7 +123,7 @@ def test_ranges_of_one_node_may_overlap() -> None:
 def test_what_the_hypervisor_does_not_bear_out_is_refused(
     memory: list[tuple[int, int, int]], changes: dict[str, object], said: str
 ) -> None:
-    """The error says which check failed."""
+    """The table is compared with Xen's answers, and the error says which check failed."""
     with pytest.raises(FactError, match=said):
         pages_of(fake_srat([(cpu // 4, cpu) for cpu in range(8)], memory), **changes)
 
@@ -169,13 +169,13 @@ def damaged(table: bytes, at: int, byte: int) -> bytes:
     ],
 )
 def test_a_damaged_table_is_refused(table: bytes, said: str) -> None:
-    """Cut, spoiled, or with an entry that does not end."""
+    """It is cut, spoiled, or has an entry that does not end."""
     with pytest.raises(FactError, match=said):
         parse(table)
 
 
 def test_unknown_entries_are_passed_over() -> None:
-    """Generic initiators and whatever comes next."""
+    """Generic initiators are such entries, as are those that later ACPI revisions add."""
     table = two_node_srat()
     longer = bytearray(table + bytes([5, 4, 0, 0]))
     pack_into("<I", longer, 4, len(longer))

@@ -140,7 +140,7 @@ def test_nodes_that_are_not_the_tables_leave_true_memory_unknown() -> None:
 
 @pytest.mark.parametrize("release", ["4.5", "4.9", "4.12", "4.21"])
 def test_offline_cpus_are_told_from_online_ones(release: str) -> None:
-    """Topology lists them since 4.12 and had empty rows before; get_cpuinfo knows in all releases."""
+    """Topology lists them since 4.12 and gave empty rows before; get_cpuinfo knows them in all releases."""
     xen = two_node_pc(release)
     for cpu in (0, 5, 7):
         xen.cpus[cpu].online = False
@@ -192,7 +192,7 @@ def test_sparse_numbers_and_absent_nodes_stay_as_they_are(release: str) -> None:
 
 @pytest.mark.parametrize("release", ["4.5", "4.6", "4.21"])
 def test_a_list_that_is_longer_than_expected_is_asked_for_again(release: str) -> None:
-    """Since 4.6 Xen cuts it without a word."""
+    """Since 4.6 Xen cuts it silently."""
     xen = two_node_pc(release, cpus={cpu: FakeCpu(cpu, 0, 0, cpu) for cpu in range(300)}, max_cpu_id=299)
     xen.nodes = {node: FakeNode(node * MIB, 0) for node in range(64)}
     sysctl = Sysctl(xen, VERSIONS[release][0])
@@ -204,7 +204,7 @@ def test_a_list_that_is_longer_than_expected_is_asked_for_again(release: str) ->
 
 @pytest.mark.parametrize("release", ["4.5", "4.17"])
 def test_a_machine_that_grows_while_it_is_asked_is_asked_again(release: str) -> None:
-    """Cpus and a node come between physinfo and the lists, and all facts are of one machine."""
+    """CPUs and a node are added between physinfo and the lists, and all facts must be of one machine."""
 
     def grow(xen: FakeXen, number: int, command: int) -> None:
         if (number, command) == (SYSCTL, NUMAINFO) and 2 not in xen.nodes:
@@ -233,7 +233,7 @@ def test_a_machine_that_never_stops_changing_is_noted() -> None:
 
 
 def test_pci_devices_are_asked_for_until_all_are_answered() -> None:
-    """Xen may stop early when it has other work; the rest is asked for in further calls."""
+    """Xen may stop early when it has other work, and the rest is requested in further calls."""
     devices = {(1, bus, slot << 3): bus % 2 for bus in range(10) for slot in range(20)}
     xen = two_node_pc(pci=devices, pci_stops_after=64)
     addresses = [f"0001:{bus:02x}:{slot:02x}.0" for bus in range(10) for slot in range(20)]
@@ -300,7 +300,7 @@ def test_a_string_that_is_withheld_is_noted_with_who_withholds_it(which: int) ->
 
 @pytest.mark.parametrize("command", [CPUTOPO, NUMAINFO])
 def test_a_list_without_which_there_is_nothing_says_who_refused_it(command: int) -> None:
-    """Not that this Xen does not have it."""
+    """It must not claim that this Xen does not have it."""
     with pytest.raises(SourceDenied, match="refused by a filter of the control domain's kernel"):
         facts_of(two_node_pc(deny={(SYSCTL, command): errno.EPERM}))
 

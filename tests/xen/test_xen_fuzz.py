@@ -52,7 +52,7 @@ class Scrambled:
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.data(), st.sampled_from(["4.2", "4.5", "4.6", "4.14", "4.17", "4.21"]))
 def test_spoiled_replies_are_a_typed_error_or_sane_facts(data: st.DataObject, release: str) -> None:
-    """Never a crash, never an endless loop, and never a machine that contradicts itself."""
+    """They must cause no crash, no endless loop and no machine that contradicts itself."""
     try:
         facts = collect(Scrambled(data, release), SRAT, ["0000:00:01.0", "0000:00:02.0"])
     except NumaprobeError:

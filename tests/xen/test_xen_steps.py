@@ -77,7 +77,7 @@ def test_a_probe_makes_no_more_calls_than_it_did(release: str, machine: str) -> 
 
 @pytest.mark.parametrize("recording", sorted(FIXTURES.glob("xen-*/host.tar.gz")), ids=lambda path: path.parent.name)
 def test_calls_made_at_once_and_one_by_one_give_the_same_facts(recording: Path) -> None:
-    """What is asked per cpu and per node is one batch where the port can make it."""
+    """Queries per CPU and per node are one batch where the port can make one."""
     with open_source(None, recording) as reader:
         content = reader.read((TRANSCRIPT,))[0]
         assert isinstance(content, bytes)

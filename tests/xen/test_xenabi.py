@@ -59,7 +59,7 @@ def reply_of_physinfo(at: dict[int, tuple[str, int]]) -> bytes:
 def test_physinfo_is_read_where_its_version_has_it(
     sysctl: int, at: dict[int, tuple[str, int]], outstanding: int | None, max_mfn: int | None
 ) -> None:
-    """Claims came with 4.3 and max_mfn with 4.10; before that they are not known."""
+    """Claims were added in 4.3 and max_mfn in 4.10; before that they are unknown."""
     info = physinfo.decode(reply_of_physinfo(at), sysctl)
     assert info == (2, 4, 8, 15, 2, 63, 2_400_000, ("hvm",), 1000, 300, 0, outstanding, max_mfn)
 
@@ -143,7 +143,7 @@ def test_cpu_rows_are_core_socket_node_and_all_ones_is_nothing() -> None:
 
 
 def test_cpu_arrays_have_a_last_index_and_three_handles() -> None:
-    """Until 4.5: cores, sockets and nodes apart."""
+    """Until 4.5 cores, sockets and nodes are three arrays."""
     port = Canned({8: 1}, pack("<2I", 1, NO_32), pack("<2I", 3, NO_32), pack("<2I", 5, NO_32))
     assert Sysctl(port, 0x0B).cpu_topology(4) == (CpuTopology(1, 3, 5), CpuTopology(None, None, None))
     ((_, _, op, buffers),) = port.asked
@@ -164,7 +164,7 @@ def test_numa_rows_have_a_stride_of_the_returned_count() -> None:
 
 
 def test_numa_arrays_tell_an_absent_node_from_one_without_memory() -> None:
-    """Until 4.5 both have size 0, and only the absent one has no way to anywhere."""
+    """Until 4.5 both have size 0, and only the absent one has no distance to any node."""
     ways = pack("<9I", 10, NO_32, 21, NO_32, NO_32, NO_32, 31, NO_32, 10)
     port = Canned({8: 2}, pack("<3Q", 5, 0, 0), pack("<3Q", 4, 0, 0), ways)
     assert Sysctl(port, 0x09).numainfo(2) == (
@@ -207,7 +207,7 @@ def test_a_cpupool_is_read_with_a_bitmap_as_wide_as_every_possible_cpu() -> None
 
 
 def test_bits_beyond_the_width_do_not_count() -> None:
-    """Xen writes whole bytes."""
+    """Xen writes whole bytes, whose last bits mean nothing."""
     assert bits(b"\xff\xff", 11) == tuple(range(11))
 
 
@@ -261,7 +261,7 @@ def test_the_version_is_in_the_return_value_and_strings_end_at_a_nul() -> None:
 
 
 def test_every_command_has_the_name_that_errors_use() -> None:
-    """Unknown numbers are named too."""
+    """A number that is not known has a name too."""
     assert abi.call_name(35, 17) == "sysctl numainfo"
     assert abi.call_name(35, 22) == "sysctl pcitopoinfo"
     assert abi.call_name(7, 55) == "platform_op get_cpuinfo"
