@@ -85,7 +85,8 @@ def cells(host: Host, width: int) -> list[str]:
         ("cpus", [_cpu_list(cell.cpus, max(16, width - 70)) for cell in host.cells]),
     ]
     if by_cell:
-        columns_.append(("package", [id_words(sorted(by_cell.get(cell.id, ()))) for cell in host.cells]))
+        packages = [None if cell.cpus is None else sorted(by_cell.get(cell.id, ())) for cell in host.cells]
+        columns_.append(("package", [id_words(ids) for ids in packages]))
     columns_.append(("total", [size(cell.memory.total) for cell in host.cells]))
     if any(cell.memory.span is not None for cell in host.cells):
         columns_.append(("span", [size(cell.memory.span) for cell in host.cells]))
@@ -130,7 +131,7 @@ def cpus(host: Host) -> list[str]:
         ("offline", [cpu.id for cpu in host.cpus if cpu.online is False]),
         ("isolated", [cpu.id for cpu in online if cpu.isolated]),
         ("nohz_full", [cpu.id for cpu in online if cpu.nohz_full]),
-        ("in no cell", [cpu.id for cpu in online if cpu.cell is None]),
+        *without_cell(host),
     ):
         if ids:
             out.append(f"      {label}: {id_words(ids)}")
@@ -140,6 +141,17 @@ def cpus(host: Host) -> list[str]:
             kinds.setdefault(cpu.kind, []).append(cpu.id)
     out += [f"      {kind}: {id_words(ids)}" for kind, ids in kinds.items()]
     return out + caches(host)
+
+
+def without_cell(host: Host) -> list[tuple[str, list[int]]]:
+    """Online CPUs without one cell of their own, by what is known of that."""
+    listed = {cpu for cell in host.cells for cpu in cell.cpus or ()}
+    cpus = [cpu.id for cpu in host.cpus if cpu.online and cpu.cell is None]
+    known = all(cell.cpus is not None for cell in host.cells)
+    return [
+        ("in several cells", [cpu for cpu in cpus if cpu in listed]),
+        ("in no cell" if known else "of unknown cell", [cpu for cpu in cpus if cpu not in listed]),
+    ]
 
 
 def memory_states(host: Host) -> list[str]:

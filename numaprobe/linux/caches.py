@@ -7,6 +7,7 @@ drivers/base/cacheinfo.c of Linux; ``id`` exists since Linux 4.11, only where fi
 
 from __future__ import annotations
 
+from ..errors import FactError
 from . import text
 from .facts import CacheFacts
 from .source import CPU
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 LIST, MASK = "shared_cpu_list", "shared_cpu_map"
 ATTRIBUTES = ("level", "type", "size", "id")
+# cache_type_string of Linux's drivers/base/cacheinfo.c.
+TYPES = ("Data", "Instruction", "Unified")
+# Processors have four at most; the fields that number them, such as arm64's CLIDR_EL1, have room for seven.
+MAX_LEVEL = 8
 # How many caches are read in one batch.
 AHEAD = 64
 
@@ -122,30 +127,32 @@ class _Walk:
         if members_text is None and level is None and kind is None:
             return None
         members = self._members(where, cpu, members_text)
-        if members is None or level is None:
+        number_of_level = self.source.parsed(_level, f"{where}/level", level)
+        if members is None or number_of_level is None:
             self.source.note(where, "does not say its level or its cpus; it is left out")
             return None
         return CacheFacts(
-            level=text.number(f"{where}/level", level),
-            type=None if kind is None else kind.strip(b"\0 \n").decode("ascii", "replace"),
-            size_kb=None if size is None else _kilobytes(self.source, f"{where}/size", size),
-            id=None if number is None else text.number(f"{where}/id", number),
+            level=number_of_level,
+            type=self.source.parsed(_type, f"{where}/type", kind),
+            size_kb=self.source.parsed(_kilobytes, f"{where}/size", size) or None,
+            id=self.source.parsed(text.identity, f"{where}/id", number),
             cpus=members,
         )
 
     def _members(self, where: str, cpu: int, content: bytes | None) -> tuple[int, ...] | None:
-        """Online cpus that share a cache; None if it has neither list nor mask."""
-        parse = text.mask if self.members_name == MASK else text.ids
-        path = f"{where}/{self.members_name}"
-        # Some recordings have the list's file empty and the mask's whole.
-        if self.members_name == LIST and not (content or b"").strip():
-            path, parse = f"{where}/{MASK}", text.mask
-            if content is None:
-                self.members_name = MASK
-            content = self.source.one(path) if content is None else self.source.one(path) or content
-        if content is None:
+        """Online cpus that share a cache; None if it has neither list nor mask, or only broken ones."""
+        path, parse = f"{where}/{self.members_name}", text.mask if self.members_name == MASK else text.id_list
+        members = self.source.parsed(parse, path, content)
+        if not members and self.members_name == LIST:
+            # Some recordings have the list's file empty and the mask's whole.
+            mask = self.source.one(f"{where}/{MASK}")
+            if mask is not None:
+                if content is None and path not in self.source.failed:
+                    self.members_name = MASK
+                path, content = f"{where}/{MASK}", mask
+                members = self.source.parsed(text.mask, path, mask) if mask.strip() else ()
+        if content is None or path in self.source.broken:
             return None
-        members = parse(path, content) if content.strip() else ()
         if not members:
             # Itanium's kernels and some hypervisors' guests have the mask zero; the directory is the cpu's own.
             self.source.note(path, "names no cpu; the cache is taken to be this cpu's own")
@@ -155,12 +162,27 @@ class _Walk:
         return members
 
 
-def _kilobytes(source: Source, where: str, content: bytes) -> int | None:
-    """A size such as ``32K``; the kernel prints no other unit (size_show of drivers/base/cacheinfo.c)."""
+def _level(where: str, content: bytes) -> int:
+    value = text.number(where, content)
+    if not 1 <= value <= MAX_LEVEL:
+        raise FactError(where, content, "not a level of caches")
+    return value
+
+
+def _type(where: str, content: bytes) -> str:
+    word = content.strip(b"\0 \n").decode("ascii", "replace")
+    if word not in TYPES:
+        raise FactError(where, content, "not a type of caches")
+    return word
+
+
+def _kilobytes(where: str, content: bytes) -> int:
+    """A size such as ``32K``; the kernel prints no other unit (size_show of drivers/base/cacheinfo.c).
+
+    Zero stands for a size that neither processor nor firmware gives, before such files were left out (4.16).
+    """
     words = content.strip(b"\0 \n")
     digits = words.removesuffix(b"K")
     if digits == words or not digits.isdigit() or len(digits) > 12:
-        source.note(where, f"not a size: {words[:40].decode('ascii', 'backslashreplace')!r}")
-        return None
-    # Zero stands for a size that neither processor nor firmware gives, before such files were left out (4.16).
-    return int(digits) or None
+        raise FactError(where, words, "not a size")
+    return int(digits)

@@ -99,6 +99,7 @@ def _collected(
         path = "proc/zoneinfo"
         rows = source.zones_in_pieces(path)
         zones = tuple(map(ZoneFacts._make, rows)) if rows else source.parsed(_zones, path, source.one(path))
+    meminfo = nodes.machine_memory(source) if available or not ids else None
     found_devices = found_allowed = found_caches = found_usable = None
     if devices:
         from .devices import collect as collect_devices
@@ -115,7 +116,7 @@ def _collected(
     if usable:
         from .usable import collect as collect_usable
 
-        found_usable = collect_usable(source)
+        found_usable = collect_usable(source, total_kb=None if meminfo is None else meminfo.total_kb)
     found_failures = found_blocks = None
     if memory_state:
         from .memory_state import blocks, failures
@@ -132,7 +133,7 @@ def _collected(
         nodes_possible=possible,
         has_cpu=has_cpu,
         has_memory=has_memory,
-        meminfo=nodes.machine_memory(source) if available or not ids else None,
+        meminfo=meminfo,
         huge_pages=nodes.huge_pages(source, nodes.HUGE_PAGES, sizes),
         zones=zones,
         tiers=nodes.tiers(source),

@@ -6,6 +6,7 @@ Sources: Documentation/admin-guide/cputopology.rst, Documentation/ABI/testing/sy
 from __future__ import annotations
 
 from ..errors import FactError
+from ..wording import id_list
 from . import text
 from .facts import CpuFacts
 from .source import CPU, NODE
@@ -39,6 +40,9 @@ def collect(source: Source) -> CpuFacts:
         online, present = _from_directories(source, online or None, present)
     if max(len(online), len(present)) > MAX_CPUS:
         raise FactError(f"{CPU}/present", f"{max(len(online), len(present))} cpus", "more than any kernel has")
+    if present is not None and not set(online).issubset(present):
+        missing = id_list(set(online).difference(present))
+        source.note(f"{CPU}/present", f"does not list the online cpus {missing}")
     one_thread = source.parsed(_flag, f"{CPU}/smt/active", active) is False
     topology = Topology(source, online, one_thread)
     partitioned = source.parsed(text.id_list, ISOLATED, source.one(ISOLATED)) if online else None
@@ -103,8 +107,16 @@ def _kinds(source: Source) -> tuple[tuple[str, tuple[int, ...]], ...]:
     if first is None:
         return ()
     contents = [first, *source.read([path for _, path in KINDS[1:]])]
-    return tuple(
+    found = [
         (kind, cpus)
         for (kind, path), content in zip(KINDS, contents, strict=True)
         if (cpus := source.parsed(text.id_list, path, content)) is not None
-    )
+    ]
+    counted: set[int] = set()
+    several: set[int] = set()
+    for _, cpus in found:
+        several |= counted.intersection(cpus)
+        counted.update(cpus)
+    if several:
+        source.note("sys/devices/cpu_*/cpus", f"cpus of more than one kind, which is unknown: {id_list(several)}")
+    return tuple([(kind, tuple([cpu for cpu in cpus if cpu not in several])) for kind, cpus in found])

@@ -6,6 +6,7 @@ memory-hotplug.rst of Linux. ``nodeN/memory_failure`` is there since Linux 6.3.
 
 from __future__ import annotations
 
+from ..errors import FactError
 from ..named import namedtuple
 from . import text
 from .source import NODE
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 BLOCKS = "sys/devices/system/memory"
 FAILURES = ("total", "recovered", "ignored", "failed", "delayed")
+# memory_block_state and show_valid_zones of Linux's drivers/base/memory.c; zone names of mm/mmzone.c.
+STATES = ("online", "offline", "going-offline")
+ZONES = frozenset((b"DMA", b"DMA32", b"Normal", b"HighMem", b"Movable", b"Device", b"none"))
+# As large as a physical address can be.
+MAX_DIGITS = 14
 # 8 TiB in blocks of 128 MiB: each costs two files.
 MAX_BLOCKS = 65536
 
@@ -63,30 +69,63 @@ def failures(source: Source, nodes: Sequence[int]) -> dict[int, FailureFacts]:
 
 def blocks(source: Source, nodes: Sequence[int]) -> dict[int, BlockFacts]:
     """A directory for each node, and two files for each block; nothing where there are none, or too many."""
-    content = source.one(f"{BLOCKS}/block_size_bytes")
-    size = source.parsed(_hexadecimal, f"{BLOCKS}/block_size_bytes", content)
+    size = block_size(source)
     found = {}
     for node in nodes:
         names = source.names(f"{NODE}/node{node}", "memory") or []
         numbers = text.suffix_numbers(names, "memory")
-        if not numbers or len(numbers) > MAX_BLOCKS:
+        if not numbers:
             continue
-        states = source.read([f"memory{number}/state" for number in numbers], BLOCKS)
-        if None in states:
+        if len(numbers) > MAX_BLOCKS:
+            source.note(f"{NODE}/node{node}", f"has {len(numbers)} memory blocks, which are too many to look at each")
+            continue
+        of_blocks = states(source, numbers)
+        if None in of_blocks:
             found[node] = BlockFacts(size=size, total=len(numbers))
             continue
-        online = [n for n, state in zip(numbers, states, strict=True) if state and state.strip() == b"online"]
-        zones = source.read([f"memory{number}/valid_zones" for number in online], BLOCKS) if online else []
+        online = [number for number, state in zip(numbers, of_blocks, strict=True) if state == "online"]
+        paths = [f"memory{number}/valid_zones" for number in online]
+        zones = [
+            source.parsed(_zone, f"{BLOCKS}/{path}", content)
+            for path, content in zip(paths, source.read(paths, BLOCKS) if paths else (), strict=True)
+        ]
         # Of a block that is online the only zone is the one it is in.
-        movable = None if None in zones else sum([(zone or b"").split()[:1] == [b"Movable"] for zone in zones])
+        movable = None if None in zones else zones.count("Movable")
         found[node] = BlockFacts(size=size, total=len(numbers), online=len(online), movable=movable)
     return found
 
 
-def _hexadecimal(where: str, content: bytes) -> int:
-    from ..errors import FactError
+def block_size(source: Source) -> int | None:
+    """Bytes of a memory block."""
+    path = f"{BLOCKS}/block_size_bytes"
+    return source.parsed(_hexadecimal, path, source.one(path))
 
+
+def states(source: Source, blocks: Sequence[int]) -> list[str | None]:
+    """The states of memory blocks; None for one that is missing or broken."""
+    paths = [f"memory{block}/state" for block in blocks]
+    return [
+        source.parsed(_state, f"{BLOCKS}/{path}", content)
+        for path, content in zip(paths, source.read(paths, BLOCKS), strict=True)
+    ]
+
+
+def _state(where: str, content: bytes) -> str:
+    word = content.strip(b"\0 \n").decode("ascii", "replace")
+    if word not in STATES:
+        raise FactError(where, content, "not a state of a memory block")
+    return word
+
+
+def _zone(where: str, content: bytes) -> str:
+    words = content.split()
+    if not words or words[0] not in ZONES:
+        raise FactError(where, content, "not a zone")
+    return words[0].decode("ascii")
+
+
+def _hexadecimal(where: str, content: bytes) -> int:
     digits = content.strip(b"\0 \n")
-    if not digits or digits.strip(b"0123456789abcdef"):
+    if not 0 < len(digits) <= MAX_DIGITS or digits.strip(b"0123456789abcdef") or not int(digits, 16):
         raise FactError(where, content, "not a size in hexadecimal digits")
     return int(digits, 16)

@@ -280,14 +280,17 @@ def tiers(source: Source) -> dict[int, int]:
     """
     directory = "sys/devices/virtual/memory_tiering"
     names = source.names(directory, "memory_tier") or []
-    found = {}
+    found: dict[int, set[int]] = {}
     for name in names:
         tier = text.suffix_number(name, "memory_tier")
         content = None if tier is None else source.one(f"{directory}/{name}/nodelist")
         if tier is not None:
             for node in source.parsed(text.id_list, f"{directory}/{name}/nodelist", content) or ():
-                found[node] = tier
-    return found
+                found.setdefault(node, set()).add(tier)
+    for node, several in found.items():
+        if len(several) > 1:
+            source.note(directory, f"node {node} is in the tiers {id_list(several)}; its tier is unknown")
+    return {node: min(those) for node, those in found.items() if len(those) == 1}
 
 
 def kinds(source: Source) -> dict[int, str]:

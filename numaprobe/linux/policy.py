@@ -6,8 +6,12 @@ Linux.
 
 from __future__ import annotations
 
+from functools import partial
+
+from ..errors import FactError
 from ..named import namedtuple
 from . import text
+from .memory_state import block_size, states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +21,9 @@ BALANCING = "proc/sys/kernel/numa_balancing"
 RECLAIM = "proc/sys/vm/zone_reclaim_mode"
 KSM = "sys/kernel/mm/ksm"
 BLOCKS = "sys/devices/system/memory"
+# The largest value of each: what the kernel takes for it (kernel/sched/core.c, int of mm/vmscan.c), the flags of KSM
+# (KSM_RUN_OFFLINE and below, mm/ksm.c), and a switch.
+SETTINGS = ((BALANCING, 4), (RECLAIM, (1 << 31) - 1), (f"{KSM}/run", 7), (f"{KSM}/merge_across_nodes", 1))
 # As many states of blocks as are read: 8 TiB in blocks of 2 GiB, half a TiB in those of 128 MiB.
 MAX_BLOCKS = 4096
 
@@ -44,26 +51,27 @@ class PolicyFacts(
 
 
 def collect(source: Source) -> PolicyFacts:
-    """Five files, and one for each memory block."""
-    paths = (BALANCING, RECLAIM, f"{KSM}/run", f"{KSM}/merge_across_nodes")
+    """Five files, and one for each memory block; what is broken is None and noted."""
+    contents = source.read([path for path, _ in SETTINGS])
     balancing, reclaim, run, merge = (
-        None if content is None else text.number(path, content)
-        for path, content in zip(paths, source.read(paths), strict=True)
+        source.parsed(partial(_setting, most), path, content)
+        for (path, most), content in zip(SETTINGS, contents, strict=True)
     )
-    size = source.one(f"{BLOCKS}/block_size_bytes")
     return PolicyFacts(
         numa_balancing=balancing,
         zone_reclaim_mode=reclaim,
         ksm_run=run,
         ksm_merge_across_nodes=merge,
-        block_size=None if size is None else _hexadecimal(size),
+        block_size=block_size(source),
         offline_blocks=_offline(source),
     )
 
 
-def _hexadecimal(content: bytes) -> int | None:
-    digits = content.strip(b"\0 \n")
-    return int(digits, 16) if digits and not digits.strip(b"0123456789abcdef") else None
+def _setting(most: int, where: str, content: bytes) -> int:
+    value = text.number(where, content)
+    if not 0 <= value <= most:
+        raise FactError(where, content, "not a value that the kernel has")
+    return value
 
 
 def _offline(source: Source) -> tuple[int, ...] | None:
@@ -73,7 +81,7 @@ def _offline(source: Source) -> tuple[int, ...] | None:
     blocks = text.suffix_numbers(names, "memory")
     if not blocks or len(blocks) > MAX_BLOCKS:
         return None
-    states = source.read([f"memory{block}/state" for block in blocks], BLOCKS)
-    return tuple(
-        sorted(block for block, state in zip(blocks, states, strict=True) if state and state.strip() == b"offline")
-    )
+    found = states(source, blocks)
+    if None in found:
+        return None
+    return tuple(sorted(block for block, state in zip(blocks, found, strict=True) if state == "offline"))

@@ -21,6 +21,8 @@ NOT_GROUPS = frozenset(("info", "mon_data", "mon_groups"))
 # Where a recording has the reading before the one at ``ROOT``, and how many seconds lie between them.
 EARLIER = "linux/resctrl-earlier"
 SECONDS = "linux/resctrl-seconds"
+# No processor has a cache of a terabyte.
+MAX_OCCUPANCY = 1 << 40
 # RMIDs of hardware: a few hundred.
 MAX_GROUPS = 4096
 
@@ -72,6 +74,8 @@ def _groups(source: Source, base: str) -> list[str]:
         found += [parent] if parent else []
         below = f"{parent}/mon_groups" if parent else "mon_groups"
         found += [f"{below}/{name}" for name in source.names(f"{base}/{below}") or ()]
+    if len(found) > MAX_GROUPS:
+        source.note(base, f"has {len(found)} groups; the first {MAX_GROUPS} of them are counted")
     return found[:MAX_GROUPS]
 
 
@@ -82,9 +86,10 @@ def _number(name: str, prefix: str) -> int | None:
 
 
 def _read(source: Source, directory: str, group: str, cache: int, node: int | None) -> MonitorFacts:
+    parsers = (_occupancy, _bytes, _bytes)
     values = [
-        source.parsed(_bytes, f"{directory}/{name}", content)
-        for name, content in zip(FILES, source.read(FILES, directory), strict=True)
+        source.parsed(parse, f"{directory}/{name}", content)
+        for parse, name, content in zip(parsers, FILES, source.read(FILES, directory), strict=True)
     ]
     return MonitorFacts(group=group, cache=cache, node=node, occupancy=values[0], total=values[1], local=values[2])
 
@@ -94,6 +99,13 @@ def _bytes(where: str, content: bytes) -> int:
     if content.strip() in (b"Unavailable", b"Error"):
         raise FactError(where, content.strip(), "the hardware has no count")
     value = text.number(where, content)
-    if value < 0:
+    if not 0 <= value < (1 << 64) - 1:
         raise FactError(where, content, "not a count of bytes")
+    return value
+
+
+def _occupancy(where: str, content: bytes) -> int:
+    value = _bytes(where, content)
+    if value >= MAX_OCCUPANCY:
+        raise FactError(where, content, "more than a cache has")
     return value

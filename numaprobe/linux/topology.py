@@ -143,9 +143,13 @@ class Topology:
             return None
         for name in (*level.lists, *level.masks):
             content = self.first.get(name)
-            if content is not None and (members := self._members(level, self.first_cpu, name, content)):
+            members = None if content is None else self._members(level, self.first_cpu, name, content)
+            if members:
                 self.of_first[name] = members
                 return name
+            if members == ():
+                where = f"{CPU}/cpu{self.first_cpu}/topology/{name}"
+                self.source.note(where, "names no cpu, and every cpu is one of its own")
         return None
 
     def clusters(self) -> dict[int, int | None]:

@@ -25,8 +25,12 @@ NUMA_MAPS = "proc/thread-self/numa_maps"
 FIRST_LINE = 512
 # Lines of a zone, before the lists of each cpu.
 FIELDS = (b"min", b"managed", b"nr_zone_active_file", b"nr_zone_inactive_file", b"nr_free_cma")
-# PAGE_COUNTER_MAX of Linux's include/linux/page_counter.h, in bytes, and what is near to it: no limit.
+# PAGE_COUNTER_MAX of Linux's include/linux/page_counter.h, in bytes, and what is near to it: no limit. Version 1 shows
+# that, and nothing above it.
 NO_LIMIT = 1 << 62
+MAX_COUNTER = (1 << 63) - 1
+# Modes of mpol_to_str of Linux's mm/mempolicy.c.
+MODES = frozenset(("default", "prefer", "prefer (many)", "bind", "interleave", "weighted interleave", "local"))
 # What a control group gives back of itself before it refuses; the names of v2, and of v1, whose totals include groups
 # below.
 LIMITS = (
@@ -66,14 +70,15 @@ class ZoneRoom(
 class UsableFacts(
     namedtuple(
         "UsableFacts",
-        "zones blocks reserved policy policy_nodes room room_from",
-        defaults=(None, None, None, None, None, None, None),
+        "zones blocks reserved policy policy_nodes room room_from room_known",
+        defaults=(None, None, None, None, None, None, None, True),
     )
 ):
     """``zones``; ``blocks``, free blocks by (node, zone) and order; ``reserved``, huge pages promised, by size in kB.
 
     ``policy`` is the kernel's word for the memory policy of this process, ``policy_nodes`` its nodes. ``room`` are the
     bytes that it may still charge to its control groups, None without a limit, and ``room_from`` the file of the limit.
+    ``room_known`` is False where a limit, or what counts towards it, could not be read: there may be less room then.
     """
 
     __slots__ = ()
@@ -84,15 +89,19 @@ class UsableFacts(
     policy_nodes: tuple[int, ...] | None
     room: int | None
     room_from: str | None
+    room_known: bool
 
 
-def collect(source: Source, *, process: bool = True) -> UsableFacts:
+def collect(source: Source, *, process: bool = True, total_kb: int | None = None) -> UsableFacts:
     """Two files of the kernel, one for each size of huge pages, and three for each control group above the process.
 
-    Without ``process`` nothing of the process and its groups is read.
+    Without ``process`` nothing of the process and its groups is read. ``total_kb`` is the machine's memory, of which no
+    group uses more.
     """
     policy, policy_nodes = source.parsed(_policy, NUMA_MAPS, _head(source) if process else None) or (None, None)
-    room, room_from = _room(source) if process else (None, None)
+    room = _Room(source, total_kb)
+    if process:
+        room.look()
     sizes = huge_page_sizes(source, HUGE_PAGES)
     paths = [f"hugepages-{size}kB/resv_hugepages" for size in sizes]
     contents = source.read(paths, HUGE_PAGES) if sizes else []
@@ -106,8 +115,9 @@ def collect(source: Source, *, process: bool = True) -> UsableFacts:
         reserved={size: count for size, count in reserved.items() if count is not None},
         policy=policy,
         policy_nodes=policy_nodes,
-        room=room,
-        room_from=room_from,
+        room=room.least,
+        room_from=room.limited_by,
+        room_known=room.known,
     )
 
 
@@ -196,29 +206,69 @@ def _policy(where: str, content: bytes) -> tuple[str, tuple[int, ...] | None]:
         policy += b" " + words[2]
     mode, colon, listed = policy.partition(b":")
     nodes = text.ids(where, listed) if colon else None
-    return mode.partition(b"=")[0].decode("ascii", "replace"), nodes
+    name = mode.partition(b"=")[0].decode("ascii", "replace")
+    if name not in MODES:
+        raise FactError(where, line, "a memory policy that is not known")
+    return name, nodes
 
 
-def _room(source: Source) -> tuple[int | None, str | None]:
-    """The least that a group on the way up has left, and the file that limits it."""
-    own = cgroups.paths(source.one("proc/self/cgroup"))
-    mounted = cgroups.mounts(source, ("cgroup", "cgroup2"))
-    best: tuple[int | None, str | None] = None, None
-    for directory in cgroups.directories(mounted, own, "memory"):
-        for limit_name, usage_name, kinds in LIMITS:
-            limit_text, usage_text, stat = source.read((limit_name, usage_name, "memory.stat"), directory)
-            if limit_text is None or limit_text.strip() == b"max":
-                continue
-            limit = source.parsed(text.number, f"{directory}/{limit_name}", limit_text)
-            usage = source.parsed(text.number, f"{directory}/{usage_name}", usage_text)
-            if limit is None or usage is None or limit >= NO_LIMIT:
-                continue
-            given = source.parsed(partial(_given, kinds), f"{directory}/memory.stat", stat) or 0
-            room = max(0, limit - usage + given)
-            if best[0] is None or room < best[0]:
-                best = room, f"{directory}/{limit_name}"
-    return best
+class _Room:
+    """How much the groups of this process have left, from its own up to the root of the hierarchy."""
+
+    def __init__(self, source: Source, total_kb: int | None) -> None:
+        self.source = source
+        self.most = MAX_COUNTER if total_kb is None else total_kb << 10
+        self.least: int | None = None
+        self.limited_by: str | None = None
+        self.known = True
+
+    def look(self) -> None:
+        """Find the least."""
+        source = self.source
+        own = cgroups.paths(source.one("proc/self/cgroup"))
+        mounted = cgroups.mounts(source, ("cgroup", "cgroup2"))
+        paths = [f"proc/self/{name}" for name in ("cgroup", "mountinfo", "mounts")]
+        if any(path in source.failed or path in source.broken for path in paths):
+            self.known = False
+        for directory in cgroups.directories(mounted, own, "memory"):
+            for limit_name, usage_name, kinds in LIMITS:
+                self._group(directory, limit_name, usage_name, kinds)
+
+    def _group(self, directory: str, limit_name: str, usage_name: str, kinds: tuple[bytes, ...]) -> None:
+        source, path = self.source, f"{directory}/{limit_name}"
+        limit_text, usage_text, stat = source.read((limit_name, usage_name, "memory.stat"), directory)
+        if limit_text is None:
+            # The root has no such file; one that is there and cannot be read may be any limit.
+            self.known = self.known and path not in source.failed
+            return
+        if limit_text.strip() == b"max":
+            return
+        limit = source.parsed(partial(_amount, MAX_COUNTER), path, limit_text)
+        if limit is not None and limit >= NO_LIMIT:
+            return
+        usage = source.parsed(partial(_amount, self.most), f"{directory}/{usage_name}", usage_text)
+        given = source.parsed(partial(_given, kinds, self.most), f"{directory}/memory.stat", stat)
+        if limit is None or usage is None or given is None:
+            self.known = False
+            return
+        room = max(0, limit - usage + min(given, usage))
+        if self.least is None or room < self.least:
+            self.least, self.limited_by = room, path
 
 
-def _given(kinds: tuple[bytes, ...], where: str, stat: bytes) -> int:
-    return sum([size or 0 for size in text.words(where, stat, kinds)])
+def _amount(most: int, where: str, content: bytes) -> int:
+    value = text.number(where, content)
+    if not 0 <= value <= most:
+        raise FactError(where, content, "not a number of bytes that can be")
+    return value
+
+
+def _given(kinds: tuple[bytes, ...], most: int, where: str, stat: bytes) -> int:
+    sizes = text.words(where, stat, kinds)
+    # Slab is not in every version's file; the lists of file pages are.
+    if None in sizes[:2]:
+        raise FactError(where, stat[:60], f"has no {kinds[0].decode()}")
+    given = sum([size or 0 for size in sizes])
+    if min([size or 0 for size in sizes]) < 0 or given > most:
+        raise FactError(where, str(given), "not a number of bytes that can be")
+    return given

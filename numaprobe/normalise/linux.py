@@ -12,7 +12,7 @@ from .possible import MAX_BYTES, MAX_WORD, kb, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ..linux.facts import (
         AccessFacts,
@@ -67,7 +67,9 @@ def from_linux(facts: LinuxFacts) -> Host:
 
         cells = with_memory_state(cells, facts, notes)
     if facts.usable is not None:
-        cells = _with_usable(cells, facts, facts.usable)
+        cells = _with_usable(cells, facts, facts.usable, notes)
+    possible_cells = _possible(facts.nodes_possible, [node.id for node in facts.nodes], "node/possible", notes)
+    possible_cpus = _possible(facts.cpus.possible, facts.cpus.online, "cpu/possible", notes)
     # Snapshots without a cpu directory still list cpus in the nodes; nothing says whether they are online.
     return Host(
         source="linux",
@@ -75,8 +77,8 @@ def from_linux(facts: LinuxFacts) -> Host:
         cells=cells,
         cpus=tuple(_cpus(facts.cpus, cell_of, online)),
         notes=tuple(notes),
-        possible_cells=facts.nodes_possible,
-        possible_cpus=facts.cpus.possible,
+        possible_cells=possible_cells,
+        possible_cpus=possible_cpus,
         devices=devices,
         allowed=None if facts.allowed is None else _allowed(facts.allowed, facts.usable, online, cells),
         caches=caches,
@@ -101,6 +103,16 @@ def _check_sums(
         notes.append(Note("proc/meminfo", text))
 
 
+def _possible(
+    ids: tuple[int, ...] | None, present: Sequence[int], where: str, notes: list[Note]
+) -> tuple[int, ...] | None:
+    """Ids that there may ever be; None where they do not include those that there are, which is noted."""
+    if ids is None or not (missing := set(present).difference(ids)):
+        return ids
+    notes.append(Note(where, f"lists {id_list(ids, none='none')}, but not {id_list(missing)}, which there are"))
+    return None
+
+
 def _online(facts: LinuxFacts, notes: list[Note]) -> frozenset[int]:
     """The cpus that are online, by the kernel's own word where a file system in between (lxcfs) replaces the list.
 
@@ -117,11 +129,31 @@ def _online(facts: LinuxFacts, notes: list[Note]) -> frozenset[int]:
     return frozenset(own) if of_nodes.isdisjoint(own) else of_nodes
 
 
-def _with_usable(cells: tuple[Cell, ...], facts: LinuxFacts, usable: UsableFacts) -> tuple[Cell, ...]:
+def _reserved(cells: tuple[Cell, ...], counts: dict[int, int], notes: list[Note]) -> dict[int, int]:
+    """Huge pages that are promised, by size in kB: no more than there are (gather_surplus_pages)."""
+    totals: dict[int, int | None] = {}
+    for cell in cells:
+        for pages in cell.huge_pages:
+            before = totals.get(pages.size >> 10, 0)
+            totals[pages.size >> 10] = None if before is None or pages.total is None else before + pages.total
+    found = {}
+    for size, count in counts.items():
+        most = totals.get(size)
+        where = f"sys/kernel/mm/hugepages/hugepages-{size}kB/resv_hugepages"
+        checked = within(count, (MAX_BYTES >> 10) // size if most is None else most, where, notes)
+        if checked is not None:
+            found[size] = checked
+    return found
+
+
+def _with_usable(
+    cells: tuple[Cell, ...], facts: LinuxFacts, usable: UsableFacts, notes: list[Note]
+) -> tuple[Cell, ...]:
     """The cells with what their free memory can be used for."""
     from .usable import usable_of
 
     infos = {node.id: node.meminfo for node in facts.nodes}
+    usable = usable._replace(reserved=_reserved(cells, usable.reserved or {}, notes))
     return tuple(
         [
             cell._replace(

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from ..linux.memory_state import BlockFacts, FailureFacts
     from ..model.host import Cell, Note
 
-MAX_PAGES = MAX_BYTES >> 12
+# The smallest page of any architecture. A page fails once, and then is not used again.
+PAGE = 4096
+MAX_PAGES = MAX_BYTES // PAGE
 
 
 def with_memory_state(cells: tuple[Cell, ...], facts: LinuxFacts, notes: list[Note]) -> tuple[Cell, ...]:
@@ -19,7 +21,7 @@ def with_memory_state(cells: tuple[Cell, ...], facts: LinuxFacts, notes: list[No
     return tuple(
         [
             cell._replace(
-                failures=_failures(cell.id, (facts.failures or {}).get(cell.id), notes),
+                failures=_failures(cell, (facts.failures or {}).get(cell.id), notes),
                 blocks=_blocks((facts.blocks or {}).get(cell.id)),
             )
             for cell in cells
@@ -27,11 +29,12 @@ def with_memory_state(cells: tuple[Cell, ...], facts: LinuxFacts, notes: list[No
     )
 
 
-def _failures(node: int, facts: FailureFacts | None, notes: list[Note]) -> MemoryFailures | None:
+def _failures(cell: Cell, facts: FailureFacts | None, notes: list[Note]) -> MemoryFailures | None:
     if facts is None:
         return None
-    where = f"node{node}/memory_failure"
-    total = within(facts.total, MAX_PAGES, f"{where}/total", notes)
+    where = f"node{cell.id}/memory_failure"
+    pages = MAX_PAGES if cell.memory.total is None else cell.memory.total // PAGE
+    total = within(facts.total, pages, f"{where}/total", notes)
     most = MAX_PAGES if total is None else total
     parts = facts._asdict()
     del parts["total"]

@@ -104,6 +104,8 @@ def _for_me(
     # Other policies prefer nodes, and fall back to the others.
     if facts.policy.startswith("bind") and facts.policy_nodes is not None and node not in facts.policy_nodes:
         return 0, "not in the memory policy (bind)"
+    if not facts.room_known:
+        return None, None
     if facts.room is not None and facts.room < ordinary:
         return facts.room, f"limit of {facts.room_from}"
     return ordinary, "cpuset, memory policy and control groups"

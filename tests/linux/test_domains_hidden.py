@@ -55,6 +55,21 @@ def test_a_proc_that_hides_processes_is_not_all_of_them(option: str) -> None:
     assert found_on(tree).complete
 
 
+def test_mounts_that_cannot_be_read_may_hide_processes() -> None:
+    found = found_on(machine(process(500), reader()), {"proc/self/mountinfo": EIO})
+    assert not found.complete
+    assert any("hidden is unknown" in note.text for note in found.notes)
+
+
+def test_a_status_that_is_cut_between_its_sizes_is_broken() -> None:
+    """The kernel writes RssAnon, RssFile and RssShmem together: without the last, shared memory is not zero."""
+    tree = machine(process(500), reader())
+    tree["proc/500/status"] = str(tree["proc/500/status"]).partition("RssShmem")[0]
+    found = found_on(tree)
+    assert not found.complete
+    assert any("not RssShmem" in note.text for note in found.notes)
+
+
 def test_a_pid_namespace_that_is_not_the_hosts_is_not_all_of_them() -> None:
     """Only the host's has the kernel's own threads in it."""
     tree = machine(process(500), reader())

@@ -146,7 +146,7 @@ def test_lists_that_contradict_each_other_are_noted_and_each_cpu_is_believed() -
         ("size", "many\n", "size", None, "not a size: 'many'"),
         ("size", "32\n", "size", None, "not a size: '32'"),
         ("size", "0K\n", "size", None, None),
-        ("type", "Trace\n", "type", None, None),
+        ("type", "Trace\n", "type", None, "not a type of caches: 'Trace'"),
     ],
 )
 def test_what_is_not_understood_costs_the_field(

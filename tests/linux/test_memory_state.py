@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from commands import Plant, run
 from rich import rich
 from schemas import check
@@ -77,3 +78,21 @@ def test_the_screen_and_the_document_have_them(plant: Plant) -> None:
     assert [cell["generic_initiator"] for cell in document["cells"]] == [False, True, True]
     assert document["cells"][2]["side_caches"][0]["address_mode"] == "extended-linear"
     assert "blocks" not in json.loads(run("show", "--json", "--root", root).stdout)["cells"][1]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "-1", "0 bytes", "f" * 15])
+@pytest.mark.parametrize("name", ["block_size_bytes", "memory10/state", "memory10/valid_zones"])
+def test_a_broken_file_of_a_block_is_no_count_of_blocks(name: str, text: str) -> None:
+    """A block whose state is junk is neither online nor offline."""
+    whole = host(blocks(1, ("online", "Movable"))).cell(1).blocks
+    assert whole is not None
+    found = host({**blocks(1, ("online", "Movable")), f"{BLOCKS}/{name}": text})
+    lost = {"block_size_bytes": {"size": None}, "memory10/valid_zones": {"movable": None}}
+    assert found.cell(1).blocks == whole._replace(**lost.get(name, {"online": None, "movable": None}))
+    assert [note.where for note in found.notes] == [f"{BLOCKS}/{name}"]
+
+
+def test_no_more_pages_fail_than_there_are() -> None:
+    found = host({f"{NODE}/node0/memory_failure/total": f"{1 << 40}\n"})
+    assert found.cell(0).failures == MemoryFailures()
+    assert any("cannot be" in note.text for note in found.notes)

@@ -129,3 +129,22 @@ def test_of_a_recorded_tree_the_command_has_the_counters(plant: Plant) -> None:
     document = json.loads(run("traffic", "--json", "--root", root).stdout)
     check("traffic", document)
     assert (document["seconds"], len(document["traffic"])) == (None, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("llc_occupancy", 1 << 40), ("mbm_total_bytes", -1), ("mbm_local_bytes", (1 << 64) - 1)]
+)
+def test_a_count_that_cannot_be_is_noted(name: str, text: int) -> None:
+    path = f"{ROOT}/mon_data/mon_L3_00/{name}"
+    found, source = facts({**tree(), path: f"{text}\n"})
+    assert found is not None
+    assert len([value for value in found[0] if value is None]) == 2  # this one, and the node
+    assert [where for where, _ in source.notes] == [path]
+
+
+def test_groups_beyond_the_bound_are_said_to_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numaprobe.linux.resctrl.MAX_GROUPS", 2)
+    found, source = facts(tree())
+    assert found is not None
+    assert {one.group for one in found} == {"", "mon_groups/vm1"}
+    assert source.notes == [(ROOT, "has 4 groups; the first 2 of them are counted")]

@@ -6,10 +6,11 @@ Only the list of online cpus is worth an error, and only if nothing else says it
 from __future__ import annotations
 
 from collections.abc import Iterator
+from errno import EACCES
 
 import pytest
 from rich import rich
-from trees import NODE, Shelf
+from trees import CPU, NODE, Shelf
 
 from numaprobe import Host
 from numaprobe.linux import collect as linux
@@ -18,7 +19,8 @@ from numaprobe.normalise.linux import from_linux
 FILES = sorted(path for path, content in rich().items() if content)
 JUNK = {"junk": "#!?\n", "empty": "", "minus one": "-1\n", "all ones": "18446744073709551615\n"}
 # -1 is how the kernel says that there is no such id, and a limit that is none.
-MINUS_ONE = ("_id", "numa_node", "target_node", "physical_package_id", "numa_status")
+MINUS_ONE = ("_id", "numa_node", "target_node", "physical_package_id", "numa_status", "/id")
+EVERYTHING = {"devices": True, "allowed": True, "caches": True, "usable": True, "memory_state": True}
 BYTES = 1 << 56
 
 
@@ -51,9 +53,9 @@ def is_possible(found: Host) -> bool:
 @pytest.mark.parametrize("path", FILES)
 def test_one_spoiled_file_costs_its_figure_and_leaves_a_note(path: str, kind: str) -> None:
     """Every file of the machine that is read, with junk, nothing, -1 and 2^64-1 in it."""
-    whole = from_linux(linux.collect(Shelf(rich()), devices=True, allowed=True))
+    whole = from_linux(linux.collect(Shelf(rich()), **EVERYTHING))
     shelf = Shelf({**rich(), path: JUNK[kind]})
-    found = from_linux(linux.collect(shelf, devices=True, allowed=True))
+    found = from_linux(linux.collect(shelf, **EVERYTHING))
     assert [cell.id for cell in found.cells] == [cell.id for cell in whole.cells]
     assert [cell.cpus for cell in found.cells] == [cell.cpus for cell in whole.cells]
     assert [(cpu.id, cpu.online) for cpu in found.cpus] == [(cpu.id, cpu.online) for cpu in whole.cpus]
@@ -62,6 +64,42 @@ def test_one_spoiled_file_costs_its_figure_and_leaves_a_note(path: str, kind: st
         assert found == whole
     elif not (kind == "minus one" and path.endswith(MINUS_ONE)):
         assert found.notes
+
+
+LISTS = ("cpu_atom/cpus", "memory_tier4/nodelist", "cpu/possible", "node/possible", "cpu0/topology/core_cpus_list")
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_that_contradicts_the_others_is_noted(name: str) -> None:
+    """Cpus of two kinds, a node in two tiers, ids that are there and never possible, a core without its own cpu."""
+    (path,) = (path for path in FILES if path.endswith(name))
+    text = "5-6\n" if "possible" in name else "\n" if "topology" in name else "0-5\n"
+    found = from_linux(linux.collect(Shelf({**rich(), path: text}), **EVERYTHING))
+    assert found.notes
+    assert is_possible(found)
+
+
+def test_cores_whose_lists_contradict_each_other_keep_their_clusters() -> None:
+    """The first thread of a core, as its list has it, may be the second of another."""
+    tree = rich()
+    tree[f"{CPU}/cpu2/topology/core_cpus_list"] = "0-2,99\n"
+    found = from_linux(linux.collect(Shelf(tree), **EVERYTHING))
+    assert [cpu.cluster for cpu in found.cpus[4:]] == [4, 4, 6, 6]
+    assert any("contradict" in note.text for note in found.notes)
+
+
+LIMITS = ("proc/self/cgroup", "proc/self/mountinfo", "a/memory.max", "a/memory.current", "a/memory.stat")
+
+
+@pytest.mark.parametrize("kind", ["junk", "empty", "EACCES"])
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_limit_that_cannot_be_read_is_not_the_lack_of_one(name: str, kind: str) -> None:
+    (path,) = (path for path in FILES if path.endswith(name))
+    broken = {} if kind == "EACCES" else {path: JUNK[kind]}
+    shelf = Shelf({**rich(), **broken}, {path: EACCES} if kind == "EACCES" else {})
+    found = from_linux(linux.collect(shelf, **EVERYTHING))
+    assert found.notes
+    assert [cell.usable and cell.usable.me for cell in found.cells] == [None, None, 0]
 
 
 def test_the_machine_is_rich() -> None:

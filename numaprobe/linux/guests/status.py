@@ -43,6 +43,8 @@ def parse(where: str, content: bytes) -> Status | None:
         raise FactError(where, content[:60], "has no state")
     if anonymous is None and resident is None:
         return None
+    if anonymous is not None and shared is None:
+        raise FactError(where, content[:60], "has RssAnon and not RssShmem, which are written together")
     lists = [
         None if (value := _value(content, name)) is None else text.ids(where, value)
         for name in (b"Cpus_allowed_list:", b"Mems_allowed_list:")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..source import Source
 
 STATUS = "proc/self/status"
+MOUNTS = "proc/self/mountinfo"
 # Linux's include/uapi/linux/capability.h
 CAP_SYS_PTRACE = 19
 # The initial namespace, and no other, has the kernel's own threads; their ancestor is always process 2 (rest_init of
@@ -34,7 +35,9 @@ def obstacles(source: Source, processes: Collection[int]) -> list[tuple[str, str
             found.append(
                 (mount.point.strip("/"), f"mounted with {', '.join(hiding)}: other users' processes are hidden")
             )
-    # A recorded tree has no process that reads it, and need not have the kernel's threads.
+    # A recorded tree has no process that reads it, and need not have the kernel's threads or its mounts.
+    if MOUNTS in source.failed:
+        found.append((MOUNTS, "cannot be read: whether other users' processes are hidden is unknown"))
     pid = own.get(b"Pid", [b""])[0]
     if not found and pid.isdigit() and int(pid) in processes and not _has_kernel_threads(source, processes):
         found.append(("proc", "shows a pid namespace that is not the host's: processes outside of it are hidden"))
