@@ -61,7 +61,9 @@ def run(plan: Plan, command: Sequence[str]) -> NoReturn:
 
 
 def process_steps(plan: Plan, pid: int, *, force: bool = False) -> tuple[Step, ...]:
-    """What is done to the threads of a process: the vcpus of a QEMU guest to theirs, all others to all of the plan's.
+    """What is done to the threads of a process: the vcpus of a QEMU guest to theirs, all others to the emulator's.
+
+    A plan without CPUs for the emulator gives its threads all of the plan's.
 
     Needs psutil. Raises ``ProcessLookupError`` where there is no such process, ``SourceDenied`` where it may not be
     read, and ``ValueError`` for a guest with other vcpus than planned, for one that does not name its threads
@@ -71,6 +73,7 @@ def process_steps(plan: Plan, pid: int, *, force: bool = False) -> tuple[Step, .
     if not force and _is_kernel_thread(pid):
         raise ValueError(f"process {pid} is a thread of the kernel, which is not pinned unless forced")
     by_vcpu = {one.vcpu: one.cpus for one in plan.vcpus}
+    others = plan.emulator or plan.cpus
     found: set[int] = set()
     steps = []
     for thread in _threads(pid):
@@ -79,8 +82,8 @@ def process_steps(plan: Plan, pid: int, *, force: bool = False) -> tuple[Step, .
             raise ValueError(f"process {pid} has a vcpu {vcpu}, which is not in the plan of {len(by_vcpu)}")
         if vcpu is not None:
             found.add(vcpu)
-        steps.append(Step(what="cpus", target=thread, cpus=plan.cpus if vcpu is None else by_vcpu[vcpu]))
-    if plan.request.dedicated and found != set(by_vcpu):
+        steps.append(Step(what="cpus", target=thread, cpus=others if vcpu is None else by_vcpu[vcpu]))
+    if (plan.request.exclusive or plan.emulator) and found != set(by_vcpu):
         raise ValueError(
             f"process {pid} has no threads named for its vcpus (QEMU: -name NAME,debug-threads=on), "
             "so they cannot be pinned one by one"

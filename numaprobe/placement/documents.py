@@ -45,7 +45,7 @@ def read_plan(document: object) -> Plan:
             cores=pinned and any(len(one.cpus) > 1 for one in vcpus),
             guest_cells=len(guest_cells) or None,
             pinned_vcpus=() if pinned else sorted(alone),
-            emulator=emulator or None,
+            emulator=len(emulator) if content.get("emulator_exclusive") and emulator else emulator or None,
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"no guest is like that: {error}") from None

@@ -125,6 +125,7 @@ class Plan(
             "vcpus": [{"vcpu": one.vcpu, "cpus": list(one.cpus)} for one in self.vcpus],
             "pinned_vcpus": [one.vcpu for one in self.vcpus if one.pinned],
             "emulator": list(self.emulator),
+            "emulator_exclusive": bool(request.emulator_cpus),
             "memory": {str(cell): size for cell, size in self.memory.items()},
             "memory_only": list(self.memory_only),
             "bind": self.bind,

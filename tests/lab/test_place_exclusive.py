@@ -22,9 +22,10 @@ LINUX = Machine(
     "exclusive",
     "two nodes for an exclusive and a mixed guest",
     Layout((Node(704, ("0-3",)), Node(448, ("4-7",))), TWO_ASYMMETRIC, 2, 4),
+    seconds=600,
 )
 XEN_MACHINES = [
-    replace(machine, name="xen-4.17-exclusive", layout=replace(machine.layout, more=()))
+    replace(machine, name="xen-4.17-exclusive", layout=replace(machine.layout, more=()), seconds=900)
     for machine in XEN
     if machine.name == "xen-4.17-two-nodes-hole"
 ]

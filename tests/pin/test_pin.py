@@ -114,6 +114,36 @@ def test_threads_of_vcpus_are_known_by_their_names() -> None:
         thread.join()
 
 
+def test_threads_of_the_emulator_get_the_cpus_that_were_planned_for_them() -> None:
+    """And none of the vcpus' own."""
+    ready, end = threading.Event(), threading.Event()
+    ids = []
+
+    def vcpu() -> None:
+        ids.append(threading.get_native_id())
+        Path(f"/proc/self/task/{ids[0]}/comm").write_text("CPU 0/KVM")
+        ready.set()
+        end.wait()
+
+    thread = threading.Thread(target=vcpu)
+    thread.start()
+    ready.wait()
+    try:
+        plan = plan_here(pinned=True)._replace(cpus=(*HERE[:1], 77), emulator=(77,))
+        steps = {step.target: step.cpus for step in pin.process_steps(plan, os.getpid())}
+        assert steps.pop(ids[0]) == HERE[:1]
+        assert set(steps.values()) == {(77,)}
+    finally:
+        end.set()
+        thread.join()
+
+
+def test_a_mixed_plan_is_not_applied_to_a_process_whose_vcpus_are_not_named() -> None:
+    mixed = place(host([4 * GIB], cpus=4), vcpus=2, memory=GIB, pinned_vcpus=[0])
+    with pytest.raises(ValueError, match="debug-threads=on"):
+        pin.process_steps(mixed, os.getpid())
+
+
 def test_a_process_without_named_vcpus_cannot_be_pinned_one_by_one() -> None:
     """It can still be given all CPUs of a plan that shares them."""
     with pytest.raises(ValueError, match="debug-threads=on"):

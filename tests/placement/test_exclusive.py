@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numaprobe import Allowed, DoesNotFit, Host, Plan, Request, place, place_all
+from numaprobe.placement.documents import read_plan
 
 
 def placed(machine: Host, *requests: Request, **more: Any) -> list[Plan]:
@@ -284,3 +286,12 @@ def test_a_divided_guest_on_the_last_core_of_a_cell_is_not_pinned_to_it() -> Non
     assert {vcpu.cpus for vcpu in plan.vcpus} == {(6, 7, *range(8, 16))}
     running = domain("floats", 9, pinned=[vcpu.cpus for vcpu in plan.vcpus], id=2)
     assert place(machine, vcpus=2, memory=GIB, pinned=True, domains=[held, running], reserve=0)
+
+
+@pytest.mark.parametrize("emulator", [None, 1, (0, 1)])
+def test_a_plan_that_was_kept_as_json_says_which_cpus_are_exclusive(emulator: int | tuple[int, ...] | None) -> None:
+    """The emulator's own too, and not those that it shares with others."""
+    plan = place(host([8 * GIB]), vcpus=3, memory=GIB, pinned_vcpus=[0], emulator=emulator)
+    again = read_plan(json.loads(plan.render("json")))
+    assert again.exclusive_cpus == plan.exclusive_cpus
+    assert again.emulator == plan.emulator
