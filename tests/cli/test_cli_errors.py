@@ -121,7 +121,7 @@ def test_a_file_that_makes_no_sense_is_a_note_that_names_it(
 
 
 def test_online_cpus_that_nothing_tells_are_one_line_that_names_the_file(plant: Plant) -> None:
-    """Without its list and anything that could stand in for it there is no answer."""
+    """The list is missing, and so is everything that could stand in for it."""
     root = plant({f"{CPU}/online": "0,2-", f"{CPU}/present": "0-3\n", f"{NODE}/online": "0\n"})
     assert f"{CPU}/online: a range without an end: '0,2-'" in complaint(1, "show", "--root", root)
 
@@ -288,7 +288,7 @@ def test_an_interrupt_gives_no_traceback(tmp_path: Path) -> None:
 
 
 def test_a_terminal_is_filled_and_not_more(plant: Plant) -> None:
-    """On a terminal the width is its own."""
+    """On a terminal the table takes the width that the terminal has, and no line wraps."""
     import fcntl
     import struct
     import termios
@@ -321,7 +321,7 @@ WORDS = ["show", "free", "--json", "--root", "a", "--root=b", "--recording", "--
 @example("show", ["--source", "nix", "--source=xen"])
 @given(st.sampled_from(["show", "free"]), st.lists(st.sampled_from(WORDS), max_size=5))
 def test_plain_options_are_what_argparse_makes_of_them(command: str, words: list[str]) -> None:
-    """Or are left to it: errors, abbreviations and the help are its own."""
+    """The fast parser agrees with argparse or leaves it to it: errors, abbreviations and help are argparse's own."""
     plain = plain_options([command, *words])
     if plain is None:
         return
@@ -330,7 +330,7 @@ def test_plain_options_are_what_argparse_makes_of_them(command: str, words: list
 
 
 def test_a_plain_command_imports_no_argparse() -> None:
-    """Its import takes longer than a probe, so everyday options are parsed without it."""
+    """Importing it is a large part of a short command's time, so everyday options are parsed without it."""
     program = (
         "import sys\nfrom numaprobe.cli import main\n"
         "status = main(sys.argv[1:])\nassert 'argparse' not in sys.modules\nsys.exit(status)"
@@ -376,6 +376,7 @@ def test_what_is_wrong_with_a_command_line_is_a_sentence_with_what_is_accepted(w
 
 
 def test_help_is_a_command_too() -> None:
+    """Users of git and other tools try it first, and it prints what the option does."""
     assert run("help").stdout == run("--help").stdout
     assert run("help", "free").stdout == run("free", "--help").stdout
 
@@ -429,7 +430,7 @@ def test_the_interval_of_free_is_for_watching() -> None:
 
 @pytest.mark.parametrize(("command", "has"), [("place", True), ("pin", True), ("show", False), ("watch", False)])
 def test_the_help_of_a_command_says_its_statuses(command: str, has: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    """3 only where there is something that may not fit."""
+    """Status 3 is listed only where there is something that may not fit."""
     with pytest.raises(SystemExit):
         main([command, "--help"])
     words = " ".join(capsys.readouterr().out.split())

@@ -25,7 +25,7 @@ def test_near_is_a_cell_only_where_it_says_so_with_a_number(text: str, meant: st
     ("size", "written"), [(1 << 30, "1G"), (16 << 30, "16G"), (2 << 20, "2M"), (64 << 10, "64K"), (1000, "1000")]
 )
 def test_a_huge_page_has_the_largest_unit_that_divides_it(size: int, written: str) -> None:
-    """The result is accepted by --huge-pages again and loses no byte."""
+    """The text is accepted as a size again and loses no byte."""
     assert page_size(size) == written
 
 

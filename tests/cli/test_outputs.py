@@ -116,7 +116,7 @@ def test_a_command_prints_what_was_read_before(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Standard output, errors and exit status, without what depends on the day and the place."""
+    """Standard output, errors and status are compared with committed ones, less what depends on day and place."""
     monkeypatch.setenv("COLUMNS", "100")
     recording = str(machines[machine])
     parts = []

@@ -266,7 +266,7 @@ def test_a_request_that_trickles_in_is_given_up(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.crowds
 def test_slow_clients_do_not_keep_others_out_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """More of them than there are connections; each goes at its deadline."""
+    """There are more of them than connections, and each is closed at its deadline."""
     monkeypatch.setattr(endpoint, "REQUEST_SECONDS", 0.5)
     with endpoint_of(lambda _: b"x 1\n", max_connections=4) as where:
         slow = [socket.create_connection(where) for _ in range(8)]
@@ -455,13 +455,13 @@ def test_an_address_in_use_is_one_line() -> None:
 
 
 def test_a_name_that_does_not_resolve_is_one_line() -> None:
-    """Resolver errors are not OSErrors with errno, and yet have the same form here."""
+    """Resolver errors have numbers of their own and yet the same form here."""
     assert "nowhere.invalid:9975" in complaint(1, "serve", "--recording", FIXTURE, "--listen", "nowhere.invalid:9975")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_status_0_and_nothing_more_is_said(number: int) -> None:
-    """While a client rests on its connection."""
+    """A client rests on its connection meanwhile, which must not delay the end."""
     with serving("--recording", FIXTURE) as (process, where):
         host, port = where.split(":")
         with socket.create_connection((host, int(port))) as client:
@@ -526,7 +526,7 @@ def test_a_textfile_is_written_whole_and_for_others_to_read(plant: Plant, tmp_pa
 
 
 def test_nothing_of_it_needs_root_on_linux(open_place: Path) -> None:
-    """Nobody reads the running host."""
+    """It runs as nobody, on the running host."""
     target = open_place / "numaprobe.prom"
     status, out, err = unprivileged(open_place, "serve", "--source", "linux", "--textfile", target, "--count", "1")
     assert (status, out, err) == (0, "", "")
@@ -584,7 +584,7 @@ def test_the_first_textfile_has_the_guests(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_counted_and_tried_again(tmp_path: Path) -> None:
-    """Also when it is full from the start."""
+    """The disk may be full from the start or become full later; the textfile is written as soon as there is room."""
     program = (
         "import sys, errno, os\n"
         "from numaprobe import atomic_file\n"
@@ -624,7 +624,7 @@ def test_a_full_disk_is_counted_and_tried_again(tmp_path: Path) -> None:
 @pytest.mark.crowds
 @pytest.mark.parametrize("words", [("--listen", "127.0.0.1:0"), ("--textfile", "numaprobe.prom")])
 def test_a_signal_in_the_first_moments_prints_nothing(words: tuple[str, str], tmp_path: Path) -> None:
-    """Whenever it comes: while modules are imported, while the host is read for the first time."""
+    """It may come while modules are imported or while the host is read for the first time."""
     for number in range(25):
         process = subprocess.Popen(
             [sys.executable, "-m", "numaprobe", "serve", "--recording", str(FIXTURE), *words],

@@ -67,7 +67,7 @@ def test_cells_are_bars_with_their_figures(root: Path) -> None:
 
 @pytest.mark.parametrize(("key", "status"), [("q", 0), ("\x03", 0)])
 def test_q_and_ctrl_c_end_it_and_leave_the_terminal_sane(root: Path, key: str, status: int) -> None:
-    """The alternate screen is left, so that what was there before is seen again; lines are edited and echoed."""
+    """The alternate screen is left, so the previous screen is seen again, and lines are edited and echoed."""
     with watch(root) as terminal:
         terminal.until(has("q quit"))
         assert not terminal.is_sane()
@@ -135,7 +135,7 @@ def test_rows_are_sorted_and_reversed(plant: Plant) -> None:
 
 
 def test_rates_show_the_remote_share(root: Path) -> None:
-    """Pages of numastat per second; without allocations the share is unknown, not 0."""
+    """Rates are pages of numastat per second; without allocations the share is unknown, not 0."""
     with watch(root) as terminal:
         terminal.press("3")
         terminal.until(has("remote", "local/s"))
@@ -252,7 +252,7 @@ def test_a_host_that_cannot_be_read_is_one_line_and_no_screen(tmp_path: Path) ->
 
 @pytest.mark.servers
 def test_in_tmux(many: Path) -> None:
-    """A real terminal program, with its own idea of keys and of a window's size."""
+    """A real terminal program has its own idea of keys and of a window's size."""
     tmux = shutil.which("tmux")
     if tmux is None:
         pytest.skip("no tmux here (Debian's tmux): tests/lab/install installs it")

@@ -87,7 +87,7 @@ def test_every_screen_fits_its_terminal_whatever_is_pressed(
 @pytest.mark.parametrize("name", VIEWS)
 @pytest.mark.parametrize("width", [24, 40, 60, 80, 120])
 def test_columns_are_left_out_whole(name: str, width: int) -> None:
-    """What a narrow screen says a wide one says too."""
+    """What a narrow screen shows is also on a wide one, so no figure is cut into another one."""
     found = host([GIB] * 3)
     now = reading(found, rates=rates(found, Counters(1, 2, 3, 4, 5, 6)), guests=observed(found, 3))
     wide = view(now, State(name), 300)
@@ -126,7 +126,7 @@ def test_what_guests_are_asked_is_what_watch_was_given(monkeypatch: pytest.Monke
 
 
 def test_a_bar_has_a_mark_for_each_kind_and_adds_up() -> None:
-    """In use, huge pages without a user, what can be reclaimed, free."""
+    """The kinds are in use, huge pages without a user, reclaimable and free."""
     one = cell(0, 2 * GIB, [0], total=8 * GIB, available=3 * GIB)._replace(
         huge_pages=(HugePages(size=GIB, total=3, free=2, surplus=0),)
     )
@@ -137,7 +137,7 @@ def test_a_bar_has_a_mark_for_each_kind_and_adds_up() -> None:
 
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 150), st.integers(0, 50), st.integers(10, 120))
 def test_every_bar_has_its_length(total: int, free: int, available: int, pages: int, room: int) -> None:
-    """Also where available memory is less than free, or huge pages are more than is in use."""
+    """Rounding must not break it, even if available memory is below free or huge pages exceed what is in use."""
     one = cell(0, min(free, total) * MIB, [0], total=total * MIB, available=available * MIB)._replace(
         huge_pages=(HugePages(size=2 * MIB, total=pages, free=pages, surplus=0),)
     )
@@ -237,7 +237,7 @@ class Failing:
 
 
 def test_an_error_later_on_is_shown_and_the_host_read_again() -> None:
-    """The figures are then those of the reading before."""
+    """The figures shown with the error are those of the previous reading."""
     woken = threading.Semaphore(0)
     reader = Reader(
         Failing(),  # type: ignore[arg-type]

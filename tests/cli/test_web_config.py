@@ -224,7 +224,7 @@ def test_clients_that_never_shake_hands_hold_nothing(certificates: Path, write: 
     ],
 )
 def test_cipher_suites_have_openssls_names(suite: str, name: str) -> None:
-    """The file uses Go's names, as of exporter-toolkit; the linked OpenSSL is asked whether ours exist."""
+    """The file uses Go's names, as exporter-toolkit does; the linked OpenSSL has to know ours."""
     assert openssl_cipher(suite) == name
     known = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     known.set_ciphers("ALL:@SECLEVEL=0")
@@ -312,7 +312,7 @@ def test_a_configuration_that_cannot_be_used_is_one_line_that_quotes_it(write: W
 
 
 def test_no_error_quotes_a_hash(write: Write) -> None:
-    """Errors end up in logs."""
+    """Errors end up in logs, which more people can read than the configuration."""
     path = write(f'basic_auth_users: {{a: "{HASH}"]\n')
     assert HASH[10:30] not in complaint(2, "serve", "--recording", FIXTURE, "--web.config.file", path)
 

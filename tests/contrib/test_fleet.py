@@ -116,7 +116,7 @@ def test_where_guests_are_unknown_the_memory_in_use_is_kept_back_and_said(ledger
 
 
 def test_an_unchanged_host_is_read_and_one_mark_is_written(ledger: Client, prefix: str) -> None:
-    """Hundreds of agents publish every minute, so requests are counted: three, two per provider and one write."""
+    """Many agents publish all the time, so requests are counted: three, and two for each of the three providers."""
     one = member(f"{prefix}a", None, guest("web", {0: 4 * GIB, 1: 0}, vcpus=[[0, 1]] * 2))
     publish(ledger, one)
     report = publish(ledger, one)
@@ -160,7 +160,7 @@ def test_a_trait_that_an_operator_added_stays(ledger: Client, prefix: str) -> No
 
 
 def test_inventory_below_what_is_held_is_published_and_said(ledger: Client, prefix: str) -> None:
-    """The server accepts it without a word."""
+    """Placement accepts such an inventory silently, so only the note reports the overcommitment."""
     name = f"{prefix}a"
     publish(ledger, member(name))
     claim(ledger, known([member(name)]), Request(2, 12 * GIB, near=0))
@@ -172,7 +172,7 @@ def test_inventory_below_what_is_held_is_published_and_said(ledger: Client, pref
 
 
 def test_a_root_that_another_program_made_is_left_alone(ledger: Client, prefix: str) -> None:
-    """The uuid derives from the name and may exist already; nova's compute service writes such providers."""
+    """The uuid derives from the name and is taken by a provider that is not ours, so nothing is written."""
     name = f"{prefix}a"
     ledger.create("/resource_providers", {"uuid": root_uuid(name), "name": f"{prefix}compute"})
     with pytest.raises(FleetError, match="another program made or moved it, and nothing was written"):
@@ -264,7 +264,7 @@ def test_guests_that_hold_more_than_there_is_fill_the_cell_and_are_said(ledger: 
 
 
 def test_a_guest_that_is_being_moved_is_held_on_both_hosts(ledger: Client, prefix: str) -> None:
-    """Under its own uuid on one of them, and under a derived one on the other; neither changes the other's."""
+    """Each host writes only its own allocation, under the guest's uuid or under one derived from it."""
     web = guest(f"{prefix}web", {0: 1 * GIB, 1: 0})
     first, second = member(f"{prefix}a", None, web), member(f"{prefix}b", None, web)
     for one in (first, second):
@@ -397,6 +397,7 @@ def test_a_claim_that_the_server_let_through_above_the_inventory_is_given_back(l
 
 
 def test_claims_in_a_row_read_the_ledger_once_and_keep_count(ledger: Client, prefix: str) -> None:
+    """A batch of claims on a large fleet must not read all hosts for each; requests are counted."""
     members = [member(f"{prefix}{letter}", host([8 * GIB, 8 * GIB], cpus=4)) for letter in "abc"]
     for one in members:
         publish(ledger, one)
@@ -415,6 +416,7 @@ def test_claims_in_a_row_read_the_ledger_once_and_keep_count(ledger: Client, pre
 
 
 def test_a_remembered_ledger_that_is_wrong_costs_a_reading_and_no_refusal(ledger: Client, prefix: str) -> None:
+    """Two claimers remember different states: each finds the room that the other left or released."""
     members = [member(f"{prefix}{letter}", host([8 * GIB], cpus=4)) for letter in "ab"]
     for one in members:
         publish(ledger, one)
@@ -431,6 +433,7 @@ def test_a_remembered_ledger_that_is_wrong_costs_a_reading_and_no_refusal(ledger
 
 
 def test_a_cell_that_offers_less_than_was_remembered_is_not_oversold(ledger: Client, prefix: str) -> None:
+    """The server loses half of the cell's CPUs at the moment of the claim, which then moves to the other host."""
     one, other = member(f"{prefix}a", host([8 * GIB], cpus=4)), member(f"{prefix}b", host([32 * GIB], cpus=4))
     for each in (one, other):
         publish(ledger, each)

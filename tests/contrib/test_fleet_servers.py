@@ -70,7 +70,7 @@ def at_once(work: list[threading.Thread]) -> None:
 
 
 def test_the_server_alone_oversells(url: str) -> None:
-    """If it does not any more, what is done about it can go."""
+    """Placement's own race is shown first: if it is ever fixed, the countermeasures can be removed."""
     client = at(url)
     publish(client, slots("alone"))
     cell = cell_uuid(root_uuid("alone"), 0)

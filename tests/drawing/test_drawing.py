@@ -50,7 +50,7 @@ def with_memory(*memory: tuple[int | None, int | None]) -> Host:
     )
 )
 def test_the_parts_of_a_bar_add_up_to_the_total(figures: list[tuple[int, int, int, int]]) -> None:
-    """Guests, the host's own, what is either's, and free memory."""
+    """The parts are the guests', the host's own, what may be either's, and free memory."""
     memory = [(sum(parts) * MIB, parts[0] * MIB) for parts in figures]
     found = with_memory(*memory)
     uses = [
@@ -63,7 +63,7 @@ def test_the_parts_of_a_bar_add_up_to_the_total(figures: list[tuple[int, int, in
 
 
 def test_what_is_not_known_is_a_question_mark_and_not_an_empty_bar() -> None:
-    """Total or free memory; 0 is another thing."""
+    """Total or free memory may be unknown, which must not look like 0."""
     found = with_memory((GIB, None), (None, None), (0, 0), (GIB, GIB))
     lines = draw(found, form="text").splitlines()
     bars = {line.split()[1]: line.split()[2] for line in lines if line.startswith("cell")}
@@ -75,7 +75,7 @@ def test_what_is_not_known_is_a_question_mark_and_not_an_empty_bar() -> None:
 
 
 def test_all_bars_have_one_scale() -> None:
-    """Half the memory is half the length."""
+    """A cell of half the memory has half the length, so cells can be compared by eye."""
     svg = ElementTree.fromstring(draw(with_memory((2 * GIB, GIB), (GIB, GIB))))
     wide = [float(box.attrib["width"]) for box in svg.iter(f"{SVG}rect") if box.get("class") == "outline"]
     assert wide[0] == pytest.approx(2 * wide[1], abs=0.2)
@@ -84,7 +84,7 @@ def test_all_bars_have_one_scale() -> None:
 
 
 def test_a_guest_has_one_colour_on_every_cell_and_its_name_once_in_the_legend() -> None:
-    """Those that hold most come first; a name cannot leave its text."""
+    """The largest guests come first, and a hostile name cannot break out of its text element."""
     found = with_memory((4 * GIB, GIB), (4 * GIB, GIB))
     guests = [domain("small<&>\x1b", 1)._replace(id=1), domain("large", 1)._replace(id=2)]
     uses = [use(0, 4 * GIB, GIB, (1, MIB), (2, GIB)), use(1, 4 * GIB, GIB, (1, MIB), (2, GIB))]
@@ -100,7 +100,7 @@ def test_a_guest_has_one_colour_on_every_cell_and_its_name_once_in_the_legend() 
 @pytest.mark.parametrize("width", [640, 1200])
 @pytest.mark.parametrize("name", MACHINES)
 def test_no_text_leaves_the_picture_or_meets_another(name: str, width: int) -> None:
-    """Every recorded machine: characters have one width, so that a browser is not needed to see it."""
+    """Every recorded machine is drawn; all characters have one width, so this can be computed without a browser."""
     svg = ElementTree.fromstring(draw(recorded(name), width=width))
     rows: dict[float, list[tuple[float, float, str]]] = {}
     for one in svg.iter(f"{SVG}text"):
@@ -121,7 +121,7 @@ def test_no_text_leaves_the_picture_or_meets_another(name: str, width: int) -> N
 
 @pytest.mark.parametrize("name", MACHINES)
 def test_every_recorded_machine_has_a_picture_of_all_its_cells_and_cpus(name: str) -> None:
-    """In each form; the page needs nothing from elsewhere."""
+    """Each form is tried, and the HTML page refers to nothing outside itself."""
     found = recorded(name)
     svg = ElementTree.fromstring(draw(found))
     titles = [title.text or "" for title in svg.iter(f"{SVG}title")]
@@ -135,7 +135,7 @@ def test_every_recorded_machine_has_a_picture_of_all_its_cells_and_cpus(name: st
 
 
 def test_devices_are_named_on_the_card_of_their_cell() -> None:
-    """And below the cards where their cell is unknown."""
+    """Those of an unknown cell are listed below the cards."""
     found = host([GIB, GIB])._replace(caches=None, notes=())
     devices = (
         Device(address="0000:00:03.0", cell=1, names=(("net", "eth0"), ("infiniband", "mlx5_0"))),
@@ -149,7 +149,7 @@ def test_devices_are_named_on_the_card_of_their_cell() -> None:
 
 
 def test_asymmetric_distances_are_seen() -> None:
-    """Each way has its own square, and says what the way back costs."""
+    """Each direction has a square of its own, whose tooltip gives the distance back."""
     svg = draw(recorded("two-nodes-threads"))
     assert "cell 0 to cell 1: 21 (back: 31)" in svg
     assert "cell 1 to cell 0: 31 (back: 21)" in svg
@@ -157,20 +157,20 @@ def test_asymmetric_distances_are_seen() -> None:
 
 @pytest.mark.parametrize("name", ["offline-cpus", "isolated-cpus"])
 def test_offline_and_isolated_cpus_are_told_apart(name: str) -> None:
-    """By shape and by colour, and in the legend."""
+    """Each kind has a class of its own in the picture, once for a CPU and once for the legend."""
     kind = name.partition("-")[0]
     assert draw(recorded(name)).count(f'class="cpu {kind}"') >= 2
 
 
 @pytest.mark.parametrize("count", [1, 4, 9, 16, 64])
 def test_up_to_64_cells_stay_within_a_screen_wide(count: int) -> None:
-    """Cards become smaller."""
+    """Cards shrink instead of running off the right edge."""
     svg = draw(host([GIB] * count, cpus=2)._replace(caches=None, notes=()))
     assert svg.count('class="card"') == count
 
 
 def test_the_command_writes_what_the_file_is_called(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """SVG and pages by their endings, bars without a file; anything else is a usage error."""
+    """The ending selects SVG or HTML, and without a file there are bars in the terminal."""
     recording = ["--recording", str(FIXTURES / "two-nodes-threads" / "host.tar.gz")]
     for ending, start in ((".svg", "<svg "), (".html", "<!doctype html>")):
         assert main(["draw", *recording, "-o", str(tmp_path / f"host{ending}")]) == 0
@@ -182,7 +182,7 @@ def test_the_command_writes_what_the_file_is_called(tmp_path: Path, capsys: pyte
 
 
 def test_a_host_whose_guests_cannot_be_queried_is_drawn_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    """And the picture says that they are missing, and why."""
+    """The picture states that guests are missing and why."""
     recording = FIXTURES / "xen-4.17-two-nodes-hole" / "host.tar.gz"
     assert main(["draw", "--recording", str(recording)]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
@@ -191,13 +191,13 @@ def test_a_host_whose_guests_cannot_be_queried_is_drawn_all_the_same(capsys: pyt
 
 @pytest.mark.parametrize(("form", "width"), [("png", None), ("svg", 100), ("text", 20)])
 def test_other_forms_and_widths_are_refused(form: str, width: int | None) -> None:
-    """With a ``ValueError`` that says which there are."""
+    """A ValueError about the picture is raised before anything is drawn."""
     with pytest.raises(ValueError, match="picture"):
         draw(recorded("one-node"), form=form, width=width)
 
 
 def test_a_cell_without_a_known_cpu_list_says_so() -> None:
-    """That is not a cell without cpus."""
+    """An empty row would look like a cell without CPUs."""
     found = host([GIB, GIB])._replace(caches=None, notes=())
     changed = found._replace(cells=(found.cells[0]._replace(cpus=None), cell(1, GIB, [])))
     svg = draw(changed)
@@ -206,6 +206,7 @@ def test_a_cell_without_a_known_cpu_list_says_so() -> None:
 
 
 def test_the_pictures_of_the_readme_are_of_this_code() -> None:
+    """They are generated again and compared, and each one that the README shows is valid SVG."""
     root = FIXTURES.parents[1]
     command = [sys.executable, str(root / "docs" / "pictures.py"), "--check"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
@@ -215,6 +216,7 @@ def test_the_pictures_of_the_readme_are_of_this_code() -> None:
 
 
 def test_the_legend_names_only_what_is_in_the_picture() -> None:
+    """A free host needs one entry; more would explain colours that nobody sees."""
     picture = draw(host([4 * GIB] * 2), form="svg")
     assert ">free</text>" in picture
     for absent in ("the host's own", "in use", "the host's or a guest's", "huge pages, unused"):

@@ -52,7 +52,7 @@ def browser(place: Path) -> list[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["hmat-two-tiers", "sixteen-nodes-64-cpus", "xen-4.17-two-nodes-hole", "fake-wide"])
 def test_no_text_is_cut_or_covered(name: str, scheme: str, tmp_path: Path) -> None:
-    """With the browser's fonts, in a light and a dark setting; the screenshot is not empty."""
+    """Chromium's fonts are the judge, in a light and a dark setting; the screenshot is not empty."""
     host = numaprobe.probe(recording=FIXTURES / name / "host.tar.gz", caches=True)
     page = tmp_path / "page.html"
     page.write_text(draw(host, form="html").replace("</body>", MEASURE), "utf-8")
