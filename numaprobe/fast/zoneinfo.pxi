@@ -1,9 +1,5 @@
 # ---- /proc/zoneinfo, which may have tens of megabytes: scanned in pieces, of which none is kept ----
 
-cdef extern from *:
-    void *memmem(const void *text, size_t length, const void *wanted, size_t wanted_length) nogil
-
-
 cdef enum:
     ZONEINFO_PIECE = 65536
 
@@ -38,14 +34,18 @@ cdef class ZoneScanner:
         cdef uint64_t value
         while at < end:
             if self.skipping:
-                # A paragraph for each cpu is nearly all of the file on a large machine.
-                stop = <const char *>memmem(at - 1, <size_t>(end - at + 1), b"\nNode ", 6)
+                # A paragraph for each cpu is nearly all of the file on a large machine, and none of its words has an N.
+                stop = <const char *>memchr(at, c"N", <size_t>(end - at))
+                while stop != NULL and not (
+                    (stop - 1)[0] == c"\n" and end - stop >= 5 and memcmp(stop, b"Node ", 5) == 0
+                ):
+                    stop = <const char *>memchr(stop + 1, c"N", <size_t>(end - stop - 1))
                 if stop == NULL:
                     # The beginning of the line that is searched for may stand at the end.
                     while end > at and (end - 1)[0] != c"\n":
                         end -= 1
                     return end
-                at = stop + 1
+                at = stop
                 self.skipping = False
             stop = <const char *>memchr(at, c"\n", <size_t>(end - at))
             if stop == NULL:
