@@ -211,12 +211,15 @@ def test_the_processes_own_descriptors_are_written_to(tmp_path: Path) -> None:
         assert os.read(reading, 10) == b"piped"
     os.close(reading)
     os.close(writing)
-    program = "from numaprobe.atomic_file import replace\nwith replace('/dev/stdout') as file: file.write(b'shown')"
-    with open(tmp_path / "out", "wb") as out:
-        out.write(b"before ")
-        out.flush()
-        subprocess.run([sys.executable, "-c", program], stdout=out, check=True)
-    assert (tmp_path / "out").read_text() == "before shown"
+    for name in ("stdout", "stderr"):
+        program = (
+            f"from numaprobe.atomic_file import replace\nwith replace('/dev/{name}') as file: file.write(b'shown')"
+        )
+        with open(tmp_path / name, "wb") as out:
+            out.write(b"before ")
+            out.flush()
+            subprocess.run([sys.executable, "-c", program], check=True, **{name: out})  # type: ignore[call-overload]
+        assert (tmp_path / name).read_text() == "before shown"
 
 
 def test_a_directory_that_does_not_exist_is_named(tmp_path: Path) -> None:

@@ -87,7 +87,8 @@ COMMANDS = {
         "place --vcpus 6 --memory 3G", "place --vcpus 3 --memory 300M --guest-cells 2", "place --vcpus 2 --memory 1T",
         "place --vcpus 300 --memory 1G", "place --vcpus 2 --memory 64M --huge-page 2M", f"place {GUEST} --emulator 1",
         "place --vcpus 2 --memory 1G --smt isolate", "place --vcpus 2 --memory 1G --moves 2",
-        f"place {GUEST} --no-domains", f"place {DIVIDED} --ignore-allowed",
+        f"place {GUEST} --no-domains", f"place {GUEST} --away-from vm1", f"place {GUEST} --together-with db --fewest",
+        f"place {DIVIDED} --ignore-allowed",
     ),
     "formats": (
         *(f"place {GUEST} --format {name}" for name in sorted(FORMATS)),
@@ -95,7 +96,7 @@ COMMANDS = {
     ),
     "export": tuple(
         f"export {name} {EXPORTS.get(name, '')}".rstrip()
-        for name in ("libvirt", "hwloc", "nrt", "dra", "lscpu", "prometheus", "collectd", "telegraf", "slurm")
+        for name in ("json", "libvirt", "hwloc", "nrt", "dra", "lscpu", "prometheus", "collectd", "telegraf", "slurm")
     ),
 }  # fmt: skip
 # Of the others what is laid out by their size.

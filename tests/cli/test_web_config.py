@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import http.client
 import os
@@ -20,6 +21,7 @@ from commands import complaint
 from endpoints import serving
 from waiting import until
 
+from numaprobe.cli import web_config
 from numaprobe.cli.web_config_file import load, openssl_cipher
 
 bcrypt = pytest.importorskip("bcrypt", reason="takes numaprobe[serve]")
@@ -370,3 +372,53 @@ def test_an_address_that_others_can_reach_is_warned_of(write: Write, listen: str
         process.wait()
         assert process.stderr is not None
         process.stderr.close()
+
+
+def authorization(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def test_only_so_many_passwords_wait_to_be_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last that may wait is checked, and the next is told to come back."""
+    monkeypatch.setattr(web_config, "MAX_CHECKS", 2)
+    users = {"prometheus": HASH.encode()}
+
+    async def asked() -> list[bool | None]:
+        checks = web_config.Authenticator()
+        found = await asyncio.gather(
+            *(checks.allows(users, authorization("prometheus", word)) for word in ("secret", "wrong", "other"))
+        )
+        later = await checks.allows(users, authorization("prometheus", "wrong"))
+        checks.close()
+        return [*found, later]
+
+    assert asyncio.run(asked()) == [True, False, None, False]
+
+
+def test_a_password_is_remembered_only_if_it_is_right_and_for_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest are forgotten."""
+    checked: list[bytes] = []
+    matches = web_config._matches
+
+    def counted(password: bytes, hashed: bytes) -> bool:
+        checked.append(password)
+        return matches(password, hashed)
+
+    monkeypatch.setattr(web_config, "_matches", counted)
+    monkeypatch.setattr(web_config, "MAX_REMEMBERED", 2)
+    users = {name: HASH.encode() for name in ("a", "b", "c")}
+
+    async def asked(*names: str) -> list[bool | None]:
+        checks = web_config.Authenticator()
+        found = [await checks.allows(users, authorization(name, "secret")) for name in names]
+        checks.close()
+        return found
+
+    assert asyncio.run(asked("a", "a", "b", "b", "a")) == [True] * 5
+    assert len(checked) == 2
+    checked.clear()
+    assert asyncio.run(asked("a", "b", "c", "b", "c", "a")) == [True] * 6
+    assert len(checked) == 4
+    checked.clear()
+    assert asyncio.run(asked("x", "x")) == [False, False]
+    assert len(checked) == 2

@@ -564,3 +564,33 @@ def test_room_by_shape_counts_guests_and_what_none_of_them_can_use(ledger: Clien
     assert sum(shape.stranded(cell) for cell in room.values()) == (16128 - 2048 + 4032 - 2048) * MIB
     hosts = {one["name"]: one for one in overview(ledger).document([shape])["hosts"]}
     assert [cell["cell"] for cell in hosts[one.name]["cells"]] == [0, 1]
+
+
+def test_huge_pages_that_are_gone_and_still_held_are_closed_and_said(ledger: Client, prefix: str) -> None:
+    """The server keeps a class that is in use."""
+    name = f"{prefix}a"
+    publish(ledger, member(name, two_cells(pages={0: {GIB: 4}})))
+    claim(ledger, known([member(name, two_cells(pages={0: {GIB: 4}}))]), Request(2, 3 * GIB, huge_page=GIB))
+    report = publish(ledger, member(name))
+    assert "cell 0: has no CUSTOM_HUGEPAGES_1048576K_MB any more, of which 3072 are in use" in report.notes
+    assert inventories(ledger, name, 0)["CUSTOM_HUGEPAGES_1048576K_MB"] == (4096, 4096)
+
+
+def test_what_claims_take_above_a_cell_is_said(ledger: Client, prefix: str) -> None:
+    name = f"{prefix}a"
+    publish(ledger, member(name))
+    claim(ledger, known([member(name)]), Request(2, 12 * GIB, near=0))
+    web = guest(f"{prefix}web", {0: 10 * GIB, 1: 0}, bound=[0])
+    report = publish(ledger, member(name, None, web))
+    assert "cell 0: its guests hold 6400 more of MEMORY_MB than it offers; it is full" in report.notes
+    assert used(ledger, name, 0)["MEMORY_MB"] == 16384 - 256
+
+
+def test_eight_hosts_without_room_are_named(ledger: Client, prefix: str) -> None:
+    fleet = known([member(f"{prefix}{number}", host([GIB], cpus=1)) for number in range(9)])
+    for one in fleet:
+        publish(ledger, one.member)
+    with pytest.raises(DoesNotFit) as caught:
+        claim(ledger, fleet, Request(1, 64 * GIB))
+    assert len(caught.value.reasons) == 8
+    assert all("of MEMORY_MB are left" in reason for reason in caught.value.reasons)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trees
 from commands import Plant
-from hosts import GIB, domain, host
+from hosts import GIB, domain, host, made
 from schemas import check as valid
 from trees import CPU, NODE, Machine, machine, meminfo
 
@@ -19,6 +19,7 @@ import numaprobe
 from numaprobe import cli
 from numaprobe.doctor import CHECKS, document, examine
 from numaprobe.doctor.finding import Patient
+from numaprobe.doctor.hardware import devices
 from numaprobe.linux.policy import PolicyFacts
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -263,3 +264,34 @@ def test_the_command_prints_findings_or_that_there_are_none(plant: Plant, capsys
     assert "remedy: write 0" in text
     assert cli.main(["doctor", "--json", "--root", str(root)]) == 0
     valid("doctor", json.load(io.StringIO(capsys.readouterr().out)))
+
+
+def test_a_guest_that_just_fits_on_a_cell_could_be_there() -> None:
+    """Its memory there counts as free for it; neither a byte nor a CPU may be missing."""
+    for free, vcpus, found in ((GIB, 8, True), (GIB - 1, 8, False), (GIB, 9, False)):
+        one = guest(1, 1)._replace(vcpus=vcpus)
+        made = patient(one, free=(free, 0))
+        assert ("guest-across-cells" in [finding.id for finding in examine(made)]) == found
+
+
+def test_less_than_a_twentieth_elsewhere_is_no_finding() -> None:
+    """Page tables, devices and the like."""
+    for elsewhere, found in ((GIB, []), (GIB + 1, ["guest-across-cells"])):
+        one = guest(0, 0)._replace(memory=20 * GIB, cells=((0, 20 * GIB - elsewhere), (1, elsewhere)))
+        assert [finding.id for finding in examine(patient(one, free=(20 * GIB, 20 * GIB)))] == found
+
+
+def test_the_evidence_of_balancing_has_the_guests_with_their_sizes() -> None:
+    (finding,) = examine(patient(guest(2, 0, cpus=(0, 1)), policy=PolicyFacts(numa_balancing=1)))
+    assert finding.evidence[1:] == (("domain vm", "2 GiB"),)
+
+
+def test_the_cell_matters_for_fast_devices() -> None:
+    """Of PCI's classes: network (02), accelerators (12), RAID, SAS and NVMe controllers, 3D controllers."""
+    fast = {*range(0x0200, 0x0300), *range(0x1200, 0x1300), 0x0104, 0x0107, 0x0108, 0x0302}
+    found = set()
+    for code in range(0x1400):
+        lost = made(numaprobe.Device, address="0000:3b:00.0", class_code=code << 8, names=())
+        if list(devices(Patient(host([GIB, GIB], devices=[lost]), None, None))):
+            found.add(code)
+    assert found == fast

@@ -137,3 +137,18 @@ def test_the_models_of_kubernetes_read_it_and_write_the_same(numa_list: bool) ->
         except TypeError:
             read = api.deserialize(_Answer(json.dumps(document)), "V1ResourceSlice")
         assert api.sanitize_for_serialization(read) == document
+
+
+def test_devices_that_somebody_gives_to_a_pod_are_told_by_their_class() -> None:
+    """Storage, network, displays, processors, accelerators; others only if they have a name."""
+    found = set()
+    machine = host([GIB])
+    for base in range(0x20):
+        one = made(Device, address="0000:01:00.0", cell=0, names=(), class_code=base << 16)
+        (part,) = slices(machine._replace(devices=(one,)))
+        if len(part["spec"]["devices"]) == 2:
+            found.add(base)
+    assert found == {0x01, 0x02, 0x03, 0x0B, 0x12}
+    named = made(Device, address="0000:01:00.0", cell=0, names=(("tty", "ttyS4"),), class_code=0x070000)
+    (part,) = slices(machine._replace(devices=(named,)))
+    assert len(part["spec"]["devices"]) == 2

@@ -10,6 +10,7 @@ import pytest
 from collected import column, host, texts, without
 from hypothesis import given
 from hypothesis import strategies as st
+from rich import rich
 from trees import CPU, NODE, Machine, Shelf, fold, machine, mask, meminfo
 
 from numaprobe import SourceError, SourceUnavailable
@@ -418,6 +419,23 @@ def test_a_cpu_that_goes_while_the_host_is_read_is_in_no_cell() -> None:
     found = from_linux(linux.collect(Changing(f"{NODE}/node0/cpulist", TWO, after)))
     assert found == host(after)
     assert found.cpu(3).online is False
+
+
+def test_a_host_is_read_eight_times_until_it_stands_still() -> None:
+    """The seventh change is the last that is waited for."""
+    changes = [TWO, THREE] * 4
+    assert from_linux(linux.collect(Changing(f"{NODE}/node0/distance", *changes))) == host(THREE)
+    with pytest.raises(SourceError):
+        linux.collect(Changing(f"{NODE}/node0/distance", *changes, TWO))
+
+
+def test_what_takes_longer_is_read_only_on_request() -> None:
+    facts = linux.collect(Shelf(rich()))
+    assert facts.usable is None
+    assert facts.devices is None
+    assert facts.allowed is None
+    assert facts.caches is None
+    assert facts.zones is not None
 
 
 def test_a_host_that_never_stands_still_is_an_error_that_says_so() -> None:

@@ -206,3 +206,12 @@ def test_any_files_lost_or_damaged_end_in_a_host_or_in_one_of_our_errors(
         assert cpu.cell is None or cpu.cell in {cell.id for cell in found.cells}
     hash(found)
     found.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("mountinfo", "noted"), [("", False), (V2, False), ("21 1 0:20 / /proc rw - proc proc rw\n", True)]
+)
+def test_a_list_of_mounts_without_control_groups_is_noted(mountinfo: str, noted: bool) -> None:
+    """Though not a list that is absent, as in most recordings."""
+    found = host(controlled("0::/box", mountinfo=mountinfo), allowed=True)
+    assert any("names no mounted control groups" in note.text for note in found.notes) == noted

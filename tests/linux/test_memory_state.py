@@ -32,8 +32,10 @@ def blocks(node: int, *states: tuple[str, str]) -> Machine:
 
 def test_blocks_are_counted_by_their_state_and_zone() -> None:
     """For a block that is offline, valid_zones lists the zones it could join."""
-    found = host(blocks(1, ("online", "Normal"), ("online", "Movable"), ("offline", "Movable Normal")))
-    assert found.cell(1).blocks == MemoryBlocks(size=128 << 20, total=3, online=2, movable=1)
+    found = host(
+        blocks(1, ("online", "Normal"), ("online", "Movable"), ("online", "DMA32"), ("offline", "Movable Normal"))
+    )
+    assert found.cell(1).blocks == MemoryBlocks(size=128 << 20, total=4, online=3, movable=1)
     assert found.cell(0).blocks is None
 
 

@@ -146,6 +146,16 @@ def test_counters_are_read_with_every_scrape_unless_they_are_not_wanted(plant: P
         assert not [key for key in figures(registry) if key[0].startswith("numaprobe_numa_")]
 
 
+def test_what_is_given_without_a_word_is_what_the_page_says(plant: Plant) -> None:
+    """Counters are, and each CPU is not."""
+    tree = two_cells()
+    tree[f"{NODE}/node0/numastat"] = tree[f"{NODE}/node1/numastat"] = "numa_hit 7\nnuma_miss 0\n"
+    with registered(plant(tree)) as registry:
+        names = {key[0] for key in figures(registry)}
+    assert "numaprobe_numa_hit_pages_total" in names
+    assert "numaprobe_cpu_info" not in names
+
+
 def test_a_metric_for_each_cpu_only_if_it_is_asked_for(plant: Plant) -> None:
     """A series for each CPU is too much for most setups, so it is off by default."""
     root = plant(two_cells())

@@ -311,6 +311,7 @@ def test_a_name_of_a_guest_cannot_break_a_format(name: str) -> None:
     ((labels, _),) = rows["numaprobe_domain_vcpus"]
     assert len(labels[1]) <= 200
     assert labels[1].isprintable()
+    assert not name.isprintable() or labels[1] == name[:200]
     plain = generate_latest(Collected(families(rows))).decode("utf-8")
     assert plain.count("\n") == sum(2 + len(values) for values in rows.values())
     read = text_string_to_metric_families(open_latest(Collected(families(rows))).decode("utf-8"))

@@ -213,3 +213,24 @@ def test_claims_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture[
     assert main([*guest, "--claim", "--root", "/"]) == 2
     assert main(["place", "--claims", *words]) == 0
     assert capsys.readouterr().out == "no claims\n"
+
+
+def test_a_user_sees_roots_claims_too(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root has only its own, wherever it keeps them, and so has whoever uses root's folder."""
+    machine = host([8 * GIB, 8 * GIB])
+    roots = str(tmp_path / "root")
+    for where in (roots, str(folder)):
+        with Ledger(where) as ledger:
+            ledger.add([place(machine, vcpus=2, memory=GIB, name=os.path.basename(where))])
+    monkeypatch.setattr(ledgers, "ROOT_FOLDER", roots)
+
+    def names(where: str, user: int) -> list[str | None]:
+        monkeypatch.setattr(ledgers.os, "geteuid", lambda: user)
+        with Ledger(where) as ledger:
+            return [claim.name for claim in ledger.current()]
+
+    monkeypatch.setattr(ledgers, "_open_folder", lambda name: os.open(name, os.O_RDONLY | os.O_DIRECTORY))
+    assert names(str(folder), 0) == ["ledger"]
+    assert names(roots, 0) == ["root"]
+    assert names(str(folder), 1000) == ["ledger", "root"]
+    assert names(roots, 1000) == ["root"]

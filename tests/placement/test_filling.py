@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numaprobe import Request
-from numaprobe.placement.arrangements import nearness, priced
+from numaprobe.placement.arrangements import Arrangement, priced
 from numaprobe.placement.candidates import Candidates
 from numaprobe.placement.filling import MAX_DIVIDED, cheapest
 from numaprobe.placement.ranking import ranker
@@ -48,6 +48,12 @@ def filled(field: Candidates, centre: int) -> dict[int, int] | None:
             out[j] = min(left, field.memory[j])
             left -= out[j]
     return None if left else out
+
+
+def nearness(field: Candidates, one: Arrangement) -> tuple[int, int]:
+    """The worst distance of a cell with vcpus from what was named, and the sum."""
+    near = [field.near[i] for i, vcpus, _ in one.amounts if vcpus] if field.near is not None else []
+    return max((worst for worst, _ in near), default=0), sum(total for _, total in near)
 
 
 def costs_of(bits: int, n: int) -> list[list[int]]:

@@ -13,8 +13,11 @@ import pytest
 import schemas
 import trees
 
+from numaprobe import Request
 from numaprobe.cli import main, progress
+from numaprobe.cli.place import _left_out, summary
 from numaprobe.cli.sizes import parse
+from numaprobe.placement.batch import Batch
 from numaprobe.placement.formats import FORMATS
 
 Run = Callable[..., tuple[int, str, str]]
@@ -316,3 +319,44 @@ def test_what_cannot_be_meant_is_an_error_in_words(
     """A usage error names the option and the value."""
     assert main(["place", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def batch(placed: int, missed: int, **known: object) -> Batch:
+    return Batch(
+        plans=(None,) * (placed + missed),
+        missed=tuple((placed + i, ("no room",)) for i in range(missed)),
+        **{"optimal": False, "bound": placed, "cost": 10.0 * placed, "least_cost": 10.0 * placed, **known},  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "lines"),
+    [
+        (batch(2, 0), ["2 of 2 guests placed"]),
+        (batch(1, 0, optimal=True), ["1 of 1 guest placed", "proven: no plan places more of them, or as many at a"]),
+        (batch(2, 1), ["2 of 3 guests placed", "proven: no plan places more of them"]),
+        (batch(2, 1, bound=3), ["2 of 3 guests placed", "no plan places more than 3"]),
+        (batch(2, 1, bound=None), ["2 of 3 guests placed"]),
+        (
+            batch(2, 0, cost=25.0),
+            [
+                "2 of 2 guests placed",
+                "an access costs these guests 12.5 on average (10: local); no plan reaches less than 10 (20.0%",
+            ],
+        ),
+        (batch(2, 0, cost=20.0000001), ["2 of 2 guests placed"]),
+    ],
+)
+def test_the_end_of_a_batch_says_how_good_it_is(one: Batch, lines: list[str]) -> None:
+    found = summary(one).splitlines()
+    assert len(found) == len(lines)
+    for line, wanted in zip(found, lines, strict=True):
+        assert line.startswith(wanted)
+
+
+@pytest.mark.parametrize(("missed", "end"), [(1, "guest 3"), (10, "guest 12"), (11, "guest 12 and 1 more")])
+def test_ten_guests_that_were_left_out_are_named(missed: int, end: str) -> None:
+    requests = [Request(1, 4096, name="web" if i == 3 else None) for i in range(2 + missed)]
+    words = _left_out(batch(2, missed), requests)
+    assert words.startswith("guest 3" if missed == 1 else "guest 3, web, guest 5")
+    assert words.endswith(end)

@@ -18,9 +18,12 @@ from trees import Machine
 
 import numaprobe
 from numaprobe.linux.guests import command_line
+from numaprobe.linux.guests.collect import collect as collect_guests
 from numaprobe.linux.guests.facts import CommandLine, GuestNode
 from numaprobe.model.domains import Domain
 from numaprobe.probing.domains import NAMES, ask_xen
+from numaprobe.recording.domains import Redactor
+from numaprobe.sources.recorder import RecordingReader
 from numaprobe.sources.transcript import RecordingHypercalls
 from numaprobe.xen.collect import collect
 
@@ -227,3 +230,23 @@ def test_a_recording_without_them_says_that_domains_were_not_recorded(tmp_path: 
     plain.write_bytes(trees.pack(tree | {"xen/transcript.jsonl": calls.text()}))
     with pytest.raises(numaprobe.RecordingError, match="getdomain"):
         replayed(plain)
+
+
+def waits(*, at_rest: bool) -> set[str]:
+    """What is kept of where the vcpus of a guest wait, that are at rest or have only just begun to wait."""
+    tree = machine(process(500, vcpus=(("CPU 0/KVM", "S", 9, "0-3"),)))
+    seen = RecordingReader(trees.Shelf(tree))
+    found = collect_guests(seen)
+    guests = [guest._replace(rested=at_rest) for guest in found.guests]
+    redactor = Redactor(seen, found._replace(guests=tuple(guests)), anonymous=False)
+    return {
+        kept[1].decode()
+        for wait in (b"futex_wait_queue", b"futex_do_wait", b"do_sys_poll", b"0")
+        if (kept := redactor.file("proc/500/task/501/wchan", wait)) is not None
+    }
+
+
+def test_a_vcpu_that_has_only_just_begun_to_wait_is_not_recorded_as_paused() -> None:
+    """A replay has no second look."""
+    assert waits(at_rest=True) == {"futex_wait_queue", "futex_do_wait", "do_sys_poll", "0"}
+    assert waits(at_rest=False) == {"do_sys_poll", "0"}

@@ -490,3 +490,37 @@ def test_a_tree_of_sparse_files_is_read_within_bounds(tmp_path: Path) -> None:
     host = numaprobe.probe(root)
     assert [cell.memory.total for cell in host.cells] == [None, None]
     assert sum(os.strerror(EFBIG) in note.text for note in host.notes) == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ("MAX_MEMBERS", "too large to be the recording"),
+        ("MAX_UNPACKED", "too large to be the recording"),
+        ("MAX_PATH", "path too long"),
+        ("MAX_DEPTH", "path too deep"),
+        ("MAX_CHILDREN", "has more in it than a machine's directories have"),
+    ],
+)
+def test_a_limit_is_the_last_that_is_taken(
+    limit: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lowered to what a small machine has: it takes that, and one less would refuse it."""
+    path = archive(tmp_path, pack({**small(), "proc/large": "1" * 50_000}))
+    with tarfile.open(path) as tar:
+        names = {member.name: member.size for member in tar}
+    folders = {name.rpartition("/")[0] for name in names} | {"sys", "sys/devices", "sys/devices/system"}
+    held = {
+        "MAX_MEMBERS": len(names),
+        "MAX_UNPACKED": sum(names.values()),
+        "MAX_PATH": max(map(len, names)),
+        "MAX_DEPTH": max(name.count("/") + 1 for name in names),
+        "MAX_CHILDREN": max(
+            len({name[len(folder) + 1 :].split("/")[0] for name in names if name.startswith(f"{folder}/")})
+            for folder in folders
+        ),
+    }[limit]
+    monkeypatch.setattr(f"numaprobe.sources.archive.{limit}", held)
+    assert numaprobe.probe(recording=path).cells
+    monkeypatch.setattr(f"numaprobe.sources.archive.{limit}", held - 1)
+    assert words in refused(path)

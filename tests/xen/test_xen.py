@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from fake_xen import GIB, MIB, SRAT, VERSIONS, FakeCpu, FakeFiles, FakeNode, FakePool, FakeXen, two_node_pc
 
+import numaprobe
 from numaprobe.errors import SourceDenied, SourceError
 from numaprobe.normalise.xen import from_xen
-from numaprobe.xen import abi
+from numaprobe.xen import abi, refused
 from numaprobe.xen.collect import collect
 from numaprobe.xen.detect import domain_kind
 from numaprobe.xen.facts import CpuInfo, CpuPool, CpuTopology, HeapFree, NodeMemory, PciDevice, XenFacts
@@ -369,3 +371,11 @@ def test_what_is_wrong_with_many_cpus_is_said_once() -> None:
     apart = [text for text in texts if "APIC" in text]
     assert len(apart) == len({row.socket for row in joined})
     assert apart[0].startswith("cpus of different APIC cores are given as one core in socket 0: core 0-")
+
+
+def test_what_a_recorded_hypervisor_refused_is_not_kept_for_the_running_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each operation that Xen refuses is requested once by a process, of the running Xen only."""
+    monkeypatch.setattr(refused, "LIVE", {})
+    recording = Path(__file__).parents[1] / "fixtures" / "xen-4.17-two-nodes-hole" / "host.tar.gz"
+    assert numaprobe.probe(recording=recording).hypervisor is not None
+    assert refused.LIVE == {}

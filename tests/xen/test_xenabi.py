@@ -9,6 +9,7 @@ import pytest
 from numaprobe.errors import FactError
 from numaprobe.xen import abi, physinfo
 from numaprobe.xen.calls import cpuinfo, memory_map, version
+from numaprobe.xen.domains import abi as domain_abi
 from numaprobe.xen.facts import CpuInfo, CpuPool, CpuTopology, MapEntry, NodeMemory
 from numaprobe.xen.sysctl import Sysctl, bits
 
@@ -281,3 +282,76 @@ def test_releases_are_in_order_and_their_versions_never_fall() -> None:
     assert set(domctls) == set(range(abi.OLDEST_DOMCTL, abi.NEWEST_DOMCTL + 1))
     assert (sysctls[0], sysctls[-1]) == (abi.OLDEST_SYSCTL, abi.NEWEST_SYSCTL)
     assert (domctls[0], domctls[-1]) == (abi.OLDEST_DOMCTL, abi.NEWEST_DOMCTL)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {8: ("<I", 1), 12: ("<I", 0)},
+        {8: ("<I", 16)},
+        {16: ("<I", 1), 20: ("<I", 0)},
+        {16: ("<I", 64)},
+        {24: ("<I", 1_000)},
+        {24: ("<I", 100_000_000)},
+        {40: ("<Q", 1), 48: ("<Q", 0), 72: ("<Q", 0)},
+        {48: ("<Q", 1000)},
+        {56: ("<Q", 1000)},
+        {64: ("<Q", 1000)},
+        {72: ("<Q", 999)},
+        {72: ("<Q", (1 << 40) - 1)},
+    ],
+)
+def test_physinfo_of_the_smallest_and_the_largest_machine_is_taken(change: dict[int, tuple[str, int]]) -> None:
+    """Each figure at the edge of what is plausible."""
+    assert physinfo.decode(reply_of_physinfo({**GOOD, **change}), 0x15).threads_per_core == 2
+
+
+@pytest.mark.parametrize(("version", "at"), [(0x08, 28), (0x0A, 28), (0x0F, 28), (0x15, 36)])
+def test_padding_of_each_layout_is_zero(version: int, at: int) -> None:
+    pages = 40 if version >= 0x15 else 32
+    figures = {pages: ("<Q", 1000), pages + 8: ("<Q", 300)} | ({72: ("<Q", 1234)} if version >= 0x15 else {})
+    assert physinfo.decode(reply_of_physinfo(figures), version).free_pages == 300
+    with pytest.raises(FactError, match="padding 0x7"):
+        physinfo.decode(reply_of_physinfo({**figures, at: ("<I", 7)}), version)
+
+
+# XEN_SYSCTL_INTERFACE_VERSION and XEN_DOMCTL_INTERFACE_VERSION of each release's public headers.
+INTERFACES = """
+4.1: 8 7        4.2: 9 8       4.3: 10 9      4.4: 10 9      4.5: 11 10     4.6: 12 11
+4.7: 13 11      4.8: 14 12     4.9: 15 13     4.10: 16 15,14 4.11: 17 16    4.12: 18 17
+4.13: 18 18     4.14: 19 18    4.15: 19 19    4.16: 20 20    4.17: 21 21    4.18: 21 22
+4.19: 21 23     4.20: 21 23    4.21: 22 23    4.22: 22 24    4.23: 22 24
+"""
+
+
+def test_each_release_has_the_interface_versions_of_its_headers() -> None:
+    found = {}
+    words = INTERFACES.split()
+    for release, sysctl, domctl in zip(words[::3], words[1::3], words[2::3], strict=True):
+        major, minor = release.rstrip(":").split(".")
+        found[int(major), int(minor)] = (int(sysctl), tuple(map(int, domctl.split(","))))
+    assert {release: tuple(one) for release, one in abi.RELEASES.items()} == found
+
+
+# Numbers of Xen's public headers (xen.h, sysctl.h, domctl.h, memory.h, platform.h, version.h, sched.h), and XenServer's.
+NUMBERS = {
+    "PLATFORM_OP": 7, "MEMORY_OP": 12, "XEN_VERSION": 17, "SYSCTL": 35, "DOMCTL": 36,
+    "SYSCTL_BYTES": 136, "DOMCTL_BYTES": 144, "PLATFORM_BYTES": 136,
+    "SYSCTL_READCONSOLE": 1, "SYSCTL_PHYSINFO": 3, "SYSCTL_SCHED_ID": 4, "SYSCTL_GETDOMAININFOLIST": 6,
+    "SYSCTL_DEBUG_KEYS": 7, "SYSCTL_AVAILHEAP": 9, "SYSCTL_CPUTOPOINFO": 16, "SYSCTL_NUMAINFO": 17,
+    "SYSCTL_CPUPOOL": 18, "SYSCTL_PCITOPOINFO": 22, "SYSCTL_NUMA_MEMINFO": 1117, "CPUPOOL_INFO": 3, "CPUPOOL_FREEINFO": 7,
+    "DOMCTL_GETDOMAININFO": 5, "DOMCTL_GETVCPUINFO": 14, "DOMCTL_GETVCPUAFFINITY": 25, "DOMCTL_GETNODEAFFINITY": 69,
+    "DOMCTL_NUMA_OP": 1101, "PLATFORM_VERSION": 0x03000001, "PLATFORM_GET_CPUINFO": 55, "MEMORY_MACHINE_MEMORY_MAP": 10,
+    "MEMORY_GET_VNUMAINFO": 26, "VERSION_NUMBER": 0, "VERSION_EXTRA": 1, "VERSION_CAPABILITIES": 3,
+    "VERSION_CHANGESET": 4, "VERSION_COMMANDLINE": 9, "ALL_ONES_32": 0xFFFFFFFF, "PCI_DEVICE_UNKNOWN": 0xFFFFFFFE,
+    "PCPU_ONLINE": 1, "PCPU_NOT_PRESENT": 2, "E820_RAM": 1, "PAGE": 4096, "CAPABILITIES_RENUMBERED": 18, "ROWS_SINCE": 12,
+}  # fmt: skip
+DOMAIN_NUMBERS = {
+    "FIRST_RESERVED": 0x7FF0, "DYING": 1, "HVM": 2, "SHUTDOWN": 4, "PAUSED": 8, "SHUTDOWN_CODE_SHIFT": 16, "SUSPENDED": 2,
+    "CRASHED": 3, "HARD_AND_SOFT": 3, "SOFT_AFFINITY_SINCE": 10, "NODE_AFFINITY_SINCE": 9, "NUMA_OP_GET_NODE_PAGES": 0,
+}  # fmt: skip
+
+
+def test_numbers_are_those_of_the_public_headers() -> None:
+    assert {name: getattr(abi, name) for name in NUMBERS} == NUMBERS
+    assert {name: getattr(domain_abi, name) for name in DOMAIN_NUMBERS} == DOMAIN_NUMBERS

@@ -12,12 +12,14 @@ MIB = 20
 def size(written: str, shift: int = 0) -> int | None:
     """Bytes of ``96``, ``512M`` or ``1.5G``; a bare number is in units of 1 << ``shift``. None if it is no size."""
     number = written.strip().lower()
-    if number[-2:-1].isalpha() and number.endswith("b"):
-        number = number[:-1]
-    if number.endswith("i"):
-        number = number[:-1]
-    if number[-1:] in UNITS and not number.startswith("0x"):
-        number, shift = number[:-1], UNITS[number[-1]]
+    # Of hexadecimal digits "b" and "e" are no units.
+    if not number.startswith("0x"):
+        if number[-2:-1].isalpha() and number.endswith("b"):
+            number = number[:-1]
+        if number.endswith("i"):
+            number = number[:-1]
+        if number[-1:] in UNITS:
+            number, shift = number[:-1], UNITS[number[-1]]
     try:
         if number.startswith("0x"):
             found = int(number, 16)
