@@ -21,6 +21,7 @@ from numaprobe.placement.ranking import ranker
 def last(field: Candidates, able: Sequence[int], left: int) -> tuple[int, ...]:
     """Of equally near cells the fewest that hold the rest: the fastest, then with the least or most left."""
     sign = 1 if field.request.policy == "pack" else -1
+    able = sorted(able, key=lambda i: (-field.memory[i], i))
     for number in range(1, len(able) + 1):
         ways = [one for one in combinations(able, number) if sum(field.memory[i] for i in one) >= left]
         if ways:
