@@ -17,6 +17,7 @@ def lines(tree: Machine, errors: dict[str, int] | None = None) -> str:
 
 
 def test_cpus_that_no_node_lists() -> None:
+    """CPU 3 is online, and neither node's cpulist has it, so no memory is local to it."""
     assert "in no cell: 3\n" in lines({f"{NODE}/node1/cpulist": "2\n"}) + "\n"
 
 
@@ -28,6 +29,7 @@ def test_cpus_that_several_nodes_list() -> None:
 
 
 def test_cpus_of_a_cell_whose_list_is_denied_are_not_without_one() -> None:
+    """EACCES leaves two CPUs over that must belong to some cell, which is another thing than none."""
     found = lines({}, {f"{NODE}/node1/cpulist": EACCES})
     assert "of unknown cell: 2-3" in found
     assert "no cell" not in found

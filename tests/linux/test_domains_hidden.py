@@ -56,6 +56,7 @@ def test_a_proc_that_hides_processes_is_not_all_of_them(option: str) -> None:
 
 
 def test_mounts_that_cannot_be_read_may_hide_processes() -> None:
+    """The option hidepid stands in mountinfo alone, so without it the list may be incomplete."""
     found = found_on(machine(process(500), reader()), {"proc/self/mountinfo": EIO})
     assert not found.complete
     assert any("hidden is unknown" in note.text for note in found.notes)

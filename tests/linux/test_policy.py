@@ -36,6 +36,7 @@ FIELDS = dict(
 
 
 def test_settings_are_those_of_the_kernel() -> None:
+    """Each file has its own form: decimal switches, a hexadecimal block size, and a word for each block."""
     source = Source(Shelf(TREE))
     assert tuple(collect(source)) == (1, 0, 1, 1, 128 << 20, (1,))
     assert not source.notes

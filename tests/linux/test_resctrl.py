@@ -135,6 +135,7 @@ def test_of_a_recorded_tree_the_command_has_the_counters(plant: Plant) -> None:
     ("name", "text"), [("llc_occupancy", 1 << 40), ("mbm_total_bytes", -1), ("mbm_local_bytes", (1 << 64) - 1)]
 )
 def test_a_count_that_cannot_be_is_noted(name: str, text: int) -> None:
+    """An occupancy beyond any cache, a negative count and all ones cost only that counter."""
     path = f"{ROOT}/mon_data/mon_L3_00/{name}"
     found, source = facts({**tree(), path: f"{text}\n"})
     assert found is not None
@@ -143,6 +144,7 @@ def test_a_count_that_cannot_be_is_noted(name: str, text: int) -> None:
 
 
 def test_groups_beyond_the_bound_are_said_to_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody may make thousands of groups, each with files for every cache, so a note replaces the rest."""
     monkeypatch.setattr("numaprobe.linux.resctrl.MAX_GROUPS", 2)
     found, source = facts(tree())
     assert found is not None

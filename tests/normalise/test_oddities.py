@@ -94,6 +94,7 @@ LIMITS = ("proc/self/cgroup", "proc/self/mountinfo", "a/memory.max", "a/memory.c
 @pytest.mark.parametrize("kind", ["junk", "empty", "EACCES"])
 @pytest.mark.parametrize("name", LIMITS)
 def test_a_limit_that_cannot_be_read_is_not_the_lack_of_one(name: str, kind: str) -> None:
+    """Taken as unlimited, it would promise memory that the kernel then refuses."""
     (path,) = (path for path in FILES if path.endswith(name))
     broken = {} if kind == "EACCES" else {path: JUNK[kind]}
     shelf = Shelf({**rich(), **broken}, {path: EACCES} if kind == "EACCES" else {})

@@ -139,6 +139,7 @@ def test_threads_of_the_emulator_get_the_cpus_that_were_planned_for_them() -> No
 
 
 def test_a_mixed_plan_is_not_applied_to_a_process_whose_vcpus_are_not_named() -> None:
+    """Which thread should get the exclusive CPU cannot be known, and the error says how QEMU names them."""
     mixed = place(host([4 * GIB], cpus=4), vcpus=2, memory=GIB, pinned_vcpus=[0])
     with pytest.raises(ValueError, match="debug-threads=on"):
         pin.process_steps(mixed, os.getpid())
