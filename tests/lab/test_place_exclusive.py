@@ -71,7 +71,7 @@ keep batch numaprobe place --batch /tmp/guests.json --no-domains --json
 numaprobe place --batch /tmp/guests.json --no-domains --format xl >/tmp/both
 for name in alone mixed; do
     {{ printf 'kernel="KERNEL"\\ntype="pv"\\n'; awk -v RS= "/name = \\"$name\\"/" /tmp/both; }} >/tmp/$name.cfg
-    keep create-$name toolstack xl create -p /tmp/$name.cfg maxmem=256
+    keep create-$name toolstack xl create -p /tmp/$name.cfg
     keep vcpus-$name toolstack xl vcpu-list $name
     toolstack xl domid $name >"$OUT/$name.domid"
 done
@@ -80,6 +80,8 @@ sleep 1
 keep dmesg toolstack xl dmesg
 keep domains numaprobe domains --json
 keep third numaprobe place --vcpus 1 --pinned --memory 16M --json
+# A domain cannot claim more than it may have.
+keep mem-max toolstack xl mem-max alone 256
 keep claimed PYTHON INSIDE "$(cat "$OUT/alone.domid")" {CLAIMED_MIB}
 """
 

@@ -1,0 +1,187 @@
+"""Plans beside a brute force that is written from docs/placement.md alone: what fits is placed, and nothing else is."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+import pytest
+from hosts import GIB, MIB, host
+
+from numaprobe import Cpu, DoesNotFit, Host, Plan, Request, place, place_all
+from numaprobe.placement.candidates import shares
+
+SEEDS = 6
+EACH = 60
+
+
+def machine(dice: random.Random) -> Host:
+    """Sparse cells, some of them empty or without CPUs, asymmetric distances, pools, offline and isolated CPUs."""
+    ids = sorted(dice.sample(range(20), dice.choice((1, 2, 2, 3, 4, 5))))
+    cpus = dice.choice((1, 2, 4, 6, 8, 12))
+    cpuless = [i for i in ids[1:] if dice.random() < 0.12]
+    numbers = range(cpus * (len(ids) - len(cpuless)))
+    near, offline, isolated = dice.choice((11, 12, 15, 21)), dice.choice((0, 0.1, 0.3)), dice.choice((0, 0, 0.15))
+    return host(
+        {i: 0 if dice.random() < 0.08 else dice.randrange(1, 33) * GIB // 2 + dice.choice((0, 4096)) for i in ids},
+        cpus=cpus,
+        threads=dice.choice((1, 2, 2, 4)),
+        source=dice.choice(("linux", "linux", "xen")),
+        distances={i: [10 if i == j else dice.choice((near, near, near + 1, 32)) for j in ids] for i in ids},
+        offline=[cpu for cpu in numbers if dice.random() < offline],
+        isolated=[cpu for cpu in numbers if dice.random() < isolated],
+        pools=None if dice.random() < 0.8 else {cpu: dice.choice((0, 0, 1)) for cpu in numbers},
+        cpuless=cpuless,
+        pages={i: {2 * MIB: dice.randrange(2000), GIB: dice.randrange(6)} for i in ids}
+        if dice.random() < 0.5
+        else None,
+        available=dice.choice((-1, None)),
+        claimed=dice.choice((None, 0, GIB)),
+    )
+
+
+def guest(dice: random.Random, on: Host, name: str, others: list[str]) -> Request:
+    vcpus = dice.choice((1, 1, 2, 2, 3, 4, 5, 6, 8, 10, 12, 16))
+    wishes: dict[str, Any] = {"policy": dice.choice(("pack", "pack", "balance", "spread"))}
+    kind = dice.random()
+    if kind < 0.2:
+        wishes["pinned"] = True
+    elif kind < 0.32 and vcpus > 1:
+        wishes["pinned_vcpus"] = sorted(dice.sample(range(vcpus), dice.randrange(1, vcpus)))
+    elif kind < 0.7:
+        wishes["smt"] = dice.choice(("share", "avoid", "isolate", "require"))
+    if dice.random() < 0.15:
+        wishes["emulator"] = dice.randrange(1, 3)
+    if dice.random() < 0.3:
+        wishes[dice.choice(("max_cells", "cells", "guest_cells"))] = dice.randrange(1, min(vcpus, 4) + 1)
+    if dice.random() < 0.15:
+        wishes["near"] = [dice.choice([cell.id for cell in on.cells]) for _ in range(dice.randrange(1, 3))]
+    wishes["memory_only"] = dice.random() < 0.15
+    wishes["fewest"] = dice.random() < 0.1
+    memory = dice.randrange(1, 25) * GIB // 2
+    if dice.random() < 0.15 and on.cells[0].huge_pages:
+        wishes["huge_page"], memory = dice.choice((2 * MIB, GIB)), max(4, memory // GIB) * GIB
+    if others and dice.random() < 0.2:
+        wishes[dice.choice(("away_from", "together_with"))] = [dice.choice(others)]
+    return Request(vcpus, memory, name=name, **wishes)
+
+
+def usable(on: Host) -> list[Cpu]:
+    pools = {cpu.pool for cpu in on.cpus if cpu.pool is not None}
+    pool = min(pools) if on.source == "xen" and pools else None
+    return [cpu for cpu in on.cpus if cpu.online and not cpu.isolated and pool in (None, cpu.pool)]
+
+
+def memory(on: Host, huge_page: int | None) -> dict[int, int]:
+    if huge_page is not None:
+        return {
+            cell.id: sum((pages.free or 0) * huge_page for pages in cell.huge_pages if pages.size == huge_page)
+            for cell in on.cells
+        }
+    claimed = (on.hypervisor.claimed or 0) if on.hypervisor else 0
+    found = {}
+    for cell in on.cells:
+        size = cell.memory.available
+        found[cell.id] = max(0, (cell.memory.free or 0) - claimed if size is None else size)
+    return found
+
+
+def fits(on: Host, wanted: Request) -> bool | None:
+    """Every set of cells, every order of the shares; None for the wishes that are not modelled here."""
+    own = wanted.emulator_cpus
+    if wanted.smt == "require" or (own and (wanted.parts or wanted.smt not in (None, "share"))):
+        return None
+    free = usable(on)
+    numbers = {cpu.id for cpu in free}
+    units = dict.fromkeys([cell.id for cell in on.cells], 0)
+    if wanted.smt in ("avoid", "isolate"):
+        for core in {cpu.siblings for cpu in free if cpu.siblings and numbers.issuperset(cpu.siblings)}:
+            units[on.cpu(core[0]).cell or 0] += 1
+    else:
+        for cpu in free:
+            units[cpu.cell or 0] += 1
+    sizes = {cell: size // wanted.granule * wanted.granule for cell, size in memory(on, wanted.huge_page).items()}
+    able = [cell for cell in units if wanted.memory_only or any(cpu.cell == cell for cpu in free)]
+    if wanted.parts:
+        parts = shares(wanted)
+        return any(
+            all(units[cell] >= vcpus and sizes[cell] >= size for cell, (vcpus, size) in zip(cells, parts, strict=True))
+            for cells in itertools.permutations(able, len(parts))
+        )
+    return any(
+        sum(sizes[cell] for cell in cells) >= wanted.memory
+        and sum(units[cell] for cell in cells) >= wanted.vcpus + own
+        and max(units[cell] for cell in cells) > own
+        for size in range(1, min(wanted.max_cells or len(able), len(able)) + 1)
+        for cells in itertools.combinations(able, size)
+    )
+
+
+def sound(on: Host, plans: list[Plan]) -> None:
+    """All plans together keep every promise of each."""
+    alone = [cpu for plan in plans for cpu in plan.exclusive_cpus]
+    assert len(alone) == len(set(alone))
+    numbers = {cpu.id for cpu in usable(on)}
+    taken: dict[tuple[int, int | None], int] = {}
+    by_name = {plan.request.name: plan for plan in plans}
+    for plan in plans:
+        wanted, cells = plan.request, set(plan.cells)
+        assert numbers.issuperset(plan.cpus)
+        assert {on.cpu(cpu).cell for cpu in plan.cpus} <= cells
+        assert sum(plan.memory.values()) >= wanted.memory
+        for cell, size in plan.memory.items():
+            taken[cell, wanted.huge_page] = taken.get((cell, wanted.huge_page), 0) + size
+        pinned = [vcpu.cpus for vcpu in plan.vcpus if vcpu.pinned]
+        floating = [vcpu.cpus for vcpu in plan.vcpus if not vcpu.pinned]
+        assert (len(pinned), len(plan.vcpus)) == (wanted.exclusive, wanted.vcpus)
+        assert len(plan.emulator) == wanted.emulator_cpus
+        assert all(set(cpus).isdisjoint(alone) and floating.count(cpus) <= len(cpus) for cpus in floating)
+        if wanted.smt == "isolate":
+            assert all(cpus == on.cpu(cpus[0]).siblings for cpus in pinned)
+        assert wanted.cells in (None, len(cells))
+        assert len(cells) <= (wanted.max_cells or len(cells))
+        assert len({one.cell for one in plan.guest_cells}) == (wanted.guest_cells or 0)
+        for one in plan.guest_cells:
+            assert {on.cpu(cpu).cell for vcpu in one.vcpus for cpu in plan.vcpus[vcpu].cpus} == {one.cell}
+        assert all(cells.isdisjoint(by_name[other].cells) for other in wanted.away_from if other in by_name)
+        for other in wanted.together_with:
+            there = set(by_name[other].cells) if other in by_name else cells
+            assert cells <= there or there <= cells
+    for (cell, huge_page), size in taken.items():
+        assert size <= memory(on, huge_page)[cell]
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_one_guest_is_placed_where_it_fits_and_refused_where_it_does_not(seed: int) -> None:
+    dice = random.Random(seed)
+    verdicts = []
+    for _ in range(EACH):
+        on = machine(dice)
+        wanted = guest(dice, on, "guest", [])
+        try:
+            plan = place(on, **wanted._asdict(), reserve=0)
+        except DoesNotFit:
+            plan = None
+        else:
+            sound(on, [plan])
+        truth = fits(on, wanted)
+        assert truth in (None, plan is not None), (on, wanted)
+        verdicts.append(truth)
+    assert min(verdicts.count(True), verdicts.count(False)) > EACH // 10, "both verdicts are common"
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_a_batch_keeps_every_promise(seed: int) -> None:
+    dice = random.Random(seed)
+    together = 0
+    for _ in range(EACH):
+        on = machine(dice)
+        names = [f"g{number}" for number in range(dice.randrange(2, 6))]
+        guests = [guest(dice, on, name, names[:number]) for number, name in enumerate(names)]
+        batch = place_all(on, guests, reserve=0, partial=True, most_rejected=0)
+        plans = [plan for plan in batch.plans if plan is not None]
+        sound(on, plans)
+        assert batch.bound is None or len(plans) <= batch.bound
+        together += len(plans) > 1
+    assert together > EACH // 10, "some batches have several guests that fit"
