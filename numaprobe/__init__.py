@@ -21,7 +21,6 @@ from .errors import (
 )
 from .model.host import Access, Allowed, Cache, Cell, Cpu, Device, Host, HugePages, Hypervisor, Memory, Note, SideCache
 from .probing.host import probe
-from .version import VERSION as __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from .probing.traffic import traffic
     from .sampling.sample import Sample
     from .sampling.sampler import Sampler
+    from .version import VERSION as __version__
 
 
 def record(
@@ -200,6 +200,10 @@ _LATE = {
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
+    if name == "__version__":
+        from .version import VERSION
+
+        return VERSION
     if name in ("export", "pin"):
         return import_module(f".{name}", __name__)
     if name not in _LATE:

@@ -7,7 +7,7 @@ from time import time
 from .. import SourceUnavailable, account, domains, probe
 from ..errors import printable
 from ..model.documents import domains_document
-from ..model.documents import total as sum_of
+from ..model.host import total as sum_of
 from ..named import namedtuple
 from ..wording import count
 from .layout import UNITS, UNKNOWN, columns, id_words, size, table

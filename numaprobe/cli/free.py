@@ -5,7 +5,6 @@ from __future__ import annotations
 from time import time
 
 from .. import probe
-from ..model.documents import free_document
 from .memory_table import check_cell, lines
 
 TYPE_CHECKING = False
@@ -35,6 +34,8 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
     check_cell(options.cell, (cell.id for cell in host.cells))
     if options.json:
         import json
+
+        from ..model.documents import free_document
 
         out.write(json.dumps(free_document(host, _read_at(options), options.cell)) + "\n")
     elif usable:

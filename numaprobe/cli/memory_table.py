@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..model.documents import total
+from ..model.host import total
 from .layout import page_count, page_size, size, table
 
 TYPE_CHECKING = False

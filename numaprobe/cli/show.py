@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from .. import probe
 from ..errors import printable
-from ..model.documents import total
+from ..model.host import total
 from ..wording import count
 from ..wording import size as exact
 from .distances import distances

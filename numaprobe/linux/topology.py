@@ -7,8 +7,6 @@ Documentation/admin-guide/cputopology.rst, Documentation/ABI/stable/sysfs-device
 
 from __future__ import annotations
 
-from itertools import islice
-
 from ..errors import FactError
 from ..named import namedtuple
 from . import text
@@ -317,7 +315,7 @@ class Topology:
                 steps = [0] if latest is None else [member - latest for member in groups.get(latest, (latest,))]
                 next_cpus: list[int] = []
                 expected: set[int] = set()
-                for later in islice(self.online, position, None):
+                for later in self.online[position:]:
                     if later not in ids and later not in expected and later not in ahead:
                         next_cpus.append(later)
                         if len(next_cpus) == AHEAD:

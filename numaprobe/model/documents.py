@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..version import SCHEMA
+from .host import total
 from .host_document import as_list, memory_document, usable_document
 
 TYPE_CHECKING = False
@@ -95,13 +96,6 @@ def _domain(domain: Domain) -> dict[str, Any]:
 
 def _by_cell(pairs: Iterable[tuple[int, int]]) -> dict[str, int]:
     return {str(cell): size for cell, size in pairs}
-
-
-def total(values: Iterable[int | None]) -> int | None:
-    """Sum of figures, None if one of them is unknown or there are none."""
-    figures = list(values)
-    known = [value for value in figures if value is not None]
-    return sum(known) if known and len(known) == len(figures) else None
 
 
 def _huge_page_totals(cells: list[Cell]) -> list[dict[str, Any]]:

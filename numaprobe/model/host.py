@@ -11,6 +11,7 @@ from ..named import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from .usable import MemoryBlocks, MemoryFailures, Usable
@@ -60,6 +61,13 @@ class Memory(
     def allocated(self) -> int | None:
         """Bytes in use: total less free; None if either is unknown."""
         return None if self.total is None or self.free is None else self.total - self.free
+
+
+def total(values: Iterable[int | None]) -> int | None:
+    """Sum of figures, None if one of them is unknown or there are none."""
+    figures = list(values)
+    known = [value for value in figures if value is not None]
+    return sum(known) if known and len(known) == len(figures) else None
 
 
 class HugePages(namedtuple("HugePages", "size total free surplus", defaults=(None, None, None))):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from ..linux import collect as linux
 from ..normalise.linux import from_linux
-from ..sources.architecture import machine
 from ..sources.opening import choose_source, hypercalls, open_source
 
 TYPE_CHECKING = False
@@ -55,7 +56,13 @@ def probe(
             memory_state=memory_state,
         )
         host = from_linux(facts)
-        return host._replace(machine=machine(reader, live=live))
+        return host._replace(machine=os.uname().machine if live else _machine(reader))
+
+
+def _machine(reader: Reader) -> str | None:
+    from ..sources.architecture import machine
+
+    return machine(reader, live=False)
 
 
 def _xen(reader: Reader, *, live: bool, devices: bool, usable: bool) -> Host:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..errors import RecordingError, SourceDenied, SourceUnavailable
-from ..xen.detect import domain_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 SOURCES = ("auto", "linux", "xen")
 TRANSCRIPT = "xen/transcript.jsonl"
+HYPERVISOR = "sys/hypervisor/type"
 PRIVCMD = "/dev/xen/privcmd"
 
 
@@ -81,7 +81,7 @@ def choose_source(reader: Reader, source: str, *, live: bool) -> str:
         raise ValueError(f"a source is one of {', '.join(SOURCES)}, not {source!r}")
     if source == "linux":
         return source
-    kind = domain_kind(reader)
+    kind = _domain_kind(reader)
     can_ask = kind == "control" and (live or not isinstance(reader.read((TRANSCRIPT,))[0], int))
     if source == "xen" and not can_ask:
         if kind == "control":
@@ -89,6 +89,15 @@ def choose_source(reader: Reader, source: str, *, live: bool) -> str:
         reason = "a Xen guest cannot make these hypercalls" if kind == "guest" else "not running under Xen"
         raise SourceUnavailable("xen", None, reason)
     return "xen" if can_ask else "linux"
+
+
+def _domain_kind(reader: Reader) -> str | None:
+    # Without the directory there is no Xen to be detected, and nothing to be imported for it.
+    if isinstance(reader.read((HYPERVISOR,))[0], int):
+        return None
+    from ..xen.detect import domain_kind
+
+    return domain_kind(reader)
 
 
 def hypercalls(reader: Reader, *, live: bool, debug_key: bool = False) -> AbstractContextManager[Hypercalls]:

@@ -18,7 +18,7 @@ import numaprobe
 from numaprobe import errors
 from numaprobe.linux import facts
 from numaprobe.model import host as model
-from numaprobe.model.documents import free_document, total
+from numaprobe.model.documents import free_document
 from numaprobe.model.host import (
     Access,
     Allowed,
@@ -31,6 +31,7 @@ from numaprobe.model.host import (
     Memory,
     Note,
     SideCache,
+    total,
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...model.documents import total as sum_of
+from ...model.host import total as sum_of
 from ...wording import count
 from ..layout import size
 from ..sampled import time_of

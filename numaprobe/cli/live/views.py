@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...model.documents import total as sum_of
+from ...model.host import total as sum_of
 from ...named import namedtuple
 from ..domains import how_words, remarks, short
 from ..layout import UNKNOWN, page_count, page_size, size
