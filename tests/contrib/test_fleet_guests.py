@@ -36,6 +36,8 @@ def test_memory_is_held_where_it_is_and_what_is_not_touched_is_kept_back_everywh
     assert memory(web._replace(maximum=3 * GIB)) == ({0: 1024, 1: 2048}, {})
     assert memory(web._replace(maximum=3 * GIB + 1)) == ({0: 1024, 1: 2048}, {0: 1, 1: 1}), "a whole MiB"
     assert memory(web._replace(maximum=None)) == ({0: 1024, 1: 2048}, {})
+    assert held(web._replace(maximum=None)).notes == ()
+    assert held(web).notes == ("guest web: 1 GiB may be on any of cells 0-1; kept back in each",)
 
 
 def test_a_bound_guest_has_all_of_it_on_its_cell() -> None:
