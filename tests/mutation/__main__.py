@@ -161,7 +161,8 @@ class Judge:
     def _stages(self, planted: Planted) -> list[list[str]]:
         seen = self._seen
         running = seen.lines.get((planted.path, planted.fault.line), set())
-        if not running:  # a line of the import, or none that anything runs: all tests of the module
+        # A line of the import is noted for whichever test imported the module first.
+        if not running or not in_function(planted.path, planted.fault.line):
             running = {test for (path, _), tests in seen.lines.items() if path == planted.path for test in tests}
         room = f"tests/{planted.path.split('/')[1].removesuffix('.py')}/"
         ordered = sorted(running - seen.failed, key=lambda test: (not test.startswith(room), seen.seconds.get(test, 0)))
@@ -179,6 +180,16 @@ class Judge:
                 break
             rest.append(test)
         return [first, rest]
+
+
+def in_function(path: str, line: int) -> bool:
+    """Whether a line runs when something is called, and not with the import."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return any(
+        node.body[0].lineno <= line <= (node.end_lineno or 0)
+        for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8")))
+        if isinstance(node, functions)
+    )
 
 
 def noted(folder: Path, notes: Path) -> Seen:
