@@ -22,6 +22,9 @@ ATTRIBUTES = ("level", "type", "size", "id")
 TYPES = ("Data", "Instruction", "Unified")
 # Processors have four at most; the fields that number them, such as arm64's CLIDR_EL1, have room for seven.
 MAX_LEVEL = 8
+GEOMETRY = ("coherency_line_size", "ways_of_associativity", "number_of_sets")
+# In kilobytes.
+UNITS = {b"K": 1, b"M": 1 << 10, b"G": 1 << 20}
 # How many caches are read in one batch.
 AHEAD = 64
 
@@ -116,13 +119,13 @@ class _Walk:
         return list(found.values())
 
     def _read(self, index: int, cpus: list[int]) -> dict[int, list[bytes | None]]:
-        names = (self.members_name, *ATTRIBUTES)
+        names = (self.members_name, *ATTRIBUTES, *GEOMETRY)
         found = self.source.read([f"cpu{cpu}/cache/index{index}/{name}" for cpu in cpus for name in names], CPU)
         return {cpu: found[i * len(names) : (i + 1) * len(names)] for i, cpu in enumerate(cpus)}
 
     def _cache(self, cpu: int, index: int, contents: list[bytes | None]) -> CacheFacts | None:
         """One cache; None for a cpu that has none of this index, and for one whose level or cpus nothing says."""
-        members_text, level, kind, size, number = contents
+        members_text, level, kind, size, number, *geometry = contents
         where = f"{CPU}/cpu{cpu}/cache/index{index}"
         if members_text is None and level is None and kind is None:
             return None
@@ -131,12 +134,20 @@ class _Walk:
         if members is None or number_of_level is None:
             self.source.note(where, "does not say its level or its cpus; it is left out")
             return None
+        line_size, ways, sets = (
+            # Zero where neither processor nor firmware says, before such files were left out (4.16).
+            self.source.parsed(_count, f"{where}/{name}", content) or None
+            for name, content in zip(GEOMETRY, geometry, strict=True)
+        )
         return CacheFacts(
             level=number_of_level,
             type=self.source.parsed(_type, f"{where}/type", kind),
             size_kb=self.source.parsed(_kilobytes, f"{where}/size", size) or None,
             id=self.source.parsed(text.identity, f"{where}/id", number),
             cpus=members,
+            line_size=line_size,
+            ways=ways,
+            sets=sets,
         )
 
     def _members(self, where: str, cpu: int, content: bytes | None) -> tuple[int, ...] | None:
@@ -177,12 +188,20 @@ def _type(where: str, content: bytes) -> str:
 
 
 def _kilobytes(where: str, content: bytes) -> int:
-    """A size such as ``32K``; the kernel prints no other unit (size_show of drivers/base/cacheinfo.c).
+    """A size such as ``32K``. The kernel prints no other unit (size_show of drivers/base/cacheinfo.c); trees made by
+    hand have others.
 
     Zero stands for a size that neither processor nor firmware gives, before such files were left out (4.16).
     """
     words = content.strip(b"\0 \n")
-    digits = words.removesuffix(b"K")
-    if digits == words or not digits.isdigit() or len(digits) > 12:
+    digits, unit = words[:-1], UNITS.get(words[-1:])
+    if unit is None or not digits.isdigit() or len(digits) > 12:
         raise FactError(where, words, "not a size")
-    return int(digits)
+    return int(digits) * unit
+
+
+def _count(where: str, content: bytes) -> int:
+    value = text.number(where, content)
+    if value < 0:
+        raise FactError(where, content, "below zero")
+    return value

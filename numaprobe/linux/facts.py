@@ -133,8 +133,14 @@ class CpuFacts(
     kinds: tuple[tuple[str, tuple[int, ...]], ...]
 
 
-class CacheFacts(namedtuple("CacheFacts", "level type size_kb id cpus")):
-    """One ``cpuN/cache/indexM``: ``type`` is the kernel's word, ``cpus`` the online ones that share the cache."""
+class CacheFacts(
+    namedtuple("CacheFacts", "level type size_kb id cpus line_size ways sets", defaults=(None, None, None))
+):
+    """One ``cpuN/cache/indexM``: ``type`` is the kernel's word, ``cpus`` the online ones that share the cache.
+
+    ``line_size`` is ``coherency_line_size`` in bytes, ``ways`` is ``ways_of_associativity``, ``sets`` is
+    ``number_of_sets``; None for a file that is missing, and for 0.
+    """
 
     __slots__ = ()
     level: int
@@ -142,6 +148,9 @@ class CacheFacts(namedtuple("CacheFacts", "level type size_kb id cpus")):
     size_kb: int | None
     id: int | None
     cpus: tuple[int, ...]
+    line_size: int | None
+    ways: int | None
+    sets: int | None
 
 
 class ZoneFacts(namedtuple("ZoneFacts", "node name low_pages high_pages managed_pages protection_pages")):

@@ -123,13 +123,15 @@ class SideCache(
     address_mode: str | None
 
 
-class Cache(namedtuple("Cache", "level type size id cpus")):
+class Cache(namedtuple("Cache", "level type size id cpus line_size ways sets", defaults=(None, None, None))):
     """A cache between CPUs and memory.
 
     ``level`` is 1 for the nearest to the CPU. ``type`` is ``data``, ``instruction`` or ``unified``, None if the source
     reports another type or none. ``size`` is in bytes, None where unknown. ``id`` is unique among the caches of a level
     and type, and is the number that resctrl uses; None where the source does not number them. ``cpus`` are the ids of
-    the online CPUs that share it, ascending. Source: ``cpuN/cache/indexM`` of Linux.
+    the online CPUs that share it, ascending. ``line_size`` is in bytes, ``ways`` counts the lines of a set
+    (associativity) and ``sets`` the sets, None where unknown; some firmware reports a ``size`` that is not their
+    product. Source: ``cpuN/cache/indexM`` of Linux.
     """
 
     __slots__ = ()
@@ -138,6 +140,9 @@ class Cache(namedtuple("Cache", "level type size id cpus")):
     size: int | None
     id: int | None
     cpus: tuple[int, ...]
+    line_size: int | None
+    ways: int | None
+    sets: int | None
 
 
 class Device(

@@ -22,6 +22,9 @@ def caches_of(facts: tuple[CacheFacts, ...]) -> tuple[Cache, ...]:
             size=None if cache.size_kb is None else cache.size_kb << 10,
             id=cache.id,
             cpus=cache.cpus,
+            line_size=cache.line_size,
+            ways=cache.ways,
+            sets=cache.sets,
         )
         for cache in facts
     ]

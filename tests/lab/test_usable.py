@@ -31,6 +31,9 @@ HOST = Machine(
 LIMIT = 160 * MIB
 # What was looked at, and the part of it that may be missing or more.
 ROUNDS = {"ordinary": 0.01, "secret": 0.01, "pinned": 0.01, "me": 0.01, "limited": 0.01, "2M": 0.01, "pool": 0.0}
+# Refused while other CPUs still have free pages on lists of their own, which the kernel takes back only once reclaim has
+# found something (__alloc_pages_direct_reclaim of Linux's mm/page_alloc.c): what is on them may be missing, too.
+ON_LISTS = ("secret", "pinned")
 
 
 def script(machine: Machine) -> str:
@@ -78,7 +81,9 @@ def test_what_is_called_usable_can_be_taken_and_a_page_more_cannot(result: Resul
     assert found["usable"] > 8 * MIB
     # Pages of 2 MiB are few: the first faults of the process that takes them split one or two.
     slack = 2 * 2 * MIB if what == "2M" else 0
-    assert abs(found["taken"] - found["usable"]) <= ROUNDS[what] * found["usable"] + slack, found
+    slack += ROUNDS[what] * found["usable"]
+    assert found["taken"] <= found["usable"] + slack, found
+    assert found["taken"] >= found["usable"] - slack - (found["listed"] if what in ON_LISTS else 0), found
 
 
 def test_pinned_memory_is_less_than_ordinary_by_what_is_movable(result: Result) -> None:

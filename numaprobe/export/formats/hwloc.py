@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ...model.host import Cell, Cpu, Host, SideCache
+    from ...model.host import Cache, Cell, Cpu, Host, SideCache
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE topology SYSTEM "hwloc2.dtd">'
 # kind and subkind of groups (hwloc's include/private/private.h); those of cells are memory's.
@@ -71,8 +71,9 @@ class _Writer:
             more["kind"], more["subkind"] = GROUPS[thing.subtype]
             more["subtype"] = thing.subtype
         if thing.cache is not None:
-            more |= {"cache_size": thing.cache.size or 0, "depth": thing.cache.level, "cache_linesize": 0}
-            more |= {"cache_associativity": 0, "cache_type": CACHE_TYPES.get(str(thing.cache.type), 0)}
+            more |= {"cache_size": thing.cache.size or 0, "depth": thing.cache.level}
+            more |= {"cache_linesize": thing.cache.line_size or 0, "cache_associativity": _associativity(thing.cache)}
+            more |= {"cache_type": CACHE_TYPES.get(str(thing.cache.type), 0)}
         head = self.start(thing.kind, depth, os_index=index, **sets, **more)
         if thing.kind == "PU":
             yield head + "/>"
@@ -146,6 +147,11 @@ def _ids(found: int) -> Iterator[int]:
         lowest = found & -found
         yield lowest.bit_length() - 1
         found ^= lowest
+
+
+def _associativity(cache: Cache) -> int:
+    """Ways, -1 for a cache of a single set; 0 where that is not known."""
+    return cache.ways or 0
 
 
 def _cache(cache: SideCache) -> dict[str, object]:
