@@ -62,6 +62,12 @@ def test_hwloc_gets_no_cache_that_crosses_a_core_or_a_cell(crossing: tuple[int, 
     assert "L2Cache" not in export.hwloc(with_caches(unified(2, *crossing), unified(3, 0, 1, 2, 3)))
 
 
+def test_hwloc_has_the_line_and_the_ways_of_a_cache() -> None:
+    text = export.hwloc(with_caches(unified(3, 0, 1, 2, 3)._replace(line_size=64, ways=16), unified(3, 4, 5, 6, 7)))
+    assert 'cache_linesize="64" cache_associativity="16"' in text
+    assert 'cache_linesize="0" cache_associativity="0"' in text
+
+
 def test_hwloc_hangs_a_cell_on_the_cache_that_has_its_cpus() -> None:
     """Two cells in one package, each behind a cache of its own, need no group objects."""
     known = with_caches(unified(3, 0, 1, 2, 3), unified(3, 4, 5, 6, 7))
@@ -104,6 +110,8 @@ def test_show_counts_caches_by_kind_and_size() -> None:
 def test_a_host_keeps_its_caches_in_json() -> None:
     """The document has null where caches were not requested and not an empty list."""
     known = with_caches(unified(3, 0, 1))
-    assert known.to_dict()["caches"] == [{"level": 3, "type": "unified", "size": 8 << 20, "id": 0, "cpus": [0, 1]}]
+    geometry = {"line_size": None, "ways": None, "sets": None}
+    cache = {"level": 3, "type": "unified", "size": 8 << 20, "id": 0, "cpus": [0, 1], **geometry}
+    assert known.to_dict()["caches"] == [cache]
     assert host([GIB]).to_dict()["caches"] is None
     assert io.StringIO(export.json(known)).read().count('"caches"') == 1

@@ -47,12 +47,38 @@ def test_caches_are_read_only_on_request() -> None:
 
 
 def test_a_cache_is_read_once_and_not_once_for_each_cpu() -> None:
-    """Five files for each of 14 caches, and one look for a further index at each core."""
+    """Eight files for each of 14 caches, and one look for a further index at each core."""
     shelf = Shelf(CHIPLETS)
     linux.collect(shelf, caches=True)
     opened = [path for path in shelf.opened if "/cache/" in path]
-    assert len(opened) == 14 * 5 + 4
+    assert len(opened) == 14 * 8 + 4
     assert len(set(opened)) == len(opened)
+
+
+def test_the_geometry_of_a_cache_is_known_where_the_kernel_gives_it() -> None:
+    """A line of 0 and ways below zero are no geometry; the second is noted."""
+    directory = f"{CPU}/cpu0/cache/index3"
+    tree = dict(CHIPLETS)
+    tree |= {f"{directory}/coherency_line_size": "128\n", f"{directory}/ways_of_associativity": "15\n"}
+    tree |= {f"{directory}/number_of_sets": "2048\n"}
+    (cache,) = [c for c in host(tree, caches=True).caches or () if c.level == 3 and 0 in c.cpus]
+    assert (cache.line_size, cache.ways, cache.sets) == (128, 15, 2048)
+    tree |= {f"{directory}/coherency_line_size": "0\n", f"{directory}/ways_of_associativity": "-1\n"}
+    odd = host(tree, caches=True)
+    (cache,) = [c for c in odd.caches or () if c.level == 3 and 0 in c.cpus]
+    assert (cache.line_size, cache.ways, cache.sets) == (None, None, 2048)
+    (note,) = odd.notes
+    assert ("ways_of_associativity" in note.where, "-1" in note.text) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("48K", 48 << 10), ("33M", 33 << 20), ("1G", 1 << 30), ("0K", None), ("7", None)]
+)
+def test_sizes_have_a_unit(text: str, size: int | None) -> None:
+    tree = dict(CHIPLETS)
+    tree[f"{CPU}/cpu0/cache/index3/size"] = f"{text}\n"
+    (cache,) = [c for c in host(tree, caches=True).caches or () if c.level == 3 and 0 in c.cpus]
+    assert cache.size == size
 
 
 def test_a_host_without_cache_files_does_not_know_its_caches() -> None:

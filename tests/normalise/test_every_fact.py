@@ -33,7 +33,8 @@ def reading() -> TrafficReading:
     source = Source(Shelf({f"{base}/{name}": "1\n" for name in names}))
     rows = collect(source)
     assert rows is not None
-    return TrafficReading(time=1, traffic=tuple([Traffic._make(row) for row in rows]), notes=())
+    found = TrafficReading(time=1, traffic=tuple([Traffic._make(row) for row in rows]), notes=())
+    return found._replace(earlier=found._replace(time=0))
 
 
 def values(value: object) -> Iterator[tuple[str, object]]:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from trees import CPU, Machine, fold
 
 
-def cache_files(index: int, level: int, kind: str, size: str, groups: Sequence[Sequence[int]], *, ids: bool) -> Machine:
+def cache_files(
+    index: int, level: int, kind: str, size: str, groups: Sequence[Sequence[int]], *, ids: bool, **geometry: int
+) -> Machine:
     """One ``indexN`` of every cpu: the kernel has the same files below each of the cpus that share a cache."""
     tree: Machine = {}
     for number, group in enumerate(groups):
@@ -17,6 +19,7 @@ def cache_files(index: int, level: int, kind: str, size: str, groups: Sequence[S
             tree[f"{directory}/type"] = f"{kind}\n"
             tree[f"{directory}/size"] = f"{size}\n"
             tree[f"{directory}/shared_cpu_list"] = fold(group)
+            tree |= {f"{directory}/{name}": f"{value}\n" for name, value in geometry.items()}
             if ids:
                 tree[f"{directory}/id"] = f"{number}\n"
     return tree

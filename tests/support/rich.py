@@ -100,4 +100,6 @@ def rich() -> Machine:
     tree["proc/self/mountinfo"] = "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
     tree["sys/fs/cgroup/a/cpu.max"] = "150000 100000\n"
     tree |= usual_caches([(0, 1), (2, 3), (4, 5), (6, 7)], [(0, 1, 2, 3), (4, 5, 6, 7)])
+    for name, value in (("coherency_line_size", 64), ("ways_of_associativity", 16), ("number_of_sets", 2048)):
+        tree |= {f"{CPU}/cpu{cpu}/cache/index3/{name}": f"{value}\n" for cpu in range(8)}
     return tree
