@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..ports import Reader
     from ..sources.opening import Path
 
 CHECKS = (*hardware.CHECKS, *settings.CHECKS, *guests.CHECKS)
@@ -52,7 +53,29 @@ def diagnose(root: Path | None = None, *, recording: Path | None = None, source:
             policy_source = Source(reader)
             policy = collect(policy_source)
             skipped += policy_source.notes
-    return Diagnosis(examine(Patient(host, domains, policy)), tuple(skipped))
+    without_node: tuple[tuple[int, int, int], ...] = ()
+    if host.hypervisor is not None and host.hypervisor.version is not None:
+        with open_source(root, recording) as reader:
+            without_node = _without_node(reader, host.hypervisor.version, skipped)
+    return Diagnosis(examine(Patient(host, domains, policy, without_node)), tuple(skipped))
+
+
+def _without_node(reader: Reader, version: str, skipped: list[tuple[str, str]]) -> tuple[tuple[int, int, int], ...]:
+    """Memory that this release of Xen leaves without a node, by the firmware's table."""
+    from ..errors import FactError
+    from ..xen import srat, unaligned
+
+    if not unaligned.is_affected(version):
+        return ()
+    table = reader.read((srat.PATH,))[0]
+    if isinstance(table, int):
+        skipped.append((srat.PATH, "cannot be read: whether Xen leaves memory without a node is unknown"))
+        return ()
+    try:
+        return unaligned.without_node(srat.parse(table).ranges)
+    except FactError as error:
+        skipped.append((srat.PATH, str(error)))
+        return ()
 
 
 def examine(patient: Patient) -> tuple[Finding, ...]:

@@ -38,10 +38,14 @@ class Diagnosis(namedtuple("Diagnosis", "findings skipped")):
     skipped: tuple[tuple[str, str], ...]
 
 
-class Patient(namedtuple("Patient", "host domains policy")):
-    """What checks look at; ``domains`` is None where they could not be read, ``policy`` on Xen."""
+class Patient(namedtuple("Patient", "host domains policy without_node", defaults=((),))):
+    """What checks look at; ``domains`` is None where they could not be read, ``policy`` on Xen.
+
+    ``without_node`` is memory that this release of Xen leaves without a node: start, end and node of each range.
+    """
 
     __slots__ = ()
     host: Host
     domains: tuple[Domain, ...] | None
     policy: PolicyFacts | None
+    without_node: tuple[tuple[int, int, int], ...]

@@ -187,4 +187,34 @@ def failed_memory(patient: Patient) -> Iterator[Finding]:
         )
 
 
-CHECKS = (no_numa, failed_memory, memory_less_cell, uneven_memory, contested_cpus, distances, devices, offline_memory)
+def memory_without_node(patient: Patient) -> Iterator[Finding]:
+    """Memory that a fault of Xen leaves in no node."""
+    from ..xen.unaligned import COMMIT
+
+    version = patient.host.hypervisor and patient.host.hypervisor.version
+    if patient.without_node:
+        amount = sum([end - start for start, end, _ in patient.without_node])
+        yield Finding(
+            id="xen-memory-without-node",
+            severity="warning",
+            what=f"Xen {version} leaves {size(amount)} of the firmware's ranges without a node",
+            evidence=tuple(
+                (f"sys/firmware/acpi/tables/SRAT, cell {node}", f"{start:#x} to {end:#x}")
+                for start, end, node in patient.without_node[:8]
+            ),
+            cost="Xen takes that memory for another node's, or fails on it",
+            remedy=f"update Xen to 4.20.4, 4.21.2 or 4.22 (commit {COMMIT}), or ask the vendor whether it has the fix",
+        )
+
+
+CHECKS = (
+    no_numa,
+    memory_without_node,
+    failed_memory,
+    memory_less_cell,
+    uneven_memory,
+    contested_cpus,
+    distances,
+    devices,
+    offline_memory,
+)
