@@ -10,8 +10,9 @@ class UsablePages(namedtuple("UsablePages", "size pool now at_most how", default
 
     ``pool`` are free pages of the kernel's pool that no mapping has reserved. ``now`` are further pages that the
     allocator has as free blocks and can give without moving other memory, None where it does not report blocks of that
-    size. ``at_most`` bounds those that it could give after compaction and after giving up page cache. ``how`` names the
-    files. ``now`` and ``at_most`` are estimates: other programs allocate at the same time.
+    size: of pages of 1 GiB only that there is none is known. ``at_most`` bounds those that it could give after
+    compaction and after giving up page cache. ``how`` names the files. ``now`` and ``at_most`` are estimates: other
+    programs allocate at the same time.
     """
 
     __slots__ = ()

@@ -137,15 +137,23 @@ def _pages(
 
 
 def _blocks(zones: Sequence[ZoneRoom], blocks: dict[tuple[int, str], tuple[int, ...]], order: int) -> int | None:
-    """Blocks of an order that the zones can give; None where the kernel keeps no blocks that large."""
+    """Blocks of an order that the zones can give.
+
+    Of an order above the largest that the kernel keeps, as of 1 GiB: 0 where a zone's largest blocks together are
+    smaller than one, None where they are not, because nothing says which of them are neighbours.
+    """
     count = 0
     for zone in zones:
         if not zone.managed_pages:
             continue
         free = blocks.get((zone.node, zone.name))
         above = above_min(zone, zones, pinned=False)
-        if free is None or above is None or order >= len(free):
+        if free is None or above is None:
             return None
+        if order >= len(free):
+            if (free[-1] << len(free) - 1 if free else 0) >> order:
+                return None
+            continue
         count += min(sum([number << larger for larger, number in enumerate(free[order:])]), above >> order)
     return count
 

@@ -109,7 +109,11 @@ def test_a_page_larger_than_any_block_is_unknown_unless_memory_is_too_short() ->
     large["proc/zoneinfo"] = str(large["proc/zoneinfo"]).replace(f"managed  {2 * HALF}", f"managed  {HALF * 8}")
     large[f"{NODE}/node1/meminfo"] = meminfo(1, HALF * 8 * 4, 3600000, Active_file=0, Inactive_file=0, KReclaimable=0)
     pages = usable(large)[1].pages[1]
-    assert (pages.now, pages.at_most) == (None, 3)
+    assert (pages.now, pages.at_most) == (0, 3), "3 free blocks of 4 MiB are no 1 GiB"
+    for blocks, now in ((255, 0), (256, None)):
+        large["proc/buddyinfo"] = str(made["proc/buddyinfo"]).replace(" 0 3\n", f" 0 {blocks}\n")
+        pages = usable(large)[1].pages[1]
+        assert (pages.now, pages.at_most) == (now, 3), "which of 256 are neighbours nothing says"
 
 
 def test_for_me_a_cell_outside_of_the_cpuset_or_the_bound_nodes_has_nothing() -> None:
