@@ -57,7 +57,8 @@ def diagnose(root: Path | None = None, *, recording: Path | None = None, source:
     if host.hypervisor is not None and host.hypervisor.version is not None:
         with open_source(root, recording) as reader:
             without_node = _without_node(reader, host.hypervisor.version, skipped)
-    return Diagnosis(examine(Patient(host, domains, policy, without_node)), tuple(skipped))
+    patient = Patient(host=host, domains=domains, policy=policy, without_node=without_node)
+    return Diagnosis(examine(patient), tuple(skipped))
 
 
 def _without_node(reader: Reader, version: str, skipped: list[tuple[str, str]]) -> tuple[tuple[int, int, int], ...]:
