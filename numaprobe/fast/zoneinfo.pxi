@@ -2,6 +2,8 @@
 
 cdef enum:
     ZONEINFO_PIECE = 65536
+    # Eight on each of 1,024 nodes; as linux/text.py has it.
+    MAX_ZONES = 8192
 
 
 cdef class ZoneScanner:
@@ -82,6 +84,8 @@ cdef class ZoneScanner:
 
     cdef int begin_zone(self, Text *text) except -1:
         cdef uint64_t value
+        if len(self.zones) > MAX_ZONES:
+            raise ValueError("more zones than any kernel has")
         text.at += 5
         if not scan_decimal(text, &value):
             raise ValueError("a zone without a node")

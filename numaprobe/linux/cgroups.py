@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 # Lines of memory.numa_stat. What only swapping or killing gives back is anon and shmem; page cache is not, nor is slab.
 # Of the file pages, those of guest_memfd are on no list of the page cache: the rest after all that is on one.
 KINDS = (b"anon", b"shmem", b"file", b"swapcached", b"active_file", b"inactive_file", b"unevictable")
+MOUNTINFO = "proc/self/mountinfo"
+MAX_MOUNTS = 1 << 14
+MAX_TABLE = 1 << 20
+MAX_PATH = 4096  # PATH_MAX of Linux
 MAX_DEPTH = 16  # deeper than any hierarchy that somebody made on purpose
 MEMBERS = ("cgroup.procs", "cgroup.stat")
 
@@ -42,12 +46,16 @@ def unescaped(field: str) -> str:
 
 def mounts(source: Source, kinds: Sequence[str]) -> list[Mount]:
     """Mounted file systems of some types, as this process sees them."""
-    content = source.one("proc/self/mountinfo")
+    content = source.one(MOUNTINFO)
     if content is not None:
-        return mounts_in(content, kinds)
+        found = mounts_in(content, kinds)
+        if len(found) > MAX_MOUNTS:
+            source.misread(FactError(MOUNTINFO, f"{len(found)} and more", "more mounts of a kind than can be looked at"))
+            return []
+        return found
     found = []
     content = source.one("proc/self/mounts") or source.one("proc/mounts")
-    for line in (content or b"").decode("utf-8", "replace").splitlines():
+    for line in (content or b"")[:MAX_TABLE].decode("utf-8", "replace").split("\n"):
         parts = line.split()
         if len(parts) >= 4 and parts[2] in kinds:
             options = frozenset(parts[3].split(","))
@@ -56,24 +64,46 @@ def mounts(source: Source, kinds: Sequence[str]) -> list[Mount]:
 
 
 def mounts_in(mountinfo: bytes, kinds: Sequence[str]) -> list[Mount]:
-    """Mounted file systems of some types in a mountinfo (proc(5)); lines that are not understood are left out."""
+    """Mounted file systems of some types in a mountinfo (proc(5)); lines that are not understood are left out.
+
+    A host of many containers has tens of thousands of lines, so that only those of these types are looked at, and no
+    more than one above ``MAX_MOUNTS``.
+    """
     found = []
-    for line in mountinfo.decode("utf-8", "replace").splitlines():
-        before, dash, after = line.partition(" - ")
+    for start, end in sorted(_lines_with(mountinfo, [f" - {kind} ".encode() for kind in kinds])):
+        before, _, after = mountinfo[start:end].decode("utf-8", "replace").partition(" - ")
         left, right = before.split(), after.split()
-        if dash and len(left) >= 5 and len(right) >= 3 and right[0] in kinds:
+        if len(left) >= 5 and len(right) >= 3 and right[0] in kinds:
             options = frozenset(right[2].split(","))
             found.append(Mount(root=unescaped(left[3]), point=unescaped(left[4]), kind=right[0], options=options))
     return found
 
 
+def _lines_with(content: bytes, words: Sequence[bytes]) -> set[tuple[int, int]]:
+    """Where the lines with one of these words begin and end."""
+    found: set[tuple[int, int]] = set()
+    for word in words:
+        at = content.find(word)
+        while at >= 0 and len(found) <= MAX_MOUNTS:
+            end = content.find(b"\n", at)
+            end = len(content) if end < 0 else end
+            found.add((content.rfind(b"\n", 0, at) + 1, end))
+            at = content.find(word, end)
+    return found
+
+
 def paths(content: bytes | None) -> dict[str, str]:
-    """Path by controller, from ``/proc/PID/cgroup``; the unified hierarchy (v2) has the empty name."""
+    """Path by controller, from ``/proc/PID/cgroup``; the unified hierarchy (v2) has the empty name.
+
+    Empty for a text that is too long to be one; a path that no system call would take is left out.
+    """
     found: dict[str, str] = {}
-    for line in (content or b"").decode("utf-8", "replace").splitlines():
+    if content is None or len(content) > MAX_TABLE:
+        return found
+    for line in content.decode("utf-8", "replace").split("\n"):
         _, _, rest = line.partition(":")
         controllers, colon, path = rest.partition(":")
-        if colon:
+        if colon and len(path) <= MAX_PATH:
             for controller in controllers.split(","):
                 found[controller] = path.replace("\0", "")
     return found

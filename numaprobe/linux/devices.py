@@ -19,6 +19,8 @@ ATTRIBUTES = ("numa_node", "class", "vendor", "device")
 # Buses whose devices have a node of their own, and how their names begin.
 OTHERS = (("dax", "dax"), ("cxl", "mem"))
 BRIDGE = 0x0604
+# A host with hundreds of virtual functions on each of its cards has a few thousand.
+MAX_DEVICES = 1 << 14
 
 
 def collect(source: Source, *, several: bool = False) -> tuple[DeviceFacts, ...] | None:
@@ -28,6 +30,9 @@ def collect(source: Source, *, several: bool = False) -> tuple[DeviceFacts, ...]
     the host has several nodes: what else indicates the node of such a device is then read too.
     """
     addresses = source.names(DEVICES)
+    if addresses is not None and len(addresses) > MAX_DEVICES:
+        source.misread(FactError(DEVICES, f"{len(addresses)} devices", "more than can be looked at"))
+        addresses = None
     others = _others(source)
     if addresses is None:
         return others or None

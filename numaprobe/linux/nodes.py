@@ -80,11 +80,19 @@ def meminfo(where: str, content: bytes) -> MeminfoFacts:
 def node_meminfo(source: Source, node: int, content: bytes | None) -> MeminfoFacts | None:
     """The same of one node; a field that is not understood is None and noted, as is a file about another node."""
     where = f"{NODE}/node{node}/meminfo"
-    if content is None:
+    if content is None or _is_too_long(source, where, content):
         return None
     if is_of_another(source, node, content):
         return None
     return _lenient_meminfo(source, where, content)
+
+
+def _is_too_long(source: Source, where: str, content: bytes) -> bool:
+    """Whether a meminfo has more than the largest page, which is noted: the kernel's has a few kilobytes."""
+    if len(content) <= text.MAX_ROW:
+        return False
+    source.misread(FactError(where, content[:60], f"a table of {len(content)} bytes"))
+    return True
 
 
 def is_of_another(source: Source, node: int, content: bytes) -> bool:
@@ -331,4 +339,4 @@ def _target(source: Source, path: str, kind: str, found: dict[int, str]) -> None
 def machine_memory(source: Source) -> MeminfoFacts | None:
     """``/proc/meminfo``: the whole machine's."""
     content = source.one("proc/meminfo")
-    return None if content is None else _lenient_meminfo(source, "proc/meminfo", content)
+    return None if content is None or _is_too_long(source, "proc/meminfo", content) else _lenient_meminfo(source, "proc/meminfo", content)

@@ -77,6 +77,8 @@ def number(where: str, content: bytes) -> int:
 
 
 MAX_ROW = 1 << 16
+# Eight (MAX_NR_ZONES of Linux's include/linux/mmzone.h is smaller) on each of 1,024 nodes.
+MAX_ZONES = 1 << 13
 
 
 def numbers(where: str, content: bytes) -> tuple[int, ...]:
@@ -107,6 +109,8 @@ def words(where: str, content: bytes, names: tuple[bytes, ...]) -> tuple[int | N
 
 def zones(where: str, content: bytes) -> list[_fast.Zone]:
     """Zones of ``/proc/zoneinfo``; see ``numaprobe._fast.zones``."""
+    if content.count(b"\nNode ") > MAX_ZONES:
+        raise FactError(where, content[:60], "more zones than any kernel has")
     try:
         return _fast.zones(content)
     except ValueError as error:
@@ -141,13 +145,27 @@ def numa_maps(where: str, content: bytes) -> tuple[tuple[tuple[int, int], ...], 
 
 
 def _in_table(where: str, content: bytes, error: ValueError, scan: Callable[[bytes], object]) -> FactError:
-    """The error with the first line that the scanner refuses on its own as its text."""
-    for line in content.split(b"\n"):
+    """The error with the first line that the scanner refuses on its own as its text.
+
+    A table may be bad in the last of millions of lines: halves are scanned until the line is among few.
+    """
+    start, end = 0, len(content)
+    while end - start > MAX_ROW:
+        middle = content.find(b"\n", (start + end) // 2, end - 1) + 1
+        if not middle:
+            break
+        try:
+            scan(content[start:middle])
+        except ValueError:
+            end = middle
+        else:
+            start = middle
+    for line in content[start : min(end, start + 2 * MAX_ROW)].split(b"\n"):
         try:
             scan(line)
         except ValueError:
             return FactError(where, line, str(error))
-    return FactError(where, content, str(error))
+    return FactError(where, content[start : start + MAX_ROW], str(error))
 
 
 def suffix_number(name: str, prefix: str, suffix: str = "") -> int | None:

@@ -123,6 +123,8 @@ def collect(source: Source, *, process: bool = True, total_kb: int | None = None
 
 def zones(where: str, content: bytes) -> tuple[ZoneRoom, ...]:
     """The zones of all nodes. Of the lists of each cpu, nearly all of the file on a large machine, only the length."""
+    if content.count(b"\nNode ") > text.MAX_ZONES:
+        raise FactError(where, content[:60], "more zones than any kernel has")
     found = []
     start = 0 if content.startswith(b"Node ") else content.find(b"\nNode ") + 1
     if not start and not content.startswith(b"Node "):
@@ -175,6 +177,8 @@ def _zone(where: str, paragraph: bytes) -> ZoneRoom:
 def blocks(where: str, content: bytes) -> dict[tuple[int, str], tuple[int, ...]]:
     """``/proc/buddyinfo``: free blocks of each order, by node and zone."""
     found = {}
+    if content.count(b"\n") > text.MAX_ZONES:
+        raise FactError(where, content[:60], "more zones than any kernel has")
     for line in content.splitlines():
         head, comma, tail = line.partition(b", zone")
         words = tail.split()

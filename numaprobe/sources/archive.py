@@ -35,6 +35,9 @@ MAX_UNPACKED = 4 << 30
 MAX_NAMES = 32 << 20
 SHORT_NAME = 100
 LONG_WEIGHT = 12
+# Members that are no files of a kernel, in an archive of another tool: an sosreport has some ten thousand.
+MAX_OTHERS = 20_000
+KERNEL = ("/sys/", "/proc/", "/xen/", "/linux/")
 # In one directory: 8 TiB of memory in blocks of 128 MiB.
 MAX_CHILDREN = 1 << 16
 # PATH_MAX; and three times the depth of the deepest PCI device behind bridges.
@@ -55,7 +58,7 @@ class Archive:
         self._links: dict[str, str] = {}
         self._children: dict[str, set[str]] = {"": set()}
         self._known: dict[str, str] = {}
-        self._kept = self._names = 0
+        self._kept = self._names = self._others = 0
         self._load()
         self._root = self._find_root()
         self.manifest = self._manifest()
@@ -64,7 +67,7 @@ class Archive:
     def _load(self) -> None:
         import tarfile
 
-        from .tar_headers import Bounded, CheckedHeader, damage, unpacked
+        from .tar_headers import Bounded, damage, header_of_one_archive, unpacked
 
         try:
             # Not blocking: a FIFO in place of a file is refused here instead of being waited for.
@@ -81,7 +84,7 @@ class Archive:
                 with unpacked(file) as whole:
                     stream: Any = Bounded(whole, os.fstat(descriptor).st_size)
                     # A stream never seeks, so an archive cannot make the reader loop.
-                    with tarfile.open(fileobj=stream, mode="r|", tarinfo=CheckedHeader) as tar:
+                    with tarfile.open(fileobj=stream, mode="r|", tarinfo=header_of_one_archive()) as tar:
                         self._take_members(tar)
                     self._take_the_rest(stream)
             except ModuleNotFoundError as error:
@@ -113,21 +116,29 @@ class Archive:
             raise RecordingError(f"{self.name}: an empty archive")
 
     def _add_member(self, tar: TarFile, member: TarInfo) -> None:
-        if len(member.name) > MAX_PATH or len(member.linkname) > MAX_PATH:
+        path, link = member.name, member.linkname
+        if len(path) > MAX_PATH or len(link) > MAX_PATH:
             raise RecordingError(f"{self.name}: path too long")
-        parts = [part for part in member.name.split("/") if part not in ("", ".")]
+        parts = [part for part in path.split("/") if part not in ("", ".")]
         if ".." in parts:
-            raise RecordingError(f"{self.name}: a path that leads out of the archive: {member.name!r}")
-        if len(parts) > MAX_DEPTH or member.linkname.count("/") > MAX_DEPTH:
+            raise RecordingError(f"{self.name}: a path that leads out of the archive: {path!r}")
+        if len(parts) > MAX_DEPTH or link.count("/") > MAX_DEPTH:
             raise RecordingError(f"{self.name}: path too deep")
         path = "/".join(parts)
         if not path:
             return
-        size = len(path) + len(member.linkname)
+        size = len(path) + len(link)
+        if not (path.isascii() and link.isascii()):
+            size = len((path + link).encode("utf-8", "surrogateescape"))
         self._reserve(size + MEMBER_BYTES)
-        self._names += size + LONG_WEIGHT * max(0, size - SHORT_NAME)
+        self._names += size if size <= SHORT_NAME else size + LONG_WEIGHT * (size - SHORT_NAME)
         if self._names > MAX_NAMES:
             raise RecordingError(f"{self.name}: the names in it are too long to be those of a machine's files")
+        whole = "/" + path
+        if not any([directory in whole for directory in KERNEL]):
+            self._others += 1
+            if self._others > MAX_OTHERS:
+                raise RecordingError(f"{self.name}: more than {MAX_OTHERS} files in it are of no machine's sys or proc")
         if member.isreg():
             if member.size <= MAX_FILE:
                 self._reserve(member.size)
@@ -146,6 +157,8 @@ class Archive:
         self._add_to_directory(path)
 
     def _content(self, tar: TarFile, member: TarInfo) -> bytes:
+        if not member.size:
+            return b""
         stream = tar.extractfile(member)
         content = b"" if stream is None else stream.read()
         if len(content) != member.size:

@@ -29,6 +29,8 @@ VERSION = 1
 MAX_TEXT = 64 << 20
 MAX_BYTES = 16 << 20
 MAX_SUM = 64 << 20
+# What a line costs as well as its bytes: the objects that hold them.
+LINE_BYTES = 400
 
 _SHORTEST_RUN = 4
 
@@ -124,6 +126,7 @@ def _check_header(line: object) -> None:
 
 
 def _parsed(line: dict[str, object], room: _Room) -> tuple[Request, Answer | int]:
+    room.take(LINE_BYTES)
     op = room.read(line["op"])
     buffers = tuple([(_number(offset), room.read(given)) for offset, given in _items(line["buffers"], 2)])
     request = (_number(line["number"]), _number(line["command"]), op, buffers)
@@ -172,6 +175,12 @@ class _Room:
 
     def __init__(self) -> None:
         self._left = MAX_SUM
+
+    def take(self, size: int) -> None:
+        """Count what else is kept."""
+        self._left -= size
+        if self._left < 0:
+            raise ValueError("more lines than can be")
 
     def read(self, written: object) -> bytes:
         if not isinstance(written, str):
