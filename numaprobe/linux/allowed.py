@@ -44,6 +44,9 @@ def collect(source: Source) -> AllowedFacts:
 def _from_status(source: Source) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
     cpus = nodes = None
     content = source.one(STATUS)
+    if content is not None and len(content) > text.MAX_ROW:
+        source.misread(FactError(STATUS, content[:60], f"a table of {len(content)} bytes"))
+        return None, None
     if content is not None and b"Name:" not in content and b"_allowed_list:" not in content:
         source.misread(FactError(STATUS, content, "not a process's status"))
     for line in (content or b"").split(b"\n"):

@@ -50,7 +50,8 @@ def mounts(source: Source, kinds: Sequence[str]) -> list[Mount]:
     if content is not None:
         found = mounts_in(content, kinds)
         if len(found) > MAX_MOUNTS:
-            source.misread(FactError(MOUNTINFO, f"{len(found)} and more", "more mounts of a kind than can be looked at"))
+            text = "more mounts of a kind than can be looked at"
+            source.misread(FactError(MOUNTINFO, f"{len(found)} and more", text))
             return []
         return found
     found = []

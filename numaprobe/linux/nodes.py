@@ -339,4 +339,6 @@ def _target(source: Source, path: str, kind: str, found: dict[int, str]) -> None
 def machine_memory(source: Source) -> MeminfoFacts | None:
     """``/proc/meminfo``: the whole machine's."""
     content = source.one("proc/meminfo")
-    return None if content is None or _is_too_long(source, "proc/meminfo", content) else _lenient_meminfo(source, "proc/meminfo", content)
+    if content is None or _is_too_long(source, "proc/meminfo", content):
+        return None
+    return _lenient_meminfo(source, "proc/meminfo", content)

@@ -35,8 +35,8 @@ MAX_UNPACKED = 4 << 30
 MAX_NAMES = 32 << 20
 SHORT_NAME = 100
 LONG_WEIGHT = 12
-# Members that are no files of a kernel, in an archive of another tool: an sosreport has some ten thousand.
-MAX_OTHERS = 20_000
+# Members that are no files of a kernel, in an archive of another tool: a large sosreport has some ten thousands.
+MAX_OTHERS = 100_000
 KERNEL = ("/sys/", "/proc/", "/xen/", "/linux/")
 # In one directory: 8 TiB of memory in blocks of 128 MiB.
 MAX_CHILDREN = 1 << 16
@@ -135,7 +135,7 @@ class Archive:
         if self._names > MAX_NAMES:
             raise RecordingError(f"{self.name}: the names in it are too long to be those of a machine's files")
         whole = "/" + path
-        if not any([directory in whole for directory in KERNEL]):
+        if not any(directory in whole for directory in KERNEL):
             self._others += 1
             if self._others > MAX_OTHERS:
                 raise RecordingError(f"{self.name}: more than {MAX_OTHERS} files in it are of no machine's sys or proc")

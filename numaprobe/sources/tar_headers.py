@@ -66,8 +66,8 @@ class Bounded:
         raise tarfile.ReadError(f"{len(content)} bytes cannot be written")
 
 
-# What extended headers may have in all beyond their first block, which is enough for times and most names.
-MAX_EXTENDED = 4 << 20
+# What extended headers may have in all: times and long names of eighty thousand members.
+MAX_EXTENDED = 8 << 20
 BLOCK = 512
 PLAIN = (b"0", b"1", b"2", b"5")  # files, hard and symbolic links, directories
 MAGIC = (b"ustar\0", b"ustar ")
@@ -98,7 +98,7 @@ class CheckedHeader(tarfile.TarInfo):
             raise tarfile.ReadError(f"a damaged header: {error}") from None
         most = MAX_GLOBAL_HEADER if found.type == tarfile.XGLTYPE else MAX_HEADER
         if found.type in HEADER_TYPES:
-            cls.left -= max(0, found.size - BLOCK)
+            cls.left -= found.size
             if found.size > most or cls.left < 0:
                 raise tarfile.ReadError("a header larger than any")
         return found

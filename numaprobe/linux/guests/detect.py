@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # One directory PID-FD for each virtual machine (kvm_create_vm_debugfs of virt/kvm/kvm_main.c), for root.
 KVM_MACHINES = "sys/kernel/debug/kvm"
 MISC = "proc/misc"
+# Linux gives a program 6 MiB of arguments and environment at most (bprm_stack_limits of fs/exec.c).
+MAX_LINE = 6 << 20
 MACHINE = "anon_inode:kvm-vm"
 
 
@@ -88,6 +90,9 @@ class Detector:
         """What a process of this stat and command line runs; None if that is no guest."""
         if not self._may_be(process, stat):
             return None
+        if line is not None and len(line) > MAX_LINE:
+            self._files.broken(process, "cmdline", f"has {len(line)} bytes, more than any program gets")
+            line = None
         program = _program(line, stat.name)
         if not self._runs_vcpus(process, stat):
             if program is None and (self._machines is not None or not self._has_kvm):

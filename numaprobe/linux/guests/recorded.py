@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from .facts import Found
 
 
+# Thousands of notes, which are of kinds and not of processes.
+MAX_LOOK = 1 << 20
+
+
 def written(found: Found) -> bytes:
     """Whether the look was complete, and its notes, as JSON."""
     import json
@@ -20,6 +24,8 @@ def parse(where: str, content: bytes) -> tuple[bool, list[tuple[str, str]]]:
     """The same from a recording; raises ``FactError`` if it is broken."""
     import json
 
+    if len(content) > MAX_LOOK:
+        raise FactError(where, content[:60], f"has {len(content)} bytes")
     try:
         given = json.loads(content)
         complete, notes = given["complete"], [(path, text) for path, text in given["notes"]]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 STATUS = "proc/self/status"
 MOUNTS = "proc/self/mountinfo"
+MAX_STATUS = 1 << 16  # what decides comes early, and all of it is a tenth of that
 # Linux's include/uapi/linux/capability.h
 CAP_SYS_PTRACE = 19
 # The initial namespace, and no other, has the kernel's own threads; their ancestor is always process 2 (rest_init of
@@ -27,7 +28,7 @@ KTHREADD = 2
 def obstacles(source: Source, processes: Collection[int]) -> list[tuple[str, str]]:
     """Notes, pairs of path and text, on what hides processes from this one; none if nothing is known to."""
     content = source.one(STATUS)
-    own = _values(content or b"")
+    own = _values((content or b"")[:MAX_STATUS])
     found = []
     for mount in mounts(source, ("proc",)):
         hiding = sorted(option for option in mount.options if _hides(option))
