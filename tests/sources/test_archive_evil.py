@@ -432,6 +432,13 @@ def test_many_members_with_long_names_are_refused_early(tmp_path: Path, length: 
     assert peak_mib(path)[1] < 200
 
 
+def test_an_archive_mostly_of_other_files_is_refused_early(tmp_path: Path) -> None:
+    """A report of a whole system has some ten thousands beside its machine's; hundreds of thousands would take seconds."""
+    names = (f"var/{i // 1000}/{i}" for i in range(120_000))
+    path = archive(tmp_path, gzip.compress(headers(names) + pack(small()), 1))
+    assert "more than 100000 files in it are of no machine's sys or proc" in refused(path)
+
+
 def test_many_members_with_names_of_a_machines_files_are_read(tmp_path: Path) -> None:
     """A full copy of sysfs has tens of thousands."""
     names = (f"{CPU}/cpu{i // 8}/cache/index{i % 4}/shared_cpu_list{i}" for i in range(20_000))
