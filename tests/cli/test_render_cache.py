@@ -32,6 +32,8 @@ def cached(use: Callable[[RenderCache, list[float]], Awaitable[None]], monkeypat
 
 
 def test_a_rendering_is_given_to_others_for_as_long_as_it_may_be_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the maximum age it is still given, and just beyond it is made anew, for each format on its own."""
+
     async def use(cache: RenderCache, clock: list[float]) -> None:
         assert await cache.body("a") == b"a 1"
         clock[0] += 2.0
@@ -44,6 +46,8 @@ def test_a_rendering_is_given_to_others_for_as_long_as_it_may_be_old(monkeypatch
 
 
 def test_clients_at_once_share_one_rendering_compressed_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of six want gzip, which is made from the one text."""
+
     async def use(cache: RenderCache, _: list[float]) -> None:
         found = await asyncio.gather(*(cache.body("a", compressed=number % 2 == 1) for number in range(6)))
         assert found[::2] == [b"a 1"] * 3
@@ -53,6 +57,7 @@ def test_clients_at_once_share_one_rendering_compressed_or_not(monkeypatch: pyte
 
 
 def test_an_error_is_raised_to_each_and_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failing host is not read again for every client, and its error does not last."""
     clock = [100.0]
     monkeypatch.setattr(render_cache, "monotonic", lambda: clock[0])
     answers = iter([ValueError("broken"), b"whole"])

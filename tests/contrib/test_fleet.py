@@ -577,6 +577,7 @@ def test_huge_pages_that_are_gone_and_still_held_are_closed_and_said(ledger: Cli
 
 
 def test_what_claims_take_above_a_cell_is_said(ledger: Client, prefix: str) -> None:
+    """A claim of 12 GiB and a guest of 10 GiB are more than the cell's 16, and the ledger shows a full cell."""
     name = f"{prefix}a"
     publish(ledger, member(name))
     claim(ledger, known([member(name)]), Request(2, 12 * GIB, near=0))
@@ -587,6 +588,7 @@ def test_what_claims_take_above_a_cell_is_said(ledger: Client, prefix: str) -> N
 
 
 def test_eight_hosts_without_room_are_named(ledger: Client, prefix: str) -> None:
+    """Nine hosts refuse, and a message for a person must not grow with the fleet."""
     fleet = known([member(f"{prefix}{number}", host([GIB], cpus=1)) for number in range(9)])
     for one in fleet:
         publish(ledger, one.member)

@@ -43,6 +43,7 @@ def error(detail: str, code: str | None = "placement.undefined_code") -> dict[st
 def test_each_status_has_its_error_with_the_servers_words(
     status: int, detail: str, code: str | None, kind: type[FleetError]
 ) -> None:
+    """Callers retry a conflict, create what is unheard of, and give up otherwise."""
     found = failure(status, error(detail, code))
     assert type(found) is kind
     assert detail in str(found)
@@ -60,6 +61,7 @@ def test_an_answer_without_an_error_of_its_own_has_the_reason_of_its_status(docu
 
 
 def test_words_of_the_server_are_one_line_of_bounded_length() -> None:
+    """A proxy may answer with a page of HTML, which would fill a log."""
     assert _short(" a\n b\tc ") == "a b c"
     long = _short("x" * 5000)
     assert long.endswith("x...")
@@ -69,6 +71,7 @@ def test_words_of_the_server_are_one_line_of_bounded_length() -> None:
 
 
 def test_an_age_is_between_two_times_of_the_server() -> None:
+    """The local clock may be wrong, and without both headers the age is unknown."""
     then, now = "Thu, 01 Jan 2026 00:00:00 GMT", "Thu, 01 Jan 2026 00:01:30 GMT"
     assert _age({"date": now, "last-modified": then}) == 90
     for headers in ({}, {"date": now}, {"last-modified": then}, {"date": now, "last-modified": "x"}):

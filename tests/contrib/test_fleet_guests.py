@@ -31,6 +31,7 @@ def memory(*domains: Domain, on: Host | None = None) -> tuple[dict[int, int], di
 
 
 def test_memory_is_held_where_it_is_and_what_is_not_touched_is_kept_back_everywhere() -> None:
+    """The rest of an unbound guest may be allocated on any cell, rounded up to whole MiB."""
     web = guest("web", {0: 1 * GIB, 1: 2 * GIB}, maximum=4 * GIB)
     assert memory(web) == ({0: 1024, 1: 2048}, {0: 1024, 1: 1024})
     assert memory(web._replace(maximum=3 * GIB)) == ({0: 1024, 1: 2048}, {})
@@ -58,6 +59,7 @@ def test_a_domain_of_xen_holds_what_it_has_and_what_it_was_promised(kind: str) -
 
 
 def test_a_guest_of_unknown_memory_keeps_everything_back() -> None:
+    """The worst case is all of each cell, or the known size in each of them."""
     web = guest("web", None)._replace(memory=None, maximum=None)
     assert memory(web) == ({}, {0: 16384, 1: 16384})
     assert "its memory is unknown" in held(web).notes[0]
@@ -100,12 +102,14 @@ def test_vcpus_count_where_they_may_run() -> None:
 
 
 def test_vcpus_that_are_offline_do_not_count() -> None:
+    """A guest started with room for hotplug runs on fewer CPUs than its maximum."""
     web = guest("web", {0: GIB, 1: 0}, vcpus=[[0], [8]])
     each = tuple(one._replace(online=one.id == 0) for one in web.each_vcpu or ())
     assert vcpus(web._replace(each_vcpu=each)) == {0: 1}
 
 
 def test_an_unknown_number_of_vcpus_is_said_and_none_is_counted() -> None:
+    """A guess would refuse guests for which there is room, so a note replaces it."""
     web = guest("web", {0: GIB, 1: 0})._replace(vcpus=None, each_vcpu=None)
     assert vcpus(web) == {}
     assert any("how many vcpus it has is unknown" in note for note in held(web).notes)
@@ -113,6 +117,7 @@ def test_an_unknown_number_of_vcpus_is_said_and_none_is_counted() -> None:
 
 @pytest.mark.parametrize("kind", ["pv", "hvm"])
 def test_the_control_domain_runs_on_the_hosts_own_account_unless_it_was_given_cpus(kind: str) -> None:
+    """Its vcpus float over the whole host by default; dom0_vcpus_pin or an affinity counts."""
     dom0 = guest("Domain-0", {0: GIB, 1: 0}, vcpus=[range(16)] * 4, number=0)._replace(kind=kind)
     assert vcpus(dom0) == {}
     assert vcpus(dom0._replace(id=1)) == {0: 2, 1: 2}

@@ -282,6 +282,7 @@ def test_less_than_a_twentieth_elsewhere_is_no_finding() -> None:
 
 
 def test_the_evidence_of_balancing_has_the_guests_with_their_sizes() -> None:
+    """Whoever reads it can see which bound guest pays for the kernel's scanning."""
     (finding,) = examine(patient(guest(2, 0, cpus=(0, 1)), policy=PolicyFacts(numa_balancing=1)))
     assert finding.evidence[1:] == (("domain vm", "2 GiB"),)
 

@@ -34,6 +34,7 @@ def test_a_controller_is_looked_for_in_its_own_hierarchy_and_else_in_the_unified
 
 
 def test_a_container_sees_its_own_group_as_the_root() -> None:
+    """The mount's root is cut off whole names only, and a root outside the namespace leads nowhere."""
     inside = V2._replace(root="/box")
     assert directories([inside], {"": "/box/a"}, "memory") == [f"{ROOT}/a", ROOT]
     assert directories([inside], {"": "/box"}, "memory") == [ROOT]
@@ -42,6 +43,7 @@ def test_a_container_sees_its_own_group_as_the_root() -> None:
 
 
 def test_each_line_names_the_controllers_of_a_hierarchy() -> None:
+    """Version 2 has no name, named hierarchies have no controller, and an odd line is skipped."""
     assert paths(b"4:cpu,cpuacct:/x\n0::/a\0\n1:name=systemd:/s\nodd\n") == {
         "cpu": "/x",
         "cpuacct": "/x",
@@ -69,6 +71,7 @@ def members(tree: Machine) -> set[int] | None:
 
 @pytest.mark.parametrize("depth", [0, 1, 2, MAX_DEPTH])
 def test_the_processes_of_a_group_are_those_below_it_too(depth: int) -> None:
+    """Libvirt nests groups for vcpus and the emulator; the depth is tried up to its maximum."""
     assert members(nested(depth)) == set(range(100, 101 + depth))
 
 

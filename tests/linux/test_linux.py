@@ -430,6 +430,7 @@ def test_a_host_is_read_eight_times_until_it_stands_still() -> None:
 
 
 def test_what_takes_longer_is_read_only_on_request() -> None:
+    """Each of the four optional groups of facts is None, on a machine that has them all."""
     facts = linux.collect(Shelf(rich()))
     assert facts.usable is None
     assert facts.devices is None

@@ -43,4 +43,5 @@ def test_a_size_has_a_unit_or_is_in_bytes(written: str, found: int | None) -> No
 
 @pytest.mark.parametrize(("written", "found"), [("96", 96 << 20), ("1.5", 3 << 19), ("1G", 1 << 30), ("4k", 4096)])
 def test_a_bare_number_is_in_the_units_of_its_option(written: str, found: int) -> None:
+    """QEMU's -m counts in MiB, also in fractions, and a suffix overrides it."""
     assert size(written, MIB) == found

@@ -48,7 +48,7 @@ def xen_answer(
 
 
 def test_the_documents_follow_their_schema() -> None:
-    """Of both sources, with all that may be unknown."""
+    """Documents of both sources, with every field that may be unknown set to None."""
     for counts in (True, False):
         check("domains", domains_document(*xen_answer(two_node_domains("4.20", counts=counts), {1: "a"}), 1.5))
     shelf = Shelf(machine(process(500), process(600, cmdline="qemu-kvm\0-numa\0node\0", vcpus=(("kvm", "S", 0, "0"),))))
@@ -60,7 +60,7 @@ def test_the_documents_follow_their_schema() -> None:
 
 
 def test_the_document_has_what_other_programs_rely_on() -> None:
-    """Names and shapes that do not change."""
+    """Names and shapes that must not change are written out by hand."""
     document = domains_document(*xen_answer(two_node_domains("4.20", counts=True), {1: "alice"}), None)
     assert (document["schema"], document["source"]) == ("numaprobe/1", "xen")
     guest = document["domains"][1]
@@ -96,7 +96,7 @@ def test_domains_md_has_every_field_and_no_other() -> None:
 
 
 def test_forty_domains_on_eight_cells_fit_a_terminal() -> None:
-    """One row each on a wide one; a narrow one gets the cells in parts."""
+    """A wide terminal has one row for each; a narrow one shows the cells in parts."""
     xen = two_node_domains("4.20", counts=True)
     for node in range(2, 8):
         xen.nodes[node] = xen.nodes[0]
@@ -113,7 +113,7 @@ def test_forty_domains_on_eight_cells_fit_a_terminal() -> None:
 
 
 def test_a_name_cannot_move_the_terminals_cursor() -> None:
-    """It is a guest's administrator's to choose."""
+    """The guest's administrator chooses it, and may be anybody."""
     text = "\n".join(lines(*xen_answer(two_node_domains(), {1: "a\x1b[2Jb\nc"}), 100))
     assert "\x1b" not in text
     assert "a\\x1b[2Jb\\nc" in text
@@ -124,12 +124,12 @@ def test_a_name_cannot_move_the_terminals_cursor() -> None:
     [(None, "-"), (0, "."), (4096, "4K"), (512 * MIB, "512M"), (1536 * MIB, "1.5G"), (64 << 30, "64G"), (5, "5B")],
 )
 def test_sizes_are_short_in_the_table(value: int | None, text: str) -> None:
-    """Nothing and unknown are two signs."""
+    """A size of 0 and an unknown one have different signs."""
     assert short(value) == text
 
 
 def test_the_command_prints_guests_of_a_recorded_tree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As a table and as JSON."""
+    """The same guests as a table and as JSON."""
     root = trees.plant(tmp_path / "root", machine(process(500)))
     assert main(["domains", "--root", str(root)]) == 0
     assert "vm1" in capsys.readouterr().out
@@ -147,7 +147,7 @@ def test_the_command_prints_guests_of_a_recorded_tree(tmp_path: Path, capsys: py
 def test_what_was_asked_for_and_is_not_there_is_status_one(
     words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With a line that names it, and no empty table."""
+    """One line names it, instead of an empty table."""
     root = trees.plant(tmp_path / "root", machine(process(500)))
     assert main(["domains", "--root", str(root), *words]) == 1
     captured = capsys.readouterr()
@@ -157,14 +157,14 @@ def test_what_was_asked_for_and_is_not_there_is_status_one(
 
 @pytest.mark.parametrize("words", [["--debug-key"], ["--debug-key-limit", "x"]])
 def test_wrong_use_is_status_two(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The debug key is Xen's."""
+    """The debug key, for example, exists only under Xen."""
     root = trees.plant(tmp_path / "root", machine())
     assert main(["domains", "--root", str(root), *words]) == 2
     assert capsys.readouterr().err.startswith("numaprobe: ")
 
 
 def test_a_xen_host_has_no_processes_to_ask_for() -> None:
-    """They are of the control domain, which is another host."""
+    """Processes belong to the control domain, which is another host."""
     host = xen_answer(two_node_domains())[0]
     with pytest.raises(ValueError, match="Linux"):
         numaprobe.domains(host, processes=(1,))
@@ -203,13 +203,13 @@ def xenstored(folder: Path, answers: dict[str, bytes], *, silent: bool = False, 
 
 
 def test_names_come_from_xenstored(tmp_path: Path) -> None:
-    """A domain without one is left out."""
+    """A domain that has none there is left out of the names."""
     with xenstored(tmp_path, {"/local/domain/0/name": b"Domain-0", "/local/domain/7/name": b"seven"}) as path:
         assert names([0, 3, 7], (path,)) == {0: "Domain-0", 7: "seven"}
 
 
 def test_a_daemon_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
-    """Not even a little for each domain."""
+    """A short wait for each of a hundred domains would add up, so one unanswered query ends it."""
     start = time.monotonic()
     with xenstored(tmp_path, {}, silent=True) as path:
         assert names(range(100), (path,)) == {}
@@ -217,7 +217,7 @@ def test_a_daemon_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None
 
 
 def test_a_daemon_that_goes_away_has_told_what_it_told(tmp_path: Path) -> None:
-    """A part of an answer is none."""
+    """The connection is cut within an answer, and a part of a name is none."""
     with xenstored(tmp_path, {"/local/domain/0/name": b"Domain-0"}, cut=True) as path:
         assert names([0, 1], (path,)) == {}
 

@@ -40,6 +40,7 @@ def test_a_part_of_the_huge_pages_is_no_larger_than_the_whole(
 
 @pytest.mark.parametrize(("over", "noted"), [(0, False), (1, True)])
 def test_the_nodes_add_up_to_the_machine_but_for_what_a_balloon_moves_meanwhile(over: int, noted: bool) -> None:
+    """16 MiB in either direction are tolerated, and one kB more is noted."""
     tree = machine({0: [0], 1: [1]}, memory_kb=1 << 20)
     for sign in (1, -1):
         tree["proc/meminfo"] = meminfo(None, (2 << 20) + sign * ((16 << 10) + over), 1 << 20)

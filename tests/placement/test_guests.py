@@ -37,6 +37,7 @@ def test_a_guest_is_where_its_memory_is_else_where_it_is_bound_else_where_it_run
 
 
 def test_cpus_of_no_cell_say_nothing_of_where_a_guest_is() -> None:
+    """Of its two CPUs one has an unknown cell, so only the other's is taken as its home."""
     lost = MACHINE._replace(cpus=tuple(cpu._replace(cell=None) if cpu.id == 0 else cpu for cpu in MACHINE.cpus))
     assert home(domain("g", 1, cpus=(0, 8)), lost) == (1,)
 

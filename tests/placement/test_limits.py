@@ -21,6 +21,7 @@ def least(cells: list[tuple[int, int]], own: list[int], cost: float | None, /, *
 
 
 def test_a_guest_that_fits_nowhere_has_no_least_cost() -> None:
+    """A cost of 0 would lower the bound of the whole batch."""
     assert least([(1, 1)], [10], None) is None
 
 
@@ -55,6 +56,7 @@ def test_otherwise_it_is_the_lowest_cost_of_a_cell_to_itself(
 
 
 def test_another_kind_of_memory_is_ranked_before_the_cost() -> None:
+    """Where cells differ in kind a plan may cost more than the nearest pair, so the bound is that of local access."""
     capacity = stock([(3, 4), (3, 4)])
     field = Candidates(capacity, Request(4, 4 * UNIT))
     assert least_costs([field], [14.5]) == [14.5]

@@ -348,6 +348,7 @@ def batch(placed: int, missed: int, **known: object) -> Batch:
     ],
 )
 def test_the_end_of_a_batch_says_how_good_it_is(one: Batch, lines: list[str]) -> None:
+    """From proven to unknown bounds, each case has its own words, and a gap of rounding has none."""
     found = summary(one).splitlines()
     assert len(found) == len(lines)
     for line, wanted in zip(found, lines, strict=True):
@@ -356,6 +357,7 @@ def test_the_end_of_a_batch_says_how_good_it_is(one: Batch, lines: list[str]) ->
 
 @pytest.mark.parametrize(("missed", "end"), [(1, "guest 3"), (10, "guest 12"), (11, "guest 12 and 1 more")])
 def test_ten_guests_that_were_left_out_are_named(missed: int, end: str) -> None:
+    """Ten fit in a line, the eleventh is counted, and those without a name have their place in the batch."""
     requests = [Request(1, 4096, name="web" if i == 3 else None) for i in range(2 + missed)]
     words = _left_out(batch(2, missed), requests)
     assert words.startswith("guest 3" if missed == 1 else "guest 3, web, guest 5")

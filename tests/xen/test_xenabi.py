@@ -308,6 +308,7 @@ def test_physinfo_of_the_smallest_and_the_largest_machine_is_taken(change: dict[
 
 @pytest.mark.parametrize(("version", "at"), [(0x08, 28), (0x0A, 28), (0x0F, 28), (0x15, 36)])
 def test_padding_of_each_layout_is_zero(version: int, at: int) -> None:
+    """A vendor's extra field would show there first, so its layout is not guessed."""
     pages = 40 if version >= 0x15 else 32
     figures = {pages: ("<Q", 1000), pages + 8: ("<Q", 300)} | ({72: ("<Q", 1234)} if version >= 0x15 else {})
     assert physinfo.decode(reply_of_physinfo(figures), version).free_pages == 300
@@ -325,6 +326,7 @@ INTERFACES = """
 
 
 def test_each_release_has_the_interface_versions_of_its_headers() -> None:
+    """They are written out a second time from each release's headers, so that a slip in the table shows."""
     found = {}
     words = INTERFACES.split()
     for release, sysctl, domctl in zip(words[::3], words[1::3], words[2::3], strict=True):
@@ -353,5 +355,6 @@ DOMAIN_NUMBERS = {
 
 
 def test_numbers_are_those_of_the_public_headers() -> None:
+    """A wrong command number could do something else to a hypervisor than read."""
     assert {name: getattr(abi, name) for name in NUMBERS} == NUMBERS
     assert {name: getattr(domain_abi, name) for name in DOMAIN_NUMBERS} == DOMAIN_NUMBERS
