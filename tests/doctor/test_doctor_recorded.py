@@ -34,6 +34,7 @@ def test_the_page_argues_for_each_finding() -> None:
 def test_a_recorded_machine_has_the_findings_that_are_argued_for_and_no_other(
     recorded_machine: tuple[Path, str],
 ) -> None:
+    """A finding on a machine of which nobody complains has to be argued for on the page."""
     folder, name = recorded_machine
     try:
         diagnosis = numaprobe.diagnose(recording=folder / f"{name}.tar.gz", source="linux")

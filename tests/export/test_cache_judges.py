@@ -145,17 +145,20 @@ def of_topology(text: str) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize("archive", FIXTURES, ids=lambda path: path.parent.name)
 def test_lscpu_finds_the_same_caches_in_every_fixture(archive: Path, tmp_path: Path) -> None:
+    """util-linux reads the same files by code of its own."""
     same_as_lscpu(archive.parent.name, unpacked(archive, tmp_path))
 
 
 @pytest.mark.parametrize("archive", FIXTURES, ids=lambda path: path.parent.name)
 def test_hwloc_finds_the_same_caches_in_every_fixture(archive: Path, tmp_path: Path) -> None:
+    """The rules by which hwloc merges what CPUs share are its own."""
     same_as_hwloc(archive.parent.name, unpacked(archive, tmp_path))
 
 
 def test_lscpu_finds_the_same_caches_on_every_recorded_machine(
     recorded_machine: tuple[Path, str], tmp_path: Path
 ) -> None:
+    """Kernels and processors that the fixtures do not have."""
     folder, name = recorded_machine
     same_as_lscpu(name, unpacked(folder / f"{name}.tar.gz", tmp_path))
 
@@ -163,5 +166,6 @@ def test_lscpu_finds_the_same_caches_on_every_recorded_machine(
 def test_hwloc_finds_the_same_caches_on_every_recorded_machine(
     recorded_machine: tuple[Path, str], tmp_path: Path
 ) -> None:
+    """Each machine on which the two may differ stands in the module with its reason."""
     folder, name = recorded_machine
     same_as_hwloc(name, unpacked(folder / f"{name}.tar.gz", tmp_path))

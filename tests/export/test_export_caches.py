@@ -63,6 +63,7 @@ def test_hwloc_gets_no_cache_that_crosses_a_core_or_a_cell(crossing: tuple[int, 
 
 
 def test_hwloc_has_the_line_and_the_ways_of_a_cache() -> None:
+    """In hwloc's format 0 stands for what is unknown."""
     text = export.hwloc(with_caches(unified(3, 0, 1, 2, 3)._replace(line_size=64, ways=16), unified(3, 4, 5, 6, 7)))
     assert 'cache_linesize="64" cache_associativity="16"' in text
     assert 'cache_linesize="0" cache_associativity="0"' in text

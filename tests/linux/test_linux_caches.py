@@ -75,6 +75,7 @@ def test_the_geometry_of_a_cache_is_known_where_the_kernel_gives_it() -> None:
     ("text", "size"), [("48K", 48 << 10), ("33M", 33 << 20), ("1G", 1 << 30), ("0K", None), ("7", None)]
 )
 def test_sizes_have_a_unit(text: str, size: int | None) -> None:
+    """The kernel writes K; a bare number may be of any unit, so it is unknown."""
     tree = dict(CHIPLETS)
     tree[f"{CPU}/cpu0/cache/index3/size"] = f"{text}\n"
     (cache,) = [c for c in host(tree, caches=True).caches or () if c.level == 3 and 0 in c.cpus]

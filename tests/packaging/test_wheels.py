@@ -47,6 +47,7 @@ def test_every_python_on_the_path_that_has_headers_is_offered(
 
 
 def test_a_missing_compiler_is_named_with_what_to_install(wheels: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra has it."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SystemExit, match=r"ziglang is missing; run pip install 'numaprobe\[wheels\]'"):
         wheels.zig()
@@ -55,6 +56,7 @@ def test_a_missing_compiler_is_named_with_what_to_install(wheels: ModuleType, mo
 def test_without_advzip_the_wheel_stays_as_it_is(
     wheels: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A larger wheel works as well, so a line on standard error is enough."""
     monkeypatch.setenv("PATH", str(tmp_path))
     wheels.recompress(tmp_path / "absent.whl")
     assert "advzip (package advancecomp) is missing" in capsys.readouterr().err
@@ -62,6 +64,7 @@ def test_without_advzip_the_wheel_stays_as_it_is(
 
 @pytest.mark.skipif(shutil.which("advzip") is None, reason="no advzip here (Debian's advancecomp)")
 def test_a_smaller_wheel_holds_the_same_files(wheels: ModuleType, tmp_path: Path) -> None:
+    """Only the compression may change, and only to one that pip reads."""
     wheel = tmp_path / "some.whl"
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as made:
         for number in range(3):
@@ -78,6 +81,7 @@ def test_a_smaller_wheel_holds_the_same_files(wheels: ModuleType, tmp_path: Path
 @pytest.mark.skipif(not FREE_THREADED, reason="no free-threaded CPython (python3.13t, python3.14t) on the path")
 @pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="no ziglang here (the wheels extra)")
 def test_a_free_threaded_python_gets_a_wheel_of_its_own(tmp_path: Path) -> None:
+    """Its ABI has a tag that ends in t."""
     target = f"manylinux2014_{platform.machine()}"
     command = [sys.executable, str(ROOT / "packaging/wheels.py"), "--into", str(tmp_path), "--target", target]
     run = subprocess.run([*command, FREE_THREADED[0]], capture_output=True, text=True, check=False, env=os.environ)

@@ -154,6 +154,7 @@ def sound(on: Host, plans: list[Plan]) -> None:
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_one_guest_is_placed_where_it_fits_and_refused_where_it_does_not(seed: int) -> None:
+    """On small random hosts a search of every division says which."""
     dice = random.Random(seed)
     verdicts = []
     for _ in range(EACH):
@@ -173,6 +174,7 @@ def test_one_guest_is_placed_where_it_fits_and_refused_where_it_does_not(seed: i
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_batch_keeps_every_promise(seed: int) -> None:
+    """No plan may exceed a cell or share an exclusive CPU, and the bound holds."""
     dice = random.Random(seed)
     together = 0
     for _ in range(EACH):

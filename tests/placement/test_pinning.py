@@ -30,6 +30,7 @@ def given_to(where: CellCapacity, vcpus: int, *, by_core: bool = False, **asked:
 
 
 def test_no_vcpus_get_no_cpus() -> None:
+    """A cell of a divided guest may hold memory alone."""
     assert dedicate(cell([1]), Request(1, 4 * UNIT, pinned=True), 0) == ()
 
 
@@ -53,6 +54,7 @@ def test_where_no_cache_holds_all_the_largest_are_filled_and_the_last_just_holds
 
 
 def test_cores_on_which_nobody_floats_are_first_and_broken_ones_last() -> None:
+    """A broken core has a thread that somebody else owns."""
     loaded = cell([2, 2, 2], loads=[1.0, 0.0, 0.0])
     assert given_to(loaded, 4) == [2, 3, 4, 5]
     assert given_to(loaded, 5) == [0, 1, 2, 3, 4]
@@ -73,6 +75,7 @@ def test_an_odd_guest_ends_on_a_core_that_it_fills() -> None:
 
 
 def test_a_thread_of_each_core_is_taken_to_spread_to_avoid_and_by_core() -> None:
+    """Second threads follow where the cores are too few."""
     pairs = cell([2, 2, 2, 2])
     for asked in ({"policy": "spread"}, {"smt": "avoid"}, {"by_core": True}):
         assert given_to(pairs, 3, **asked) == [0, 2, 4]  # type: ignore[arg-type]
@@ -81,6 +84,7 @@ def test_a_thread_of_each_core_is_taken_to_spread_to_avoid_and_by_core() -> None
 
 
 def test_isolate_gives_whole_cores_and_require_as_many_threads_of_each() -> None:
+    """These are nova's words for what may run on the sibling thread."""
     request = Request(2, 4 * UNIT, smt="isolate")
     assert dedicate(cell([2, 2, 2], broken=[0]), request, 2) == ((2, 3), (4, 5))
     assert given_to(cell([2, 1, 2]), 4, smt="require") == [0, 1, 3, 4]
@@ -91,6 +95,7 @@ def test_isolate_gives_whole_cores_and_require_as_many_threads_of_each() -> None
 
 
 def test_an_emulators_cpus_share_a_cache_with_its_vcpus_and_break_no_other_core() -> None:
+    """It is the second thread of a core that is already broken, where there is one."""
     two = cell([2, 2], [2, 2])
     assert spare(two, 1, [(4,)]) == (5,)
     assert spare(two, 2, [(4,)]) == (5, 6)

@@ -56,6 +56,7 @@ def marked(found: list[MemoryRange], shift: int) -> set[int]:
     ],
 )
 def test_releases_with_the_fault(version: str, affected: bool) -> None:
+    """Each branch was mended in a release of its own."""
     assert is_affected(version) is affected
 
 
@@ -76,11 +77,13 @@ def test_the_last_chunk_of_a_range_that_begins_within_one_is_left_out() -> None:
     ],
 )
 def test_ranges_on_whole_chunks_and_a_single_node_lose_nothing(found: list[MemoryRange]) -> None:
+    """What begins between two chunks is what the loop skips."""
     assert without_node(found) == ()
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(1, 20), st.integers(0, 5)), min_size=2, max_size=8))
 def test_it_is_what_the_loop_of_xen_does_not_step_on(rows: list[tuple[int, int, int]]) -> None:
+    """The hypervisor's loop, written down as it is, steps on the same chunks."""
     page = 0
     found = []
     for node, length, gap in rows:
@@ -112,6 +115,7 @@ def recorded(fixture: str, table: bytes, path: Path) -> Path:
 
 
 def test_the_doctor_finds_it_on_an_affected_release_and_not_on_another(tmp_path: Path) -> None:
+    """The same firmware's table is harmless on a release without the fault."""
     table = fake_srat([(0, 0), (1, 1)], [(0, 0, 640 * 1024), (0, MIB, 2 * GIB - 3 * MIB), (1, 4 * GIB, GIB)])
     odd = fake_srat([(0, 0), (1, 1)], [(0, 0, GIB), (0, GIB + MIB, GIB), (1, 3 * GIB, GIB)])
     assert without_node(parse(table).ranges) == ()
@@ -124,6 +128,7 @@ def test_the_doctor_finds_it_on_an_affected_release_and_not_on_another(tmp_path:
 
 
 def test_no_recorded_machine_has_it() -> None:
+    """A finding there would have to be argued for."""
     for path in sorted(FIXTURES.glob("xen-*/host.tar.gz")):
         found = numaprobe.diagnose(recording=path).findings
         assert "xen-memory-without-node" not in [finding.id for finding in found], path
