@@ -202,6 +202,7 @@ def _kilobytes(where: str, content: bytes) -> int:
 
 def _count(where: str, content: bytes) -> int:
     value = text.number(where, content)
-    if value < 0:
-        raise FactError(where, content, "below zero")
+    # Each is an unsigned int of struct cacheinfo (include/linux/cacheinfo.h).
+    if not 0 <= value <= text.MAX_INT:
+        raise FactError(where, content, "below zero" if value < 0 else "larger than the kernel's 32 bits")
     return value
