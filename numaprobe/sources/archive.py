@@ -265,6 +265,9 @@ class Archive:
         if isinstance(found, int):
             return found
         names = self._children.get(found)
+        # A directory that could not be listed is in the recording by its name, which the one above has.
+        if not names and self._errors.get(path, EISDIR) != EISDIR:
+            return self._errors[path]
         if names is None:
             return ENOTDIR if found in self._files else self._errors.get(path, self._missing(found))
         return sorted(name for name in names if name.startswith(prefix))

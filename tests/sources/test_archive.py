@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tarfile
@@ -48,6 +49,18 @@ def test_a_python_without_a_compression_says_so_and_reads_the_others(
         numaprobe.probe(recording=packed)
     with pytest.raises(numaprobe.RecordingError, match=r"write a \.tar\.gz"):
         numaprobe.record(tmp_path / f"again.{ending}", root=root)
+
+
+def test_a_directory_that_could_not_be_listed_is_not_an_empty_one(tmp_path: Path) -> None:
+    """The one above was listed, so that the recording has its name; the error is in the manifest."""
+    path = f"{NODE}/node0/memory_side_cache"
+    tree: Machine = {**small(), path: None}
+    manifest = {"schema": "numaprobe-recording/1", "files": len(small()), "errors": {path: EACCES}}
+    found = Archive(archive(tmp_path, pack({MANIFEST: json.dumps(manifest), **tree})))
+    assert found.listdir(path) == EACCES
+    assert "memory_side_cache" in found.listdir(f"{NODE}/node0")  # type: ignore[operator]
+    host = numaprobe.probe(recording=found.name)
+    assert [note.where for note in host.notes if "Permission denied" in note.text] == ["node0/memory_side_cache"]
 
 
 def test_a_recording_of_the_running_host_has_its_cells_and_cpus(tmp_path: Path) -> None:
