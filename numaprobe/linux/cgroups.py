@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 # Of the file pages, those of guest_memfd are on no list of the page cache: the rest after all that is on one.
 KINDS = (b"anon", b"shmem", b"file", b"swapcached", b"active_file", b"inactive_file", b"unevictable")
 MOUNTINFO = "proc/self/mountinfo"
+OLDER_MOUNTS = ("proc/self/mounts", "proc/mounts")
+OWN = "proc/self/cgroup"
+# Without one of these it is not known which groups limit this process.
+OWN_TABLES = (OWN, MOUNTINFO, *OLDER_MOUNTS)
 MAX_MOUNTS = 1 << 14
 MAX_TABLE = 1 << 20
-MAX_PATH = 4096  # PATH_MAX of Linux
+MAX_LINE = 4096 + 256  # PATH_MAX of Linux, and the names of controllers
 MAX_DEPTH = 16  # deeper than any hierarchy that somebody made on purpose
 MEMBERS = ("cgroup.procs", "cgroup.stat")
 
@@ -45,7 +49,10 @@ def unescaped(field: str) -> str:
 
 
 def mounts(source: Source, kinds: Sequence[str]) -> list[Mount]:
-    """Mounted file systems of some types, as this process sees them."""
+    """Mounted file systems of some types, as this process sees them.
+
+    None of them, and the table is broken (see ``Source``), if there are more than can be looked at.
+    """
     content = source.one(MOUNTINFO)
     if content is not None:
         found = mounts_in(content, kinds)
@@ -54,9 +61,13 @@ def mounts(source: Source, kinds: Sequence[str]) -> list[Mount]:
             source.misread(FactError(MOUNTINFO, f"{len(found)} and more", text))
             return []
         return found
+    # Linux before 2.6.26, and trees made by hand.
+    where, content = next(((path, table) for path in OLDER_MOUNTS if (table := source.one(path))), ("", b""))
+    if len(content) > MAX_TABLE:
+        source.misread(FactError(where, content[:60], f"a table of {len(content)} bytes"))
+        return []
     found = []
-    content = source.one("proc/self/mounts") or source.one("proc/mounts")
-    for line in (content or b"")[:MAX_TABLE].decode("utf-8", "replace").split("\n"):
+    for line in content.decode("utf-8", "replace").split("\n"):
         parts = line.split()
         if len(parts) >= 4 and parts[2] in kinds:
             options = frozenset(parts[3].split(","))
@@ -96,7 +107,7 @@ def _lines_with(content: bytes, words: Sequence[bytes]) -> set[tuple[int, int]]:
 def paths(content: bytes | None) -> dict[str, str]:
     """Path by controller, from ``/proc/PID/cgroup``; the unified hierarchy (v2) has the empty name.
 
-    Empty for a text that is too long to be one; a path that no system call would take is left out.
+    A line longer than any is left out, and all of a table that is; see :func:`own_paths`.
     """
     found: dict[str, str] = {}
     if content is None or len(content) > MAX_TABLE:
@@ -104,10 +115,20 @@ def paths(content: bytes | None) -> dict[str, str]:
     for line in content.decode("utf-8", "replace").split("\n"):
         _, _, rest = line.partition(":")
         controllers, colon, path = rest.partition(":")
-        if colon and len(path) <= MAX_PATH:
+        if colon and len(line) <= MAX_LINE:
             for controller in controllers.split(","):
                 found[controller] = path.replace("\0", "")
     return found
+
+
+def own_paths(source: Source) -> dict[str, str]:
+    """The same of this process. What is left out makes the table broken: it may be where a limit is."""
+    content = source.one(OWN)
+    if content is not None and OWN not in source.broken:
+        longest = len(content) if len(content) > MAX_TABLE else max(map(len, content.split(b"\n")))
+        if longest > MAX_LINE:
+            source.misread(FactError(OWN, content[:60], f"a line or table of {longest} bytes"))
+    return paths(content)
 
 
 def directories(mounted: Sequence[Mount], own: dict[str, str], controller: str) -> list[str]:

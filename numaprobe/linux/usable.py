@@ -229,10 +229,9 @@ class _Room:
     def look(self) -> None:
         """Find the least."""
         source = self.source
-        own = cgroups.paths(source.one("proc/self/cgroup"))
+        own = cgroups.own_paths(source)
         mounted = cgroups.mounts(source, ("cgroup", "cgroup2"))
-        paths = [f"proc/self/{name}" for name in ("cgroup", "mountinfo", "mounts")]
-        if any(path in source.failed or path in source.broken for path in paths):
+        if any(path in source.failed or path in source.broken for path in cgroups.OWN_TABLES):
             self.known = False
         for directory in cgroups.directories(mounted, own, "memory"):
             for limit_name, usage_name, kinds in LIMITS:

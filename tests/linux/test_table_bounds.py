@@ -7,6 +7,7 @@ from trees import Shelf
 
 from numaprobe.errors import FactError
 from numaprobe.linux import cgroups, nodes, text, usable
+from numaprobe.linux.guests.visibility import obstacles
 from numaprobe.linux.source import Source
 
 
@@ -50,3 +51,34 @@ def test_a_path_of_a_group_that_no_call_would_take_is_left_out() -> None:
     content = b"0::/" + b"a" * 5000 + b"\n1:memory:/vm\n"
     assert cgroups.paths(content) == {"memory": "/vm"}
     assert cgroups.paths(b"0::/vm\n" * 300_000) == {}
+
+
+def test_a_group_of_this_process_that_is_left_out_makes_the_room_unknown() -> None:
+    """The group may have the smallest limit, so that without it no limit is known."""
+    tree = {cgroups.OWN: f"0::/{'a' * 5000}\n1:cpu:/x\n", cgroups.MOUNTINFO: ""}
+    source = Source(Shelf(tree))
+    room = usable._Room(source, None)
+    room.look()
+    assert not room.known
+    assert [where for where, _ in source.notes] == [cgroups.OWN]
+
+
+def test_a_table_of_mounts_that_is_too_long_is_not_cut() -> None:
+    """What hides processes may be in its last line."""
+    source = Source(Shelf({"proc/mounts": "proc /proc proc rw 0 0\n" * 50_000}))
+    assert cgroups.mounts(source, ("proc",)) == []
+    assert list(source.broken) == ["proc/mounts"]
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        (cgroups.MOUNTINFO, "2 0 0:2 / /proc rw - proc proc rw\n" * (cgroups.MAX_MOUNTS + 2)),
+        ("proc/mounts", "proc /proc proc rw 0 0\n" * 50_000),
+        ("proc/self/status", "Name: x\n" * 10_000),
+    ],
+)
+def test_guests_are_not_all_seen_where_what_hides_them_cannot_be_read_whole(path: str, content: str) -> None:
+    """A list is called complete only if nothing that decides it was left out."""
+    found = [where for where, _ in obstacles(Source(Shelf({path: content})), [1])]
+    assert path in found

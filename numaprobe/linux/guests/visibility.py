@@ -5,7 +5,8 @@ proc(5) of the mount options hidepid, gid and subset; pid_namespaces(7); capabil
 
 from __future__ import annotations
 
-from ..cgroups import mounts
+from ...errors import FactError
+from ..cgroups import MOUNTINFO, OLDER_MOUNTS, mounts
 from . import threads
 
 TYPE_CHECKING = False
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from ..source import Source
 
 STATUS = "proc/self/status"
-MOUNTS = "proc/self/mountinfo"
-MAX_STATUS = 1 << 16  # what decides comes early, and all of it is a tenth of that
+MAX_STATUS = 1 << 16  # the kernel's has a tenth of that
 # Linux's include/uapi/linux/capability.h
 CAP_SYS_PTRACE = 19
 # The initial namespace, and no other, has the kernel's own threads; their ancestor is always process 2 (rest_init of
@@ -28,7 +28,10 @@ KTHREADD = 2
 def obstacles(source: Source, processes: Collection[int]) -> list[tuple[str, str]]:
     """Notes, pairs of path and text, on what hides processes from this one; none if nothing is known to."""
     content = source.one(STATUS)
-    own = _values((content or b"")[:MAX_STATUS])
+    if content is not None and len(content) > MAX_STATUS:
+        source.misread(FactError(STATUS, content[:60], f"a table of {len(content)} bytes"))
+        content = None
+    own = _values(content or b"")
     found = []
     for mount in mounts(source, ("proc",)):
         hiding = sorted(option for option in mount.options if _hides(option))
@@ -37,8 +40,9 @@ def obstacles(source: Source, processes: Collection[int]) -> list[tuple[str, str
                 (mount.point.strip("/"), f"mounted with {', '.join(hiding)}: other users' processes are hidden")
             )
     # A recorded tree has no process that reads it, and need not have the kernel's threads or its mounts.
-    if MOUNTS in source.failed:
-        found.append((MOUNTS, "cannot be read: whether other users' processes are hidden is unknown"))
+    for path in (MOUNTINFO, *OLDER_MOUNTS, STATUS):
+        if path in source.failed or path in source.broken:
+            found.append((path, "cannot be read: whether other users' processes are hidden is unknown"))
     pid = own.get(b"Pid", [b""])[0]
     if not found and pid.isdigit() and int(pid) in processes and not _has_kernel_threads(source, processes):
         found.append(("proc", "shows a pid namespace that is not the host's: processes outside of it are hidden"))
