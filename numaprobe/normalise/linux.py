@@ -5,32 +5,26 @@ from __future__ import annotations
 from .._fast import rows
 from ..errors import FactError
 from ..linux.facts import MeminfoFacts
-from ..model.host import Access, Allowed, Cell, Cpu, Host, HugePages, Memory, Note, SideCache
+from ..model.host import Allowed, Cell, Cpu, Host, HugePages, Memory, Note
 from ..wording import id_list
 from .available import available_memory
-from .possible import MAX_BYTES, MAX_WORD, kb, within
+from .possible import MAX_BYTES, kb, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ..linux.facts import (
-        AccessFacts,
         AllowedFacts,
         CpuFacts,
         HugePageFacts,
         LinuxFacts,
         NodeFacts,
-        SideCacheFacts,
         ZoneFacts,
     )
     from ..linux.usable import UsableFacts
+    from ..model.host import Access, SideCache
 
-# enum cache_indexing and enum cache_write_policy of Linux's include/linux/node.h.
-INDEXING = {0: "direct", 1: "indexed", 2: "custom"}
-WRITE_POLICY = {0: "write-back", 1: "write-through", 2: "other"}
-# NODE_CACHE_ADDR_MODE_ of the same file; 0 is reserved, and means none in particular.
-ADDRESS_MODE = {1: "extended-linear"}
 NODE = "sys/devices/system/node"
 # The kernel's distances are bytes of ACPI's SLIT or of the device tree; 255 is out of reach.
 MAX_COST = 255
@@ -67,7 +61,9 @@ def from_linux(facts: LinuxFacts) -> Host:
 
         cells = with_memory_state(cells, facts, notes)
     if facts.usable is not None:
-        cells = _with_usable(cells, facts, facts.usable, notes)
+        from .usable import with_usable
+
+        cells = with_usable(cells, facts, facts.usable, notes)
     possible_cells = _possible(facts.nodes_possible, [node.id for node in facts.nodes], "node/possible", notes)
     possible_cpus = _possible(facts.cpus.possible, facts.cpus.online, "cpu/possible", notes)
     # Snapshots without a cpu directory still list cpus in the nodes; nothing says whether they are online.
@@ -129,48 +125,6 @@ def _online(facts: LinuxFacts, notes: list[Note]) -> frozenset[int]:
     return frozenset(own) if of_nodes.isdisjoint(own) else of_nodes
 
 
-def _reserved(cells: tuple[Cell, ...], counts: dict[int, int], notes: list[Note]) -> dict[int, int]:
-    """Huge pages that are promised, by size in kB: no more than there are (gather_surplus_pages)."""
-    totals: dict[int, int | None] = {}
-    for cell in cells:
-        for pages in cell.huge_pages:
-            before = totals.get(pages.size >> 10, 0)
-            totals[pages.size >> 10] = None if before is None or pages.total is None else before + pages.total
-    found = {}
-    for size, count in counts.items():
-        most = totals.get(size)
-        where = f"sys/kernel/mm/hugepages/hugepages-{size}kB/resv_hugepages"
-        checked = within(count, (MAX_BYTES >> 10) // size if most is None else most, where, notes)
-        if checked is not None:
-            found[size] = checked
-    return found
-
-
-def _with_usable(
-    cells: tuple[Cell, ...], facts: LinuxFacts, usable: UsableFacts, notes: list[Note]
-) -> tuple[Cell, ...]:
-    """The cells with what their free memory can be used for."""
-    from .usable import usable_of
-
-    infos = {node.id: node.meminfo for node in facts.nodes}
-    usable = usable._replace(reserved=_reserved(cells, usable.reserved or {}, notes))
-    return tuple(
-        [
-            cell._replace(
-                usable=usable_of(
-                    cell.id,
-                    usable,
-                    info=facts.meminfo if cell.stand_in else infos.get(cell.id),
-                    total=cell.memory.total,
-                    huge_pages=cell.huge_pages,
-                    allowed=facts.allowed,
-                )
-            )
-            for cell in cells
-        ]
-    )
-
-
 def _allowed(
     facts: AllowedFacts, usable: UsableFacts | None, online: frozenset[int], cells: tuple[Cell, ...]
 ) -> Allowed:
@@ -212,14 +166,22 @@ def _cell(
     if cpus is None:
         _absent(f"node{node.id}/cpulist", "not there: the cell's cpus are unknown", notes)
     memory = _memory(node, zones, facts, notes)
+    accesses: tuple[Access, ...] = ()
+    side_caches: tuple[SideCache, ...] = ()
+    # From ACPI's HMAT, which few machines have.
+    if node.accesses or node.side_caches:
+        from .hmat import access_of, side_cache_of
+
+        accesses = tuple([access_of(access, f"node{node.id}", notes) for access in node.accesses])
+        side_caches = tuple([side_cache_of(cache, f"node{node.id}", notes) for cache in node.side_caches])
     return Cell(
         id=node.id,
         cpus=cpus,
         memory=memory,
         huge_pages=_huge_pages(node.huge_pages, memory.total, f"node{node.id}/hugepages", notes),
         distances=None if node.distance is None else _distances(node, ids, facts, notes),
-        accesses=tuple([_access(access, f"node{node.id}", notes) for access in node.accesses]),
-        side_caches=tuple([_side_cache(cache, f"node{node.id}", notes) for cache in node.side_caches]),
+        accesses=accesses,
+        side_caches=side_caches,
         tier=facts.tiers.get(node.id),
         # Memory that a device gave to a node with cpus does not make the node the device's.
         kind=None if cpus else facts.kinds.get(node.id),
@@ -232,38 +194,6 @@ def _absent(where: str, text: str, notes: list[Note]) -> None:
     """Note what is missing, unless there is a note already that says why."""
     if not any(note.where == where or note.where.endswith(f"/{where}") for note in notes):
         notes.append(Note(where, text))
-
-
-def _access(facts: AccessFacts, node: str, notes: list[Note]) -> Access:
-    # The kernel has them in 32 bits; 0 is what hmat_normalize of Linux's drivers/acpi/numa/hmat.c makes of a figure
-    # that is not valid.
-    figures = {
-        name: within(value, MAX_WORD, f"{node}/access{facts.level}/initiators/{name}", notes) or None
-        for name, value in facts._asdict().items()
-        if name not in ("level", "initiators")
-    }
-    for name in ("read_bandwidth", "write_bandwidth"):
-        value = figures[name]
-        figures[name] = None if value is None else value << 20
-    return Access(level=facts.level, initiators=facts.initiators, **figures)
-
-
-def _side_cache(facts: SideCacheFacts, node: str, notes: list[Note]) -> SideCache:
-    where = f"{node}/memory_side_cache/index{facts.level}"
-    return SideCache(
-        level=facts.level,
-        size=within(facts.size, MAX_BYTES, f"{where}/size", notes),
-        line_size=within(facts.line_size, MAX_WORD, f"{where}/line_size", notes),
-        indexing=_named(facts.indexing, INDEXING, f"{where}/indexing", notes),
-        write_policy=_named(facts.write_policy, WRITE_POLICY, f"{where}/write_policy", notes),
-        address_mode=_named(facts.address_mode or None, ADDRESS_MODE, f"{where}/address_mode", notes),
-    )
-
-
-def _named(value: int | None, names: dict[int, str], where: str, notes: list[Note]) -> str | None:
-    if value is not None and value not in names:
-        notes.append(Note(where, f"a number without a meaning: '{value}'"))
-    return None if value is None else names.get(value)
 
 
 def _huge_pages(

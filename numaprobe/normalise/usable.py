@@ -4,18 +4,57 @@ from __future__ import annotations
 
 from ..model.usable import Usable, UsablePages
 from .available import page_kb
+from .possible import MAX_BYTES, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..linux.facts import AllowedFacts, MeminfoFacts
+    from ..linux.facts import AllowedFacts, LinuxFacts, MeminfoFacts
     from ..linux.usable import UsableFacts, ZoneRoom
-    from ..model.host import HugePages, Memory
+    from ..model.host import Cell, HugePages, Memory, Note
 
 MOVABLE = "Movable"
 ORDINARY = "zoneinfo and meminfo"
 PINNED = "zoneinfo without ZONE_MOVABLE, and meminfo"
+
+
+def with_usable(cells: tuple[Cell, ...], facts: LinuxFacts, usable: UsableFacts, notes: list[Note]) -> tuple[Cell, ...]:
+    """The cells with what their free memory can be used for."""
+    infos = {node.id: node.meminfo for node in facts.nodes}
+    usable = usable._replace(reserved=_reserved(cells, usable.reserved or {}, notes))
+    return tuple(
+        [
+            cell._replace(
+                usable=usable_of(
+                    cell.id,
+                    usable,
+                    info=facts.meminfo if cell.stand_in else infos.get(cell.id),
+                    total=cell.memory.total,
+                    huge_pages=cell.huge_pages,
+                    allowed=facts.allowed,
+                )
+            )
+            for cell in cells
+        ]
+    )
+
+
+def _reserved(cells: tuple[Cell, ...], counts: dict[int, int], notes: list[Note]) -> dict[int, int]:
+    """Huge pages that are promised, by size in kB: no more than there are (gather_surplus_pages)."""
+    totals: dict[int, int | None] = {}
+    for cell in cells:
+        for pages in cell.huge_pages:
+            before = totals.get(pages.size >> 10, 0)
+            totals[pages.size >> 10] = None if before is None or pages.total is None else before + pages.total
+    found = {}
+    for size, count in counts.items():
+        most = totals.get(size)
+        where = f"sys/kernel/mm/hugepages/hugepages-{size}kB/resv_hugepages"
+        checked = within(count, (MAX_BYTES >> 10) // size if most is None else most, where, notes)
+        if checked is not None:
+            found[size] = checked
+    return found
 
 
 def usable_of(
