@@ -7,6 +7,8 @@ drivers/base/cacheinfo.c of Linux; ``id`` exists since Linux 4.11, only where fi
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..errors import FactError
 from . import text
 from .facts import CacheFacts
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 LIST, MASK = "shared_cpu_list", "shared_cpu_map"
 ATTRIBUTES = ("level", "type", "size", "id")
 # cache_type_string of Linux's drivers/base/cacheinfo.c.
-TYPES = ("Data", "Instruction", "Unified")
+_TYPE = partial(text.word, known=("Data", "Instruction", "Unified"), what="a type of caches")
 # Processors have four at most; the fields that number them, such as arm64's CLIDR_EL1, have room for seven.
 MAX_LEVEL = 8
 GEOMETRY = ("coherency_line_size", "ways_of_associativity", "number_of_sets")
@@ -141,7 +143,7 @@ class _Walk:
         )
         return CacheFacts(
             level=number_of_level,
-            type=self.source.parsed(_type, f"{where}/type", kind),
+            type=self.source.parsed(_TYPE, f"{where}/type", kind),
             size_kb=self.source.parsed(_kilobytes, f"{where}/size", size) or None,
             id=self.source.parsed(text.identity, f"{where}/id", number),
             cpus=members,
@@ -178,13 +180,6 @@ def _level(where: str, content: bytes) -> int:
     if not 1 <= value <= MAX_LEVEL:
         raise FactError(where, content, "not a level of caches")
     return value
-
-
-def _type(where: str, content: bytes) -> str:
-    word = content.strip(b"\0 \n").decode("ascii", "replace")
-    if word not in TYPES:
-        raise FactError(where, content, "not a type of caches")
-    return word
 
 
 def _kilobytes(where: str, content: bytes) -> int:

@@ -6,6 +6,8 @@ memory-hotplug.rst of Linux. ``nodeN/memory_failure`` is there since Linux 6.3.
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..errors import FactError
 from ..named import namedtuple
 from . import text
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 BLOCKS = "sys/devices/system/memory"
 FAILURES = ("total", "recovered", "ignored", "failed", "delayed")
 # memory_block_state and show_valid_zones of Linux's drivers/base/memory.c; zone names of mm/mmzone.c.
-STATES = ("online", "offline", "going-offline")
+_STATE = partial(text.word, known=("online", "offline", "going-offline"), what="a state of a memory block")
 ZONES = frozenset((b"DMA", b"DMA32", b"Normal", b"HighMem", b"Movable", b"Device", b"none"))
 # As large as a physical address can be.
 MAX_DIGITS = 14
@@ -105,16 +107,9 @@ def states(source: Source, blocks: Sequence[int]) -> list[str | None]:
     """The states of memory blocks; None for one that is missing or broken."""
     paths = [f"memory{block}/state" for block in blocks]
     return [
-        source.parsed(_state, f"{BLOCKS}/{path}", content)
+        source.parsed(_STATE, f"{BLOCKS}/{path}", content)
         for path, content in zip(paths, source.read(paths, BLOCKS), strict=True)
     ]
-
-
-def _state(where: str, content: bytes) -> str:
-    word = content.strip(b"\0 \n").decode("ascii", "replace")
-    if word not in STATES:
-        raise FactError(where, content, "not a state of a memory block")
-    return word
 
 
 def _zone(where: str, content: bytes) -> str:

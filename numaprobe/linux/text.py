@@ -11,7 +11,7 @@ from ..errors import FactError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
 
 def ids(where: str, content: bytes) -> tuple[int, ...]:
@@ -74,6 +74,14 @@ def number(where: str, content: bytes) -> int:
         return _fast.integer(content)
     except ValueError as error:
         raise FactError(where, content, str(error)) from None
+
+
+def word(where: str, content: bytes, *, known: Collection[str], what: str) -> str:
+    """One of the words that the kernel has for something."""
+    found = content.strip(b"\0 \n").decode("ascii", "replace")
+    if found not in known:
+        raise FactError(where, content, f"not {what}")
+    return found
 
 
 MAX_ROW = 1 << 16

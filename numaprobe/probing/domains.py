@@ -108,7 +108,8 @@ def immovable(
 
     On Linux, from the descriptors of a process: memory that a device accesses (VFIO) or that is private to the guest
     (guest_memfd), or descriptors that may not be looked at. ``root`` and ``recording`` are those of
-    :func:`numaprobe.probe`; recordings have few descriptors. Xen domains are left out: Xen moves none of them.
+    :func:`numaprobe.probe`; of a guest that was recorded without its descriptors it is not known. Xen domains are left
+    out: Xen moves none of them.
     """
     from ..linux.guests.immovable import immovable as why_not
 

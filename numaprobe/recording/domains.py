@@ -11,6 +11,7 @@ from ..linux.cgroups import mounts, mounts_in
 from ..linux.guests import collect as guests
 from ..linux.guests import command_line, guest_memfd, hint_faults, libvirt, numa_maps, recorded, threads
 from ..linux.guests.holding import MEMORY_FILE_SYSTEMS
+from ..linux.guests.immovable import DEVICE, immovable, is_of_vfio
 from ..linux.source import Source
 from ..xen import abi
 from ..xen.domains import abi as domain_abi
@@ -45,6 +46,15 @@ def add_guests(recorder: RecordingReader, seen: RecordingReader, *, anonymous: b
     """Look at the guests of a Linux host through ``seen``, and put into ``recorder`` what is kept of that."""
     found = guests.collect(seen, faults=True)
     keep = Redactor(seen, found, anonymous=anonymous)
+    for guest in keep.guests:
+        # Looks at the descriptors, of which only those are kept that keep memory where it is.
+        immovable(seen, guest)
+        folder = f"proc/{guest}/fd"
+        denied = next((errno for path, errno in seen.errors.items() if path.startswith(f"{folder}/")), None)
+        if denied is not None:
+            recorder.errors[folder] = denied
+        elif folder in seen.directories:
+            recorder.directories.add(folder)
     for path, content in seen.files.items():
         kept = keep.file(path, content)
         if kept is not None:
@@ -52,11 +62,12 @@ def add_guests(recorder: RecordingReader, seen: RecordingReader, *, anonymous: b
     for path, errno in seen.errors.items():
         if keep.guest_of(path) is not None:
             recorder.errors[path] = errno
-    recorder.links |= {
-        path: target
-        for path, target in seen.links.items()
-        if target == guest_memfd.LINK and keep.guest_of(path) is not None
-    }
+    for path, target in seen.links.items():
+        if keep.guest_of(path) is not None:
+            if target == guest_memfd.LINK:
+                recorder.links[path] = target
+            elif is_of_vfio(target):
+                recorder.links[path] = DEVICE  # which group or device it is, is nobody's business
     # Names of guests and groups are in the notes on their own files.
     notes = [note for note in found.notes if not anonymous or note[0].split("/")[0] == "proc"]
     recorder.files[guests.LOOK] = recorded.written(found._replace(notes=tuple(notes)))
@@ -85,6 +96,11 @@ class Redactor:
             pid: tuple([mount.point for mount in (*mounts(source, MEMORY_FILE_SYSTEMS), *_own_mounts(seen, pid))])
             for pid in self._lines
         }
+
+    @property
+    def guests(self) -> list[int]:
+        """The guests that are processes."""
+        return [guest for guest in self._lines if isinstance(guest, int)]
 
     def guest_of(self, path: str) -> int | None:
         """The process that a file is of, if that is a guest."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from _thread import allocate_lock
+from abc import ABC, abstractmethod
 from errno import EACCES, EPERM
 from functools import partial
 
@@ -48,31 +49,35 @@ def _nothing_cheaper(ask: Callable[[], Sample | Missed]) -> Free | Missed:
     return found.free_by_cell() if type(found) is Sample else found  # type: ignore[return-value]
 
 
-class Engine:
+class Engine(ABC):
     """Takes samples from a snapshot, and makes a new snapshot when the host changes.
 
-    A source provides ``_opened`` (a new snapshot), ``_failure`` (the error if every try missed), ``_resized`` (figures
-    with new totals) and ``detailed``. May be shared by threads; a forked child, which inherits locks in whatever state
-    they were, has its own.
+    A source provides ``_opened`` (a new snapshot), ``_failure`` (the error if every try missed) and ``detailed``; one
+    whose totals change without a change of shape also ``_resized``. May be shared by threads; a forked child, which
+    inherits locks in whatever state they were, has its own.
     """
 
     def __init__(self) -> None:
         self._locks: dict[int, Any] = {}
         self.snapshot: Any = self._opened(None)
 
+    @abstractmethod
     def _opened(self, before: Any) -> Any:
-        raise NotImplementedError
+        """Provided by the source."""
 
+    @abstractmethod
     def _failure(self, snapshot: Any, missed: Missed) -> Exception:
-        raise NotImplementedError
+        """Provided by the source."""
 
-    def _resized(self, snapshot: Any, found: Sample) -> bool:
-        raise NotImplementedError
+    def _resized(self, snapshot: Any, found: Sample) -> bool:  # noqa: ARG002
+        """Whether a sample with new totals is of the same shape; a source that never reports one has no answer."""
+        return False
 
+    @abstractmethod
     def detailed(
         self, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str], meminfo: bool = False
     ) -> Sample:
-        raise NotImplementedError
+        """Provided by the source."""
 
     def _worth_another_try(self, missed: Missed) -> bool:  # noqa: ARG002
         return True

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -85,14 +86,15 @@ def test_every_thread_of_a_process_is_pinned() -> None:
             child.kill()
 
 
-def test_threads_of_vcpus_are_known_by_their_names() -> None:
-    """QEMU's names identify them, and all other threads get all CPUs of the plan."""
+@contextmanager
+def vcpu_thread(name: str) -> Iterator[int]:
+    """The id of a thread of this process that has the name of a vcpu's."""
     ready, end = threading.Event(), threading.Event()
     ids = []
 
     def vcpu() -> None:
         ids.append(threading.get_native_id())
-        Path(f"/proc/self/task/{ids[0]}/comm").write_text("CPU 0/TCG")
+        Path(f"/proc/self/task/{ids[0]}/comm").write_text(name)
         ready.set()
         end.wait()
 
@@ -100,42 +102,33 @@ def test_threads_of_vcpus_are_known_by_their_names() -> None:
     thread.start()
     ready.wait()
     try:
+        yield ids[0]
+    finally:
+        end.set()
+        thread.join()
+
+
+def test_threads_of_vcpus_are_known_by_their_names() -> None:
+    """QEMU's names identify them, and all other threads get all CPUs of the plan."""
+    with vcpu_thread("CPU 0/TCG") as vcpu:
         plan = plan_here(pinned=True)._replace(cpus=(*HERE[:1], 77))
         steps = {step.target: step for step in pin.process_steps(plan, os.getpid())}
-        assert steps[ids[0]].cpus == HERE[:1]
+        assert steps[vcpu].cpus == HERE[:1]
         assert steps[threading.get_native_id()].cpus == (HERE[0], 77)
         two = plan._replace(vcpus=(plan.vcpus[0], plan.vcpus[0]._replace(vcpu=1)))
         with pytest.raises(ValueError, match="has 1 vcpus, and the plan 2"):
             pin.process_steps(two, os.getpid())
         with pytest.raises(ValueError, match="not in the plan"):
             pin.process_steps(plan._replace(vcpus=(plan.vcpus[0]._replace(vcpu=5),)), os.getpid())
-    finally:
-        end.set()
-        thread.join()
 
 
 def test_threads_of_the_emulator_get_the_cpus_that_were_planned_for_them() -> None:
     """And none of the vcpus' own."""
-    ready, end = threading.Event(), threading.Event()
-    ids = []
-
-    def vcpu() -> None:
-        ids.append(threading.get_native_id())
-        Path(f"/proc/self/task/{ids[0]}/comm").write_text("CPU 0/KVM")
-        ready.set()
-        end.wait()
-
-    thread = threading.Thread(target=vcpu)
-    thread.start()
-    ready.wait()
-    try:
+    with vcpu_thread("CPU 0/KVM") as vcpu:
         plan = plan_here(pinned=True)._replace(cpus=(*HERE[:1], 77), emulator=(77,))
         steps = {step.target: step.cpus for step in pin.process_steps(plan, os.getpid())}
-        assert steps.pop(ids[0]) == HERE[:1]
+        assert steps.pop(vcpu) == HERE[:1]
         assert set(steps.values()) == {(77,)}
-    finally:
-        end.set()
-        thread.join()
 
 
 def test_a_mixed_plan_is_not_applied_to_a_process_whose_vcpus_are_not_named() -> None:

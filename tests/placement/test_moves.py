@@ -190,7 +190,7 @@ def test_memory_that_cannot_be_moved_stays() -> None:
 def test_descriptors_of_a_guest_tell_whether_its_memory_can_be_moved(
     plant: Callable[[Mapping[str, trees.Content]], Path],
 ) -> None:
-    """A device of VFIO, by its group or by itself; guest_memfd; neither; not recorded."""
+    """A device of VFIO, by its group or by itself; guest_memfd; neither; ended; descriptors that were not recorded."""
     link = trees.Link
     root = plant(
         {
@@ -198,14 +198,16 @@ def test_descriptors_of_a_guest_tell_whether_its_memory_can_be_moved(
             "proc/12/fd/7": link("anon_inode:[vfio-device]"),
             "proc/13/fd/7": link("anon_inode:[kvm-gmem]"),
             "proc/14/fd/7": link("/dev/kvm"),
+            "proc/16/stat": "",
         }
     )
-    guests = [guest(number, 0, 1, 2) for number in (11, 12, 13, 14, 15)]
-    found = immovable([*guests, guest(16, 0, 1, 2, kind="hvm")], root=root)
+    guests = [guest(number, 0, 1, 2) for number in (11, 12, 13, 14, 15, 16)]
+    found = immovable([*guests, guest(17, 0, 1, 2, kind="hvm")], root=root)
     assert {number: reason.rpartition(" ")[2] for number, reason in found.items()} == {
         11: "(VFIO)",
         12: "(VFIO)",
         13: "(guest_memfd)",
+        16: "recording",
     }
 
 

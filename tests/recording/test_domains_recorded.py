@@ -250,3 +250,23 @@ def test_a_vcpu_that_has_only_just_begun_to_wait_is_not_recorded_as_paused() -> 
     """A replay has no second look."""
     assert waits(at_rest=True) == {"futex_wait_queue", "futex_do_wait", "do_sys_poll", "0"}
     assert waits(at_rest=False) == {"do_sys_poll", "0"}
+
+
+def test_a_recording_says_which_guests_cannot_be_moved_and_not_by_which_device(tmp_path: Path) -> None:
+    """Support staff plan moves from recordings; of the descriptors only the kind that holds memory is kept."""
+    tree = secretive()
+    tree |= {"proc/500/fd/7": trees.Link("/dev/vfio/42"), "proc/500/fd/8": trees.Link(f"/srv/{SECRET}.img")}
+    tree |= {"proc/600/fd/7": trees.Link("/dev/kvm")}
+    recording = recorded(tree, tmp_path, domains=True)
+    assert "vfio/42" not in words_of(recording)
+    assert "/srv/" not in words_of(recording)
+    found = numaprobe.immovable(replayed(recording), recording=recording)
+    assert {number: reason.rpartition(" ")[2] for number, reason in found.items()} == {500: "(VFIO)"}
+
+
+def test_whether_a_guest_can_be_moved_is_unknown_from_a_recording_without_its_descriptors(tmp_path: Path) -> None:
+    """Older recordings have none, and advice to move a guest with a device would be wrong."""
+    recording = recorded(secretive(), tmp_path, domains=True)
+    found = numaprobe.immovable(replayed(recording), recording=recording)
+    assert list(found) == [500, 600]
+    assert all("is not known" in reason and "not in the recording" in reason for reason in found.values())
