@@ -17,6 +17,10 @@ from .packages import Kernel, tool
 LINUX_MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
 XEN_MODULES = ("xen-privcmd", "xen-evtchn", "xen-gntdev", "xenfs")
 SHARE = "/lab"  # in the guest
+# On the kernel's command line: this machine's own systemd is init, and runs the script.
+SYSTEMD = "systemd.unit=lab.service"
+# Left out: what would set up disks and devices, or tidy up files, of the machine whose root file system this is.
+_UNWANTED = "udevd udev-trigger tmpfiles-setup tmpfiles-setup-dev journal-flush sysusers random-seed"
 
 _INIT = f"""#!/bin/busybox sh
 export PATH=/bin
@@ -37,6 +41,17 @@ mount -t tmpfs shm /root/dev/shm
 mount -t tmpfs -o mode=755 run /root/run
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=none share /root{SHARE}
 if [ -e /root/proc/xen ]; then mount -t xenfs xenfs /root/proc/xen; fi
+case $(cat /root/proc/cmdline) in *{SYSTEMD}*)
+    # With these, systemd takes the machine for a container, and its own words for the kernel's command line.
+    rm -f /root/.dockerenv /root/run/.containerenv
+    mkdir -p /root/run/systemd/system
+    for unit in {_UNWANTED}; do ln -s /dev/null "/root/run/systemd/system/systemd-$unit.service"; done
+    printf '%s\\n' '[Unit]' 'DefaultDependencies=no' 'After=basic.target' 'Wants=basic.target' \\
+        'SuccessAction=poweroff-force' 'FailureAction=poweroff-force' '[Service]' 'Type=oneshot' \\
+        'ExecStart=/bin/sh -c "/bin/sh {SHARE}/script >{SHARE}/stdout 2>{SHARE}/stderr; echo $$? >{SHARE}/status; sync"' \\
+        >/root/run/systemd/system/lab.service
+    exec switch_root /root /lib/systemd/systemd
+esac
 chroot /root /bin/sh {SHARE}/script >/root{SHARE}/stdout 2>/root{SHARE}/stderr </root/dev/null
 echo $? >/root{SHARE}/status
 sync
