@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -139,15 +140,17 @@ def test_rates_show_the_remote_share(root: Path) -> None:
     with watch(root) as terminal:
         terminal.press("3")
         terminal.until(has("remote", "local/s"))
-        total = 0
-        for _ in range(40):
-            total += 100
-            (root / NUMASTAT.format(0)).write_text(numastat(3 * total, total))
-            if any(line.split()[:2] == ["0", "25%"] for line in terminal.text()):
-                break
+        # Pages have to be allocated all the time, because an interval without any has no share. Each text is as long
+        # as the one before, so that one write replaces it: a file that is cut first may be read while it is empty.
+        file = os.open(root / NUMASTAT.format(0), os.O_WRONLY)
+        for total in range(100_000, 110_000, 100):
+            os.pwrite(file, numastat(3 * total, total).encode(), 0)
+            screen = [line.split()[:2] for line in terminal.text()]
+            if ["0", "25%"] in screen and ["3", "-"] in screen:
+                os.close(file)
+                return
             terminal._read(0.1)
-        screen = terminal.until(lambda screen: any(line.split()[:2] == ["0", "25%"] for line in screen))
-        assert any(line.split()[:2] == ["3", "-"] for line in screen)
+        raise AssertionError("\n".join(terminal.text()))
 
 
 def test_guests_are_read_when_their_view_is_chosen(root: Path) -> None:

@@ -90,12 +90,14 @@ def memory(metrics: str, name: str) -> dict[int, float]:
 
 
 def test_it_starts_and_stays(result: Result) -> None:
+    """A unit that systemd restarts again and again would also be found active."""
     result.printed("started")
     found = values(result.printed("properties"))
     assert (found["ActiveState"], found["SubState"], found["NRestarts"]) == ("active", "running", "0")
 
 
 def test_a_scrape_has_the_memory_of_every_cell(result: Result) -> None:
+    """The unit's view of the file system must not hide what the kernel reports."""
     metrics = result.printed("metrics")
     assert "numaprobe_up 1.0" in metrics
     cells = {cell["id"]: cell["memory"] for cell in result.json("free")["cells"]}
@@ -113,12 +115,14 @@ def test_it_is_nobody_and_may_do_nothing(result: Result) -> None:
 
 
 def test_reloading_leaves_the_process_and_it_answers(result: Result) -> None:
+    """SIGHUP reads the web configuration again, and would end a program that does not handle it."""
     result.printed("reloaded")
     assert result.printed("same").strip() == values(result.printed("properties"))["MainPID"]
     assert "numaprobe_up 1.0" in result.printed("metrics-again")
 
 
 def test_it_stops_with_success_and_without_a_traceback(result: Result) -> None:
+    """An exit status other than 0 would mark the unit as failed."""
     result.printed("stopped")
     found = values(result.printed("ended"))
     assert (found["Result"], found["ExecMainStatus"], found["ActiveState"]) == ("success", "0", "inactive")
