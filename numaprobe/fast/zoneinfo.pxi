@@ -84,7 +84,7 @@ cdef class ZoneScanner:
 
     cdef int begin_zone(self, Text *text) except -1:
         cdef uint64_t value
-        if len(self.zones) > MAX_ZONES:
+        if len(self.zones) >= MAX_ZONES:
             raise ValueError("more zones than any kernel has")
         text.at += 5
         if not scan_decimal(text, &value):

@@ -123,8 +123,6 @@ def collect(source: Source, *, process: bool = True, total_kb: int | None = None
 
 def zones(where: str, content: bytes) -> tuple[ZoneRoom, ...]:
     """The zones of all nodes. Of the lists of each cpu, nearly all of the file on a large machine, only the length."""
-    if content.count(b"\nNode ") > text.MAX_ZONES:
-        raise FactError(where, content[:60], "more zones than any kernel has")
     found = []
     start = 0 if content.startswith(b"Node ") else content.find(b"\nNode ") + 1
     if not start and not content.startswith(b"Node "):
@@ -136,6 +134,8 @@ def zones(where: str, content: bytes) -> tuple[ZoneRoom, ...]:
         zone = _zone(where, content[start : end if cpus < 0 else cpus])
         found.append(zone if cpus < 0 else zone._replace(listed_pages=_listed(where, content[cpus:end])))
         start = end + 1
+        if len(found) > text.MAX_ZONES:
+            raise FactError(where, content[:60], "more zones than any kernel has")
     return tuple(found)
 
 
