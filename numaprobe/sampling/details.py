@@ -11,6 +11,7 @@ from ..linux.nodes import COUNTS, HUGE_PAGES, huge_page_sizes
 from ..linux.source import NODE, Source
 from ..model.host import HugePages, Note
 from ..normalise.available import available_above
+from ..normalise.possible import MAX_BYTES, within
 from .linux_files import MEMINFO, ZONEINFO
 from .sample import NODE as NODE_PREFIX
 from .sample import Sample, checked_pages, made
@@ -157,9 +158,15 @@ class Details:
         fields = []
         for path, content in zip(self._paths, contents, strict=True):
             found, odd = ((), None) if isinstance(content, int) else text.meminfo(content)
+            where = path.removeprefix(NODE_PREFIX)
             if odd is not None:
-                self._notes.append(Note(path.removeprefix(NODE_PREFIX), f"not a size in kB: '{printable(odd)}'"))
-            fields.append(None if isinstance(content, int) else found)
+                self._notes.append(Note(where, f"not a size in kB: '{printable(odd)}'"))
+            # Every size of a node is a part of its memory; of a machine some are of addresses, as VmallocTotal is.
+            whole = (dict(found).get("MemTotal") if self._numa else None) or MAX_BYTES
+            kept = [
+                (name, size) for name, size in found if within(size, whole, f"{where} {name}", self._notes) is not None
+            ]
+            fields.append(None if isinstance(content, int) else tuple(kept))
         if int in map(type, contents):
             return sample, fields, False
         read = _fast.meminfo_figures(contents, Sample, sample.origin, sample.wall, sample.monotonic, available)

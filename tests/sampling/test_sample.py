@@ -136,6 +136,19 @@ def test_every_field_of_meminfo_is_of_the_read_that_the_figures_are_of(plant: Pl
     assert whole.cells[0].counters is not None
 
 
+def test_a_field_of_meminfo_that_is_more_than_the_nodes_memory_is_left_out(plant: Plant) -> None:
+    """A counter that wrapped would be a fact of terabytes in every dashboard."""
+    tree = two_cells()
+    tree[f"{NODE}/node0/meminfo"] = f"{meminfo(0, 8000, 1000)}Node 0 Slab: 99999999999999 kB\nNode 0 Dirty: 4 kB\n"
+    with Sampler(plant(tree)) as sampler:
+        sample = sampler.sample(meminfo=True)
+    fields = dict(sample.cells[0].meminfo or ())
+    assert "Slab" not in fields
+    assert fields["Dirty"] == 4 * KB
+    (note,) = sample.notes
+    assert (note.where, note.text.startswith("cannot be: ")) == ("node0/meminfo Slab", True)
+
+
 def test_available_is_what_a_probe_computes(plant: Plant) -> None:
     """One formula serves both calls; the expectation is worked out by hand from the watermarks' fallback."""
     tree = two_cells()
