@@ -2,7 +2,8 @@
  *
  * Preloaded, it stands before the C library's functions that read, list and write files, and before syscall() for
  * openat2. While armed it counts them, in every thread, and keeps the kind of each; the one whose number is asked for
- * fails with an errno, or for -1 gives half of what it would have given. Disarmed, it passes everything on.
+ * fails with an errno, or for -1 gives half of what it would have given if it reads or writes (a call of another kind at
+ * that number, for calls depend on time, is passed on: it has nothing to halve). Disarmed, it passes everything on.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -61,7 +62,7 @@ static int strikes(char kind, const char *name, const char *path, int fd)
     number = atomic_fetch_add(&count, 1);
     if (number < KINDS)
         kinds[number] = kind;
-    if (number != wanted)
+    if (number != wanted || (fault < 0 && kind != 'r' && kind != 'w'))
         return 0;
     if (!path) {
         snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
