@@ -81,6 +81,7 @@ def serve_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cpu-info", action="store_true", help="add a metric for every CPU")
     parser.add_argument("--meminfo", action="store_true", help="add every field of the nodes' meminfo")
+    parser.add_argument("--vmstat", action="store_true", help="add every field of the nodes' vmstat")
     parser.add_argument("--usable", action="store_true", help="add what can be allocated of each cell: free --for")
     parser.add_argument("--traffic", action="store_true", help="add the counters of resctrl")
     import_module(".fleet_options", __package__).agent_options(parser)
@@ -115,6 +116,7 @@ def run(options: argparse.Namespace, out: TextIO) -> None:  # noqa: ARG001  # it
         distances=False if options.no_distances else None,
         cpu_info=options.cpu_info,
         meminfo=options.meminfo,
+        vmstat=options.vmstat,
         usable=options.usable,
         traffic=options.traffic,
         interval=options.interval,

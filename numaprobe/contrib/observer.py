@@ -12,7 +12,7 @@ from time import monotonic, perf_counter
 
 import numaprobe
 
-from ..metrics.rows import DOMAINS_LIMIT, counter_rows, huge_page_rows, meminfo_rows, memory_rows
+from ..metrics.rows import DOMAINS_LIMIT, counter_rows, huge_page_rows, meminfo_rows, memory_rows, vmstat_rows
 from ..named import namedtuple
 from .refresher import MAX_AGE_INTERVALS, MAX_CPU_SHARE, Options, Refresher, key_of
 
@@ -51,10 +51,11 @@ class Observer:
     ``root``, ``recording`` and ``source`` are the arguments of ``numaprobe.probe``. ``domains`` includes the guests, at
     most ``domains_limit`` of them (those with the lowest ids); ``sampled`` is as for ``numaprobe.domains``.
     ``counters`` includes the counters of numastat. ``distances`` None includes distances on hosts with at most 64
-    cells; ``cpu_info`` adds a metric per CPU, ``meminfo`` every field of the nodes' meminfo, ``usable`` what can be
-    allocated of each cell and ``traffic`` the counters of resctrl. ``interval`` is the time between two background
-    readings, in seconds. The first reading waits for the background thread for at most ``patience`` seconds.
-    ``max_age`` is how old a reading may be, in seconds, to be returned again; concurrent callers share one in any case.
+    cells; ``cpu_info`` adds a metric per CPU, ``meminfo`` and ``vmstat`` every field of the nodes' files of these
+    names, ``usable`` what can be allocated of each cell and ``traffic`` the counters of resctrl. ``interval`` is the
+    time between two background readings, in seconds. The first reading waits for the background thread for at most
+    ``patience`` seconds. ``max_age`` is how old a reading may be, in seconds, to be returned again; concurrent callers
+    share one in any case.
 
     Nothing is opened and no thread is started before the first reading; a forked child starts afresh with its own
     first reading. Raises ``ValueError`` for a bad argument; ``reading`` never raises.
@@ -73,6 +74,7 @@ class Observer:
         distances: bool | None = None,
         cpu_info: bool = False,
         meminfo: bool = False,
+        vmstat: bool = False,
         usable: bool = False,
         traffic: bool = False,
         interval: float = 15.0,
@@ -100,6 +102,7 @@ class Observer:
             distances=distances,
             cpu_info=cpu_info,
             meminfo=meminfo,
+            vmstat=vmstat,
             usable=usable,
             traffic=traffic,
             interval=float(interval),
@@ -189,7 +192,7 @@ class _ProcessState:
         if self._sampler is None:
             self._sampler = numaprobe.Sampler(options.root, recording=options.recording, source=options.source)
         try:
-            sample = self._sampler.sample(counters=options.counters, meminfo=options.meminfo)
+            sample = self._sampler.sample(counters=options.counters, vmstat=options.vmstat, meminfo=options.meminfo)
         except Exception:
             # An open file may be the cause: the next reading opens everything again.
             self._sampler.close()
@@ -218,6 +221,8 @@ class _ProcessState:
             self._count_lost([cell.counters for cell in cells])
         if self._options.meminfo:
             rows |= meminfo_rows((cell.id, cell.meminfo) for cell in cells)
+        if self._options.vmstat:
+            rows |= vmstat_rows((cell.id, cell.vmstat) for cell in cells)
         return rows
 
     def _count_lost(self, counters: list[Counters | None]) -> None:

@@ -39,8 +39,8 @@ MAX_AGE_INTERVALS = 5
 class Options(
     namedtuple(
         "Options",
-        "root recording source domains domains_limit sampled counters distances cpu_info meminfo usable traffic"
-        " interval",
+        "root recording source domains domains_limit sampled counters distances cpu_info meminfo vmstat usable"
+        " traffic interval",
     )
 ):
     """Which host to read, and what to report; the fields are the arguments of ``Observer``."""
@@ -56,6 +56,7 @@ class Options(
     distances: bool | None
     cpu_info: bool
     meminfo: bool
+    vmstat: bool
     usable: bool
     traffic: bool
     interval: float

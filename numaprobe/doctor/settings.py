@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..linux.policy import BALANCING, KSM, RECLAIM
+from ..linux.policy import BALANCED, BALANCING, DEMOTION, KSM, RECLAIM, VMSTAT
 from ..wording import cells, size
 from .finding import Finding
 
@@ -51,10 +51,44 @@ def balancing(patient: Patient) -> Iterator[Finding]:
             what="automatic NUMA balancing is on, and large guests are pinned to one cell already",
             evidence=(
                 (BALANCING, str(policy.numa_balancing)),
+                *(
+                    (f"{VMSTAT} {counter}", str(value))
+                    for counter, value in zip(BALANCED, policy.balanced or (), strict=False)
+                    if value is not None
+                ),
                 *((name(domain), size(domain.memory or 0)) for domain in bound),
             ),
             cost="page faults and scans that cannot improve anything, felt as jitter in the guests",
             remedy="write 0 to /proc/sys/kernel/numa_balancing, or bind the guests' memory so that it is not scanned",
+        )
+
+
+def demotion(patient: Patient) -> Iterator[Finding]:
+    """Memory that is bound to a fast tier, and moved to a slower one all the same."""
+    policy = patient.policy
+    tiers = {cell.id: cell.tier for cell in patient.host.cells if cell.tier is not None}
+    if policy is None or not policy.demotion or len(set(tiers.values())) < 2:
+        return
+    slowest = max(tiers.values())
+    bound = [
+        domain
+        for domain in patient.domains or ()
+        if (domain.memory or 0) >= LARGE
+        and domain.affinity.cells
+        and all(tiers.get(cell, slowest) < slowest for cell in domain.affinity.cells)
+    ]
+    if bound:
+        yield Finding(
+            id="demotion-of-bound-guests",
+            severity="warning",
+            what="demotion is on, and large guests are bound to cells of a fast memory tier",
+            evidence=(
+                (DEMOTION, "true"),
+                *((f"cell {cell}, memory tier", str(tier)) for cell, tier in tiers.items()),
+                *((name(domain), size(domain.memory or 0)) for domain in bound),
+            ),
+            cost="when a fast cell is full, their memory is moved to a slower one in spite of the binding",
+            remedy="write false to /sys/kernel/mm/numa/demotion_enabled, or use huge pages or locked memory for them",
         )
 
 
@@ -138,4 +172,4 @@ def full_cell(patient: Patient) -> Iterator[Finding]:
         )
 
 
-CHECKS = (balancing, zone_reclaim, same_page_merging, huge_pages, full_cell)
+CHECKS = (balancing, demotion, zone_reclaim, same_page_merging, huge_pages, full_cell)

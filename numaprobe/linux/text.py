@@ -85,6 +85,8 @@ def word(where: str, content: bytes, *, known: Collection[str], what: str) -> st
 
 
 MAX_ROW = 1 << 16
+# Of a number of 64 bits.
+MAX_WORD_DIGITS = 20
 # Eight (MAX_NR_ZONES of Linux's include/linux/mmzone.h is smaller) on each of 1,024 nodes.
 MAX_ZONES = 1 << 13
 
@@ -139,6 +141,19 @@ def meminfo(content: bytes) -> tuple[tuple[tuple[str, int], ...], bytes | None]:
             found.append((label[0].decode("ascii", "replace"), int(words[0]) << 10))
         elif line.strip() and not (colon and len(words) == 1 and words[0].isdigit()):
             odd = line if odd is None else odd
+    return tuple(found), odd
+
+
+def vmstat(content: bytes) -> tuple[tuple[tuple[str, int], ...], bytes | None]:
+    """Every field of ``nodeN/vmstat`` or ``/proc/vmstat``, by the kernel's name; and the first broken line."""
+    found = []
+    odd = None
+    for line in content.splitlines():
+        words = line.split()
+        if len(words) == 2 and words[1].isdigit() and len(words[1]) <= MAX_WORD_DIGITS:
+            found.append((words[0].decode("ascii", "replace"), int(words[1])))
+        elif words and odd is None:
+            odd = line
     return tuple(found), odd
 
 

@@ -217,6 +217,19 @@ METRICS: tuple[Metric, ...] = (
         "meminfo",
     ),
     _gauge(
+        "vmstat_level",
+        "A field of the node's vmstat that rises and falls, under the kernel's name and in its unit, mostly pages.",
+        ("node", "field"),
+        "vmstat.level",
+    ),
+    _counter(
+        "vmstat_events_total",
+        "A field of the node's vmstat that counts events, under the kernel's name.",
+        ("node", "field"),
+        "vmstat.events",
+        ucum="{event}",
+    ),
+    _gauge(
         "memory_usable_bytes",
         "Memory of the cell that can be allocated now, for ordinary use or to stay pinned (VFIO, RDMA).",
         ("node", "purpose"),

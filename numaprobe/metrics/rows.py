@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..errors import printable
 from ..model.pinned import cores_of, held_cpus
+from ..sampling.rates import is_level
 from ..version import VERSION
 
 TYPE_CHECKING = False
@@ -123,6 +124,20 @@ def meminfo_rows(cells: Iterable[tuple[int, Sequence[tuple[str, int]] | None]]) 
     """Every field of the cells' meminfo, from ids and pairs of name and bytes."""
     rows: list[Row] = [((str(cell), field), value) for cell, fields in cells for field, value in fields or ()]
     return _add({}, {"numaprobe_meminfo_bytes": rows})
+
+
+def vmstat_rows(cells: Iterable[tuple[int, Sequence[tuple[str, int | None]] | None]]) -> Rows:
+    """Every field of the cells' vmstat, from ids and pairs of name and value, apart by what they are."""
+    known = [(str(cell), field, value) for cell, fields in cells for field, value in fields or () if value is not None]
+    return _add(
+        {},
+        {
+            "numaprobe_vmstat_level": [((cell, field), value) for cell, field, value in known if is_level(field)],
+            "numaprobe_vmstat_events_total": [
+                ((cell, field), value) for cell, field, value in known if not is_level(field)
+            ],
+        },
+    )
 
 
 def usable_rows(host: Host) -> Rows:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .sample import Origin
     from .values import CellSample
 
+# The kernel's counters are signed, and it prints 0 for what is below (node_page_state_pages of mm/vmstat.c).
+MAX_COUNT = (1 << 63) - 1
 NUMASTAT = (b"numa_hit", b"numa_miss", b"numa_foreign", b"interleave_hit", b"local_node", b"other_node")
 
 
@@ -101,7 +103,7 @@ class Details:
         huge_pages: bool,
         available: bool,
         counters: bool,
-        vmstat: Sequence[str],
+        vmstat: Sequence[str] | bool,
         meminfo: bool = False,
     ) -> tuple[Sample, bool]:
         """The sample with what was requested, and whether every file was there."""
@@ -135,12 +137,9 @@ class Details:
                 for cell, row in zip(cells, rows, strict=True)
             ]
         if vmstat:
-            rows, whole = self._words("vmstat", tuple([name.encode() for name in vmstat]))
+            pairs, whole = self._vmstat() if vmstat is True else self._named_vmstat(vmstat or ())
             complete = complete and whole
-            cells = [
-                cell._replace(vmstat=None if row is None else tuple(zip(vmstat, row, strict=True)))
-                for cell, row in zip(cells, rows, strict=True)
-            ]
+            cells = [cell._replace(vmstat=found) for cell, found in zip(cells, pairs, strict=True)]
         if fields:
             cells = [cell._replace(meminfo=found) for cell, found in zip(cells, fields, strict=True)]
         collected = Collected(
@@ -301,9 +300,35 @@ class Details:
     def _add_note(self, path: str, error: ValueError) -> None:
         self._notes.append(Note(path.removeprefix(NODE_PREFIX), str(error).removeprefix(f"{path}: ")))
 
+    def _vmstat(self) -> tuple[list[tuple[tuple[str, int | None], ...] | None], bool]:
+        """Every field that the kernel has."""
+        paths = self._tables("vmstat")
+        contents = self._read("vmstat", paths)
+        pairs: list[tuple[tuple[str, int | None], ...] | None] = []
+        for path, content in zip(paths, contents, strict=True):
+            found, odd = (None, None) if isinstance(content, int) else text.vmstat(content)
+            if odd is not None:
+                where = path.removeprefix(NODE_PREFIX)
+                self._notes.append(Note(where, f"not a name and a number: '{printable(odd)}'"))
+            known = [
+                (field, value)
+                for field, value in found or ()
+                if within(value, MAX_COUNT, f"{path.removeprefix(NODE_PREFIX)} {field}", self._notes) is not None
+            ]
+            pairs.append(None if found is None else tuple(known))
+        return pairs, int not in map(type, contents)
+
+    def _named_vmstat(self, names: Sequence[str]) -> tuple[list[tuple[tuple[str, int | None], ...] | None], bool]:
+        rows, whole = self._words("vmstat", tuple([name.encode() for name in names]))
+        return [None if row is None else tuple(zip(names, row, strict=True)) for row in rows], whole
+
+    def _tables(self, name: str) -> list[str]:
+        """``nodeN/name`` of each node; where the kernel has no nodes ``/proc/name``."""
+        return [f"{NODE}/node{node}/{name}" for node in self._ids] if self._numa else [f"proc/{name}"]
+
     def _words(self, name: str, names: tuple[bytes, ...]) -> tuple[list[tuple[int | None, ...] | None], bool]:
         """Values of ``nodeN/name``, by node; where the kernel has no nodes, of ``/proc/name``."""
-        paths = [f"{NODE}/node{node}/{name}" for node in self._ids] if self._numa else [f"proc/{name}"]
+        paths = self._tables(name)
         contents = self._read(name, paths)
         rows: list[tuple[int | None, ...] | None] = []
         for path, content in zip(paths, contents, strict=True):

@@ -75,7 +75,7 @@ class Engine(ABC):
 
     @abstractmethod
     def detailed(
-        self, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str], meminfo: bool = False
+        self, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str] | bool, meminfo: bool = False
     ) -> Sample:
         """Provided by the source."""
 

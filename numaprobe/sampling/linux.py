@@ -261,7 +261,7 @@ class LinuxSampler(Engine):
         return self.detailed(huge_pages=True, available=True, counters=True, vmstat=("nr_free_pages",))
 
     def detailed(
-        self, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str], meminfo: bool = False
+        self, *, huge_pages: bool, available: bool, counters: bool, vmstat: Sequence[str] | bool, meminfo: bool = False
     ) -> Sample:
         for _ in range(TRIES):
             snapshot = self.snapshot

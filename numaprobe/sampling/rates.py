@@ -115,6 +115,11 @@ def _cell(old: CellSample, new: CellSample, seconds: float, notes: list[Note]) -
     )
 
 
+def is_level(name: str) -> bool:
+    """Whether a field of vmstat rises and falls; the others count events."""
+    return name in LEVELS or (name.startswith("nr_") and name not in COUNTING)
+
+
 def _difference(before: int | None, after: int | None) -> int | None:
     return None if before is None or after is None else after - before
 
@@ -122,7 +127,7 @@ def _difference(before: int | None, after: int | None) -> int | None:
 def _vmstat_rate(
     cell_id: int, name: str, before: int | None, after: int | None, seconds: float, notes: list[Note]
 ) -> float | None:
-    if name in LEVELS or (name.startswith("nr_") and name not in COUNTING):
+    if is_level(name):
         change = _difference(before, after)
         return None if change is None else change / seconds
     return _rate(cell_id, name, before, after, seconds, notes)

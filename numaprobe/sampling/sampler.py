@@ -46,18 +46,18 @@ class Sampler:
         huge_pages: bool = False,
         available: bool = False,
         counters: bool = False,
-        vmstat: Sequence[str] = (),
+        vmstat: Sequence[str] | bool = (),
         meminfo: bool = False,
     ) -> Sample:
         """Total and free memory of every cell, and its huge pages of the default size: one ``meminfo`` per node.
 
         Options cost more, and much more on large machines: ``huge_pages`` of all sizes (one small file per size and
         node, three if the node has some), ``available`` memory (``/proc/zoneinfo``, not for every sample), ``counters``
-        (``nodeN/numastat``) and the named fields of ``nodeN/vmstat``, for which the kernel adds up every zone of every
-        CPU; ``meminfo`` is every field of the ``meminfo`` that the sample is made of, read for the purpose. Under Xen
-        only ``available`` exists. A figure that cannot be read or understood is None, and in the sample's ``notes`` and
-        ``errors``. Raises ``SourceError`` or one of its subclasses if the cells themselves cannot be read,
-        ``FactError``, and ``ValueError`` once closed.
+        (``nodeN/numastat``) and the named fields of ``nodeN/vmstat``, or all of them if it is True, for which the
+        kernel adds up every zone of every CPU; ``meminfo`` is every field of the ``meminfo`` that the sample is made
+        of, read for the purpose. Under Xen only ``available`` exists. A figure that cannot be read or understood is
+        None, and in the sample's ``notes`` and ``errors``. Raises ``SourceError`` or one of its subclasses if the cells
+        themselves cannot be read, ``FactError``, and ``ValueError`` once closed.
         """
         if huge_pages or available or counters or vmstat or meminfo:
             if isinstance(vmstat, str):
@@ -66,7 +66,7 @@ class Sampler:
                 huge_pages=huge_pages,
                 available=available,
                 counters=counters,
-                vmstat=tuple(vmstat),
+                vmstat=vmstat if isinstance(vmstat, bool) else tuple(vmstat),
                 meminfo=meminfo,
             )
         snapshot = self._engine.snapshot

@@ -74,8 +74,9 @@ class CellSample(
 
     ``total`` and ``free`` are in bytes, as in ``numaprobe.Memory``. ``huge_pages`` has only the default size, or all
     sizes if requested; it is None if the source reports counts but not their size. ``available`` (bytes),
-    ``counters``, ``vmstat`` (pairs of name and value, in the order requested) and ``meminfo`` (pairs of the kernel's
-    name and bytes, in its order) are None unless requested, and where the source does not have them.
+    ``counters``, ``vmstat`` (pairs of name and value, in the order requested, or all in the kernel's) and ``meminfo``
+    (pairs of the kernel's name and bytes, in its order) are None unless requested, and where the source does not have
+    them.
     """
 
     __slots__ = ()

@@ -202,7 +202,7 @@ class XenSampler(Engine):
         huge_pages: bool,  # noqa: ARG002
         available: bool,
         counters: bool,  # noqa: ARG002
-        vmstat: Sequence[str],  # noqa: ARG002
+        vmstat: Sequence[str] | bool,  # noqa: ARG002
         meminfo: bool = False,  # noqa: ARG002
     ) -> Sample:
         """Of what may be requested Xen has only available memory: free, less what is claimed."""

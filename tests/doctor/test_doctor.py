@@ -137,7 +137,9 @@ def test_huge_pages_on_the_only_cell_with_cpus_are_where_they_should_be(plant: P
 
 def patient(*domains: numaprobe.Domain, free: tuple[int, int] = (4 * GIB, 4 * GIB), **known: object) -> Patient:
     policy = known.pop("policy", PolicyFacts(numa_balancing=0))
+    tiers: tuple[int | None, ...] = known.pop("tiers", (None, None))  # type: ignore[assignment]
     made = host(dict(enumerate(free)), **known)  # type: ignore[arg-type]
+    made = made._replace(cells=tuple(c._replace(tier=t) for c, t in zip(made.cells, tiers, strict=True)))
     return Patient(made, domains, policy)  # type: ignore[arg-type]
 
 
@@ -164,6 +166,19 @@ def guest(first: int, second: int, **known: object) -> numaprobe.Domain:
             patient(guest(2, 0, cpus=(0, 1)), policy=PolicyFacts(numa_balancing=1)),
             patient(guest(2, 0, cpus=tuple(range(16))), policy=PolicyFacts(numa_balancing=1)),
             "balancing-of-pinned-guests",
+        ),
+        *(
+            (
+                patient(guest(2, 0, on=(0,)), policy=PolicyFacts(demotion=True), tiers=(1, 4)),
+                patient(guest(2, 0, on=cells), policy=PolicyFacts(demotion=demotion), tiers=tiers),
+                "demotion-of-bound-guests",
+            )
+            for cells, demotion, tiers in (
+                ((0,), False, (1, 4)),
+                ((0,), True, (4, 4)),
+                ((0, 1), True, (1, 4)),
+                ((0,), True, (None, 4)),
+            )
         ),
         (
             patient(guest(2, 0, pinned=[(0, 1), (0, 1)]), isolated=(0, 1)),
@@ -284,8 +299,13 @@ def test_less_than_a_twentieth_elsewhere_is_no_finding() -> None:
 
 def test_the_evidence_of_balancing_has_the_guests_with_their_sizes() -> None:
     """Whoever reads it can see which bound guest pays for the kernel's scanning."""
-    (finding,) = examine(patient(guest(2, 0, cpus=(0, 1)), policy=PolicyFacts(numa_balancing=1)))
-    assert finding.evidence[1:] == (("domain vm", "2 GiB"),)
+    policy = PolicyFacts(numa_balancing=1, balanced=(9, 4, None))
+    (finding,) = examine(patient(guest(2, 0, cpus=(0, 1)), policy=policy))
+    assert finding.evidence[1:] == (
+        ("proc/vmstat numa_hint_faults", "9"),
+        ("proc/vmstat numa_hint_faults_local", "4"),
+        ("domain vm", "2 GiB"),
+    )
 
 
 def test_the_cell_matters_for_fast_devices() -> None:

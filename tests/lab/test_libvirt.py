@@ -1,10 +1,11 @@
 """A real libvirtd with an emulated guest: its states, configured memory and vcpus, after all that may happen to one.
 
-What numaprobe reports equals what virsh reports, or is unknown.
+What numaprobe reports equals what virsh reports, or is unknown; and what it exports for libvirt is what virsh has.
 """
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ElementTree
 from shlex import quote
 
 import pytest
@@ -12,12 +13,13 @@ import pytest
 from . import collect, packages
 from .guest import Boot, Result
 from .layout import Layout, Node
-from .machines import TWO_ASYMMETRIC, Machine
+from .machines import THREADS, TWO_ASYMMETRIC, Machine
 
 HOST = Machine(
     "libvirt",
     "a libvirtd whose guest is paused, saved, restored, and given memory and a vcpu",
-    Layout((Node(1024, ("0",)), Node(768, ("1",))), TWO_ASYMMETRIC, sockets=2),
+    # A processor with three levels of caches.
+    Layout((Node(1024, ("0",)), Node(768, ("1",))), TWO_ASYMMETRIC, sockets=2, cpu=THREADS),
     seconds=500,
     more_work=4,
 )
@@ -91,6 +93,9 @@ def script() -> str:
         f'virsh() {{ with_libraries {quote(str(tree / "usr/bin/virsh"))} -c qemu:///system "$@"; }}',
         f'with_libraries {quote(str(tree / "usr/sbin/libvirtd"))} >"$OUT/libvirtd" 2>&1 </dev/null &',
         "left=100; while [ ! -S /run/libvirt/libvirt-sock ] && [ $left -gt 0 ]; do sleep 0.3; left=$((left - 1)); done",
+        "keep capabilities virsh capabilities",
+        "keep export numaprobe export libvirt",
+        "keep caches sh -c 'grep -s . /sys/devices/system/cpu/cpu*/cache/index*/level'",
         "keep define virsh define /run/vm1.xml",
         "look() { # NAME",
         '    keep "$1.state" virsh domstate vm1',
@@ -144,6 +149,35 @@ def test_the_steps_did_what_they_say(result: Result) -> None:
     assert [int(told(result, step)["CPU(s)"]) for step in ("more-memory", "more-vcpus", "restored")] == [1, 2, 2]
     states = [result.printed(f"{step}.state").strip() for step in ("suspended", "restored", "restored-paused")]
     assert states == ["paused", "running", "paused"]
+
+
+def host_of(result: Result, name: str) -> ElementTree.Element:
+    """The host of a document of capabilities."""
+    found = ElementTree.fromstring(result.printed(name)).find("host")
+    assert found is not None
+    return found
+
+
+def test_banks_of_caches_are_virshs(result: Result) -> None:
+    """Every attribute of each cache from the third level on, one for each of the two packages."""
+    theirs, ours = (
+        [bank.attrib for bank in host_of(result, name).iterfind("cache/bank")] for name in ("capabilities", "export")
+    )
+    assert ours == theirs
+    assert [(bank["level"], bank["type"], bank["cpus"]) for bank in ours] == [("3", "both", "0"), ("3", "both", "1")]
+
+
+def test_cells_are_virshs(result: Result) -> None:
+    """Memory, pages, distances, and each cpu with its place, as libvirt reads them on the same machine."""
+    theirs, ours = (
+        [
+            [(part.tag, part.attrib, (part.text or "").strip()) for part in cell.iter()]
+            for cell in host_of(result, name).iterfind("topology/cells/cell")
+        ]
+        for name in ("capabilities", "export")
+    )
+    assert len(ours) == 2
+    assert ours == theirs
 
 
 def test_a_user_is_told_nothing_wrong(result: Result) -> None:

@@ -93,7 +93,7 @@ def test_a_scrape_has_the_figures_of_the_host(plant: Plant) -> None:
 
 
 def test_what_costs_more_is_there_on_request(plant: Plant) -> None:
-    """Three optional groups of metrics, each with its error counter and age, and none of them without the options."""
+    """Optional groups of metrics, each with its error counter and age, and none of them without the options."""
     tree = two_cells()
     tree["proc/zoneinfo"] = (
         "Node 0, zone   Normal\n  pages free     100\n        min      10\n        managed  1048576\n"
@@ -103,17 +103,26 @@ def test_what_costs_more_is_there_on_request(plant: Plant) -> None:
     for name in ("llc_occupancy", "mbm_total_bytes", "mbm_local_bytes"):
         tree[f"sys/fs/resctrl/mon_groups/vm/mon_data/mon_L3_07/{name}"] = "5\n"
         tree[f"sys/fs/resctrl/mon_data/mon_L3_07/{name}"] = "9\n"
+    tree[f"{NODE}/node1/vmstat"] = "nr_hugetlb 7\npgdemote_kswapd 5\nworkingset_nodes 2\nnr_dirtied 9\n"
     root = plant(tree)
-    with registered(root, meminfo=True, usable=True, traffic=True) as registry:
+    with registered(root, meminfo=True, vmstat=True, usable=True, traffic=True) as registry:
         found = figures(registry)
     assert found["numaprobe_meminfo_bytes", "MemTotal", "0"] == found["numaprobe_memory_total_bytes", "0"]
+    assert {key: value for key, value in found.items() if "vmstat" in key[0]} == {
+        ("numaprobe_vmstat_level", "nr_hugetlb", "1"): 7,
+        ("numaprobe_vmstat_level", "workingset_nodes", "1"): 2,
+        ("numaprobe_vmstat_events_total", "pgdemote_kswapd", "1"): 5,
+        ("numaprobe_vmstat_events_total", "nr_dirtied", "1"): 9,
+    }
     assert found["numaprobe_traffic_bytes_total", "7", "mon_groups/vm", ""] == 5
     assert found["numaprobe_traffic_bytes_total", "7", "", ""] == 9
     assert found["numaprobe_scrape_errors_total", "usable"] == found["numaprobe_scrape_errors_total", "traffic"] == 0
     assert {"usable", "traffic"} <= {key[1] for key in found if key[0] == "numaprobe_refresh_age_seconds"}
     with registered(root) as registry:
         plain = figures(registry)
-    assert not [key for key in plain if "traffic" in key[0] or "usable" in key[0] or "meminfo" in key[0]]
+    assert not [
+        key for key in plain if "traffic" in key[0] or "usable" in key[0] or "meminfo" in key[0] or "vmstat" in key[0]
+    ]
 
 
 def test_a_host_without_resctrl_is_counted_as_an_error_of_that_part(plant: Plant) -> None:

@@ -28,7 +28,7 @@ from numaprobe import Domains, PlacementSample, RemoteShare, Traffic, Usable, Us
 from numaprobe.contrib.prometheus import NumaCollector
 from numaprobe.metrics import BY_NAME, METRICS
 from numaprobe.metrics.prometheus import Collected, families
-from numaprobe.metrics.rows import domain_rows, meminfo_rows, traffic_rows, usable_rows
+from numaprobe.metrics.rows import domain_rows, meminfo_rows, traffic_rows, usable_rows, vmstat_rows
 
 FIXTURES = ROOT / "tests" / "fixtures"
 # Of a machine with more cpus than anybody would want a metric for each, there is none.
@@ -120,6 +120,7 @@ def test_promtool_finds_nothing_to_complain_of_on_any_recorded_machine() -> None
     known["sample"] = PlacementSample(pages=64, confidence=0.95, margins=((0, 1),))
     rows = domain_rows(Domains([domain(1, 'a "name"', **known)]), host=a_host([GIB]))
     rows |= traffic_rows([Traffic("a", 0, 0, 1, 2, 1)]) | meminfo_rows([(0, (("Active(anon)", 1),))])
+    rows |= vmstat_rows([(0, (("nr_hugetlb", 1), ("pgdemote_kswapd", 2)))])
     usable = Usable(ordinary=1, pinned=1, pages=(UsablePages(size=2 << 20, now=1),))
     machine_ = a_host([GIB])
     rows |= usable_rows(machine_._replace(cells=(machine_.cells[0]._replace(usable=usable),)))

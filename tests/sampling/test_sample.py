@@ -115,6 +115,19 @@ def test_all_that_costs_more_stands_beside_the_rest(sampler: Sampler) -> None:
     assert (first.total, first.free, first.available) == (8000 * KB, 1000 * KB, None)
 
 
+def test_every_field_of_vmstat_that_the_kernel_has(plant: Plant) -> None:
+    """A kernel adds fields with each release; a broken or wrapped one costs only itself and is noted."""
+    tree = two_cells()
+    tree[f"{NODE}/node0/vmstat"] = "nr_free_pages 250\nnr_dirty x\nnr_wrapped 18446744073709551615\npgdemote_kswapd 3\n"
+    with Sampler(plant(tree)) as sampler:
+        sample = sampler.sample(vmstat=True)
+    first, second = sample.cells
+    assert first.vmstat == (("nr_free_pages", 250), ("pgdemote_kswapd", 3))
+    assert second.vmstat == (("nr_free_pages", 125), ("nr_dirty", 7), ("pgdemote_kswapd", 5))
+    assert [note.where for note in sample.notes] == ["node0/vmstat", "node0/vmstat nr_wrapped"]
+    assert "'nr_dirty x'" in sample.notes[0].text
+
+
 def test_every_field_of_meminfo_is_of_the_read_that_the_figures_are_of(plant: Plant) -> None:
     """Fields read a moment later would not add up with free memory; a broken field costs only itself."""
     tree = two_cells()
