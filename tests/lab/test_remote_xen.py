@@ -126,7 +126,7 @@ def test_the_guest_runs_with_all_its_memory_on_one_node(result: Result) -> None:
 
 
 def test_vcpus_on_the_other_node_than_the_memory_are_remote(result: Result) -> None:
-    """xl has both vcpus on cpus of the other node before and after."""
+    """By xl both vcpus are on cpus of the other node before and after."""
     assert seen(result, "away.before") == seen(result, "away.after") == {1}
     found = share(result, "away")
     assert found["how"] == "estimated"
