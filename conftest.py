@@ -25,7 +25,7 @@ def _back(namespace: dict[str, Any]) -> None:
 
 pytest_collect_file = sybil.Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
-    patterns=["README.md", "docs/recipes.md"],
+    patterns=["README.md", "docs/recipes.md", "docs/sampling.md", "docs/metrics.md"],
     setup=_in_root,
     teardown=_back,
 ).pytest()
