@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    "module", ["discovery", "domains", "imports", "instructions", "lab_sampling", "sampling", "start", "xen"]
+    "module", ["discovery", "domains", "imports", "instructions", "lab_sampling", "options", "sampling", "start", "xen"]
 )
 def test_a_benchmark_can_be_imported(module: str) -> None:
     """Benchmarks use inner names and run rarely, so each is imported in a process of its own."""
