@@ -1,6 +1,6 @@
 """The command line: options, exit statuses and one-line errors over the public API.
 
-Status 0: done. 1: the host could not be read, or a file not be written. 2: usage error. 3: ``place`` found no fit.
+Status 0: done; 1: the host could not be read, or a file could not be written; 2: usage error; 3: no fit.
 """
 
 from __future__ import annotations

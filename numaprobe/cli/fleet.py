@@ -83,7 +83,7 @@ def members(words: Sequence[str], name: str | None = None) -> list[Member]:
     names = [one.name for one in found]
     for one in names:
         if names.count(one) > 1:
-            raise ValueError(f"two hosts are called {printable(one)}: name them, as in NAME=FILE")
+            raise ValueError(f"two hosts are named {printable(one)}: name them, as in NAME=FILE")
     return found
 
 
@@ -150,7 +150,7 @@ def _place(options: argparse.Namespace, out: TextIO) -> None:
     from ..contrib.openstack.room import room_for
 
     if options.uuid is not None and not options.claim:
-        raise ValueError("--uuid is for --claim")
+        raise ValueError("--uuid requires --claim")
     if options.away_from or options.together_with:
         raise ValueError("--away-from and --together-with are for one host (numaprobe place)")
     options.batch = None
@@ -219,7 +219,7 @@ def _release(options: argparse.Namespace, out: TextIO) -> None:
     if options.stale == bool(options.claims):
         raise ValueError("release takes the uuids of claims, or --stale")
     if options.host and not options.stale:
-        raise ValueError("--host is for --stale")
+        raise ValueError("--host requires --stale")
     client = ledger(options)
     if not options.stale:
         for one in options.claims:

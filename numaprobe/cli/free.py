@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def run(options: argparse.Namespace, out: TextIO) -> None:
     if options.watch and options.purpose is not None:
-        raise ValueError("--for shows one moment: not with --watch")
+        raise ValueError("--for cannot be combined with --watch")
     if options.watch:
         from .watch import run as watch
 

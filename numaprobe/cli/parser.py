@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 DESCRIPTION = "A host's NUMA cells: their CPUs, memory and distances, on Linux and under Xen."
-STATUS = "Exit status: 0 done, 1 the host could not be read or a file not be written, 2 usage error"
+STATUS = "Exit status: 0 done, 1 the host could not be read or a file could not be written, 2 usage error"
 EPILOG = f"numaprobe alone is numaprobe show. {STATUS}, 3 place: does not fit (pin and fleet place too)."
 # Commands with a status of their own.
 PLACING = ("place", "pin", "fleet")

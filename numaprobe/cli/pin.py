@@ -111,4 +111,4 @@ def _named(documents: list[object], name: str | None) -> object:
 def _guest(pid: int) -> None:
     """Raise ``ValueError`` for a process that runs no guest: pinned by a slip, it would take much down with it."""
     if pid not in {one.id for one in domains(probe(source="linux"), each_vcpu=False)}:
-        raise ValueError(f"process {pid} does not run a guest; --force pins it all the same")
+        raise ValueError(f"process {pid} does not run a guest; use --force to pin it anyway")

@@ -34,13 +34,13 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
         return
     claimed: tuple[Claim, ...] = ()
     if not options.claim and (options.claim_pid is not None or options.claim_domain is not None):
-        raise ValueError("--claim-pid and --claim-domain are for --claim")
+        raise ValueError("--claim-pid and --claim-domain require --claim")
     if options.batch is None and (options.partial or options.optimal):
-        raise ValueError("--partial and --optimal are for --batch")
+        raise ValueError("--partial and --optimal require --batch")
     if options.soft and options.format != "xl":
-        raise ValueError("--soft is for --format xl")
+        raise ValueError("--soft requires --format xl")
     if options.seconds is not None and not options.optimal:
-        raise ValueError("--seconds is for --optimal")
+        raise ValueError("--seconds requires --optimal")
     requests = wanted(options)
     try:
         if options.claim:

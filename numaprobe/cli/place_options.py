@@ -89,7 +89,7 @@ def request_options(parser: argparse.ArgumentParser) -> None:
     room.add_argument(
         "--reserve", metavar="SIZE", help="kept back in each cell (default: a 64th of its memory, at most 512M)"
     )
-    room.add_argument("--pool", type=int, metavar="N", help="cpus of this cpupool only (default: the lowest)")
+    room.add_argument("--pool", type=int, metavar="N", help="CPUs of this cpupool only (default: the lowest)")
     room.add_argument(
         "--ignore-allowed",
         action="store_true",

@@ -32,11 +32,11 @@ def run(options: argparse.Namespace, out: TextIO) -> None:
     if options.count is not None and options.count < 1:
         raise ValueError("--count must be at least 1")
     if options.domains and options.cell is not None:
-        raise ValueError("--cell and --domains exclude each other")
+        raise ValueError("--cell and --domains cannot be combined")
     if getattr(options, "remote", False) and not options.domains:
-        raise ValueError("--remote is for --domains")
+        raise ValueError("--remote requires --domains")
     if getattr(options, "sampled", None) is not None and not options.domains:
-        raise ValueError("--sampled is for --domains")
+        raise ValueError("--sampled requires --domains")
     try:
         if not options.json and _is_a_screen(out):
             _live(options)

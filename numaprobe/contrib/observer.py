@@ -14,7 +14,7 @@ import numaprobe
 
 from ..metrics.rows import DOMAINS_LIMIT, counter_rows, huge_page_rows, meminfo_rows, memory_rows, vmstat_rows
 from ..named import namedtuple
-from .refresher import MAX_AGE_INTERVALS, MAX_CPU_SHARE, Options, Refresher, key_of
+from .refresher import Options, Refresher, key_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Observer:
         max_age: float = 0.0,
     ) -> None:
         if root is not None and recording is not None:
-            raise ValueError("root and recording exclude each other")
+            raise ValueError("root and recording cannot be combined")
         if source not in ("auto", "linux", "xen"):
             raise ValueError(f"source must be auto, linux or xen, not {source!r}")
         if not 0 < interval <= threading.TIMEOUT_MAX:
@@ -248,8 +248,7 @@ class _ProcessState:
     def _fresh(self, answer: Answer | None) -> Answer | None:
         if answer is None or answer.at < self._changed_at:
             return None
-        limit = MAX_AGE_INTERVALS * max(self._options.interval, answer.seconds / MAX_CPU_SHARE)
-        return answer if monotonic() - answer.at <= limit else None
+        return answer if monotonic() - answer.at <= self._refresher.limit(answer) else None
 
     def _add_own_metrics(self, rows: Rows, error: Exception | None) -> None:
         refresher = self._refresher

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from functools import partial
 from time import monotonic
 
 import numaprobe
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     Path = str | os.PathLike[str]
     Key = tuple[tuple[int, ...], tuple[int, ...] | None]
 
-# A slow reading is made less often, so that the thread uses at most this share of a CPU.
+# A slow reading is made less often, so that it uses at most this share of a CPU.
 MAX_CPU_SHARE = 0.1
 # Answers older than this many intervals are not reported any more.
 MAX_AGE_INTERVALS = 5
@@ -97,6 +98,9 @@ class Refresher:
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._changed = False
+        # When each part is to be read again (monotonic), and the seconds of the longest turn, for which others wait.
+        self._due: dict[str, float] = {}
+        self.slowest = 0.0
         self._host: numaprobe.Host | None = None
 
     def start(self) -> None:
@@ -117,17 +121,32 @@ class Refresher:
         self._wake.set()
 
     def turn(self) -> float:
-        """Read everything once; return the seconds until the next time."""
+        """Read whatever is due, everything if the host has changed; return the seconds until something is due again.
+
+        Each part has its own pace: guests whose memory takes a minute to walk do not make available memory old.
+        """
         began = monotonic()
         changed, self._changed = self._changed, False
-        key = self._tried("details", self._details)
-        self._tried("host", lambda: self._topology(key, changed=changed))
         reads = {"domains": self._domains, "usable": self._usable, "traffic": self._traffic}
-        for part in self._optional:
-            if not self._stopped.is_set():
+        for part in ("cells", *self._optional):
+            start = monotonic()
+            if self._stopped.is_set() or (start < self._due.get(part, start) and not changed):
+                continue
+            if part == "cells":
+                key = self._tried("details", self._details)
+                self._tried("host", partial(self._topology, key, changed=changed))
+            else:
                 self._tried(part, reads[part])
+            took = monotonic() - start
+            self._due[part] = monotonic() + max(self.options.interval, (1 / MAX_CPU_SHARE - 1) * took)
         self.ready.set()
-        return max(self.options.interval, (1 / MAX_CPU_SHARE - 1) * (monotonic() - began))
+        now = monotonic()
+        self.slowest = max(self.slowest, now - began)
+        return max(0.0, min(self._due.values(), default=now + self.options.interval) - now)
+
+    def limit(self, answer: Answer) -> float:
+        """The age in seconds above which an answer is not reported: it should have been replaced several times."""
+        return MAX_AGE_INTERVALS * max(self.options.interval, answer.seconds / MAX_CPU_SHARE) + self.slowest
 
     def _tried(self, part: str, read: Callable[[], tuple[Rows, Key]]) -> Key | None:
         at = monotonic()

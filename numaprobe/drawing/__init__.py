@@ -47,4 +47,4 @@ def draw(
         from .page import render as render_page
 
         return render_page(scene, 1200 if width is None else width, reload_after=reload_after)
-    raise ValueError(f"a picture's form is one of {', '.join(FORMS)}, not {form!r}")
+    raise ValueError(f"a picture's format must be one of {', '.join(FORMS)}, not {form!r}")

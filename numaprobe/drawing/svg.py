@@ -25,7 +25,7 @@ SMALL = 11
 def render(scene: Scene, width: int) -> str:
     """The picture as one SVG document."""
     if width < 640:
-        raise ValueError(f"a picture is at least 640 pixels wide, not {width}")
+        raise ValueError(f"a picture must be at least 640 pixels wide, not {width}")
     body: list[str] = []
     y: float = MARGIN + HEAD
     body.append(text(MARGIN, y, headline(scene), HEAD, "head"))

@@ -23,7 +23,7 @@ WORDS = {
 def render(scene: Scene, columns: int) -> str:
     """The picture as lines, at most so wide."""
     if columns < 40:
-        raise ValueError(f"a picture is at least 40 columns wide, not {columns}")
+        raise ValueError(f"a picture must be at least 40 columns wide, not {columns}")
     labels = [f"cell {cell.id}" for cell in scene.host.cells]
     figures = [_figure(cell.memory.free, cell.memory.total) for cell in scene.host.cells]
     left, right = max(map(len, labels), default=0), max(map(len, figures), default=0)

@@ -61,7 +61,7 @@ def render(host: Host, form: str, /, **options: Any) -> str:
     express.
     """
     if form not in FORMATS:
-        raise ValueError(f"a format is one of {', '.join(FORMATS)}, not {form!r}")
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}, not {form!r}")
     for option in options:
         if option not in FORMATS[form].options:
             raise ValueError(f"format {form} takes no {option}")

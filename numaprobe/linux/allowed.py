@@ -61,7 +61,7 @@ def _from_status(source: Source) -> tuple[tuple[int, ...] | None, tuple[int, ...
 def _allowed(where: str, value: bytes) -> tuple[int, ...]:
     found = text.ids(where, value)
     if not found:
-        raise FactError(where, reason="is empty, and no process is without one")
+        raise FactError(where, reason="is empty, although every process has one")
     return found
 
 

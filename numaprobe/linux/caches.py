@@ -134,7 +134,7 @@ class _Walk:
         members = self._members(where, cpu, members_text)
         number_of_level = self.source.parsed(_level, f"{where}/level", level)
         if members is None or number_of_level is None:
-            self.source.note(where, "does not say its level or its cpus; it is left out")
+            self.source.note(where, "does not report its level or its CPUs; it is left out")
             return None
         line_size, ways, sets = (
             # Zero where neither processor nor firmware says, before such files were left out (4.16).
@@ -168,7 +168,7 @@ class _Walk:
             return None
         if not members:
             # Itanium's kernels and some hypervisors' guests have the mask zero; the directory is the cpu's own.
-            self.source.note(path, "names no cpu; the cache is taken to be this cpu's own")
+            self.source.note(path, "names no CPU; the cache is assumed to be this CPU's own")
             return (cpu,)
         if not self.is_online.issuperset(members):
             return tuple([member for member in members if member in self.is_online])

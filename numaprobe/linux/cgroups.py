@@ -51,7 +51,7 @@ def unescaped(field: str) -> str:
 def mounts(source: Source, kinds: Sequence[str]) -> list[Mount]:
     """Mounted file systems of some types, as this process sees them.
 
-    None of them, and the table is broken (see ``Source``), if there are more than can be looked at.
+    None of them, and the table is broken (see ``Source``), if there are more than can be read.
     """
     content = source.one(MOUNTINFO)
     if content is not None:

@@ -152,7 +152,7 @@ def _collected(
 def _zones(where: str, content: bytes) -> tuple[ZoneFacts, ...]:
     found = text.zones(where, content)
     if not found:
-        raise FactError(where, content, "holds no zone")
+        raise FactError(where, content, "contains no zone")
     return tuple(map(ZoneFacts._make, found))
 
 

@@ -35,7 +35,7 @@ def collect(source: Source) -> CpuFacts:
         source.parsed(text.id_list, f"{CPU}/{name}", content) for name, content in zip(LISTS, lists, strict=True)
     )
     if online == ():
-        source.misread(FactError(f"{CPU}/online", reason="names no cpu, and one of them wrote it"))
+        source.misread(FactError(f"{CPU}/online", reason="names no CPU, although at least one is running"))
     if not online or present is None:
         online, present = _from_directories(source, online or None, present)
     if max(len(online), len(present)) > MAX_CPUS:

@@ -31,7 +31,7 @@ def collect(source: Source, *, several: bool = False) -> tuple[DeviceFacts, ...]
     """
     addresses = source.names(DEVICES)
     if addresses is not None and len(addresses) > MAX_DEVICES:
-        source.misread(FactError(DEVICES, f"{len(addresses)} devices", "more than can be looked at"))
+        source.misread(FactError(DEVICES, f"{len(addresses)} devices", "more than can be read"))
         addresses = None
     others = _others(source)
     if addresses is None:

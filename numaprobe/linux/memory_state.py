@@ -79,7 +79,7 @@ def blocks(source: Source, nodes: Sequence[int]) -> dict[int, BlockFacts]:
         if not numbers:
             continue
         if len(numbers) > MAX_BLOCKS:
-            source.note(f"{NODE}/node{node}", f"has {len(numbers)} memory blocks, which are too many to look at each")
+            source.note(f"{NODE}/node{node}", f"has {len(numbers)} memory blocks, too many to read each of them")
             continue
         of_blocks = states(source, numbers)
         if None in of_blocks:

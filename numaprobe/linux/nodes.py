@@ -276,7 +276,7 @@ def interleave_weights(source: Source, node_ids: tuple[int, ...]) -> dict[int, i
 def _weight(where: str, content: bytes) -> int:
     value = text.number(where, content)
     if not 1 <= value <= 255:
-        raise FactError(where, content, "a weight that the kernel does not take")
+        raise FactError(where, content, "a weight that the kernel does not accept")
     return value
 
 

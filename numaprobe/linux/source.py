@@ -56,7 +56,7 @@ class Source:
         if len(self.notes) < MAX_NOTES:
             self.notes.append((where, text))
         elif len(self.notes) == MAX_NOTES:
-            self.notes.append(("sys", "more was odd than is listed here"))
+            self.notes.append(("sys", "further oddities are not listed"))
 
     def read(self, paths: Sequence[str], base: str = "") -> list[bytes | None]:
         """Contents by position; None for a file that is absent, or unreadable (which is noted)."""

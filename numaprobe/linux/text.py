@@ -44,7 +44,7 @@ def id_list(where: str, content: bytes) -> tuple[int, ...]:
         if size in _CUT and (content[size - 1 : size] != b"\n" or size in (4094, 65534)):
             raise FactError(where, content[size - 40 : size], f"a list cut after {size} bytes")
     if not size:
-        raise FactError(where, reason="is empty (0 bytes), which is no list")
+        raise FactError(where, reason="is empty (0 bytes), which is not a list")
     return ids(where, content)
 
 

@@ -147,7 +147,7 @@ class Topology:
                 return name
             if members == ():
                 where = f"{CPU}/cpu{self.first_cpu}/topology/{name}"
-                self.source.note(where, "names no cpu, and every cpu is one of its own")
+                self.source.note(where, "names no CPU, although every CPU is in its own list")
         return None
 
     def clusters(self) -> dict[int, int | None]:

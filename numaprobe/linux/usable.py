@@ -126,7 +126,7 @@ def zones(where: str, content: bytes) -> tuple[ZoneRoom, ...]:
     found = []
     start = 0 if content.startswith(b"Node ") else content.find(b"\nNode ") + 1
     if not start and not content.startswith(b"Node "):
-        raise FactError(where, content, "holds no zone")
+        raise FactError(where, content, "contains no zone")
     while start < len(content):
         end = content.find(b"\nNode ", start)
         end = len(content) if end < 0 else end
@@ -187,7 +187,7 @@ def blocks(where: str, content: bytes) -> dict[tuple[int, str], tuple[int, ...]]
             raise FactError(where, line, "not a node, a zone and counts")
         found[int(node), words[0].decode("ascii", "replace")] = text.numbers(where, b" ".join(words[1:]))
     if not found:
-        raise FactError(where, content, "holds no zone")
+        raise FactError(where, content, "contains no zone")
     return found
 
 
@@ -212,7 +212,7 @@ def _policy(where: str, content: bytes) -> tuple[str, tuple[int, ...] | None]:
     nodes = text.ids(where, listed) if colon else None
     name = mode.partition(b"=")[0].decode("ascii", "replace")
     if name not in MODES:
-        raise FactError(where, line, "a memory policy that is not known")
+        raise FactError(where, line, "an unknown memory policy")
     return name, nodes
 
 
@@ -262,7 +262,7 @@ class _Room:
 def _amount(most: int, where: str, content: bytes) -> int:
     value = text.number(where, content)
     if not 0 <= value <= most:
-        raise FactError(where, content, "not a number of bytes that can be")
+        raise FactError(where, content, "not a possible number of bytes")
     return value
 
 
@@ -273,5 +273,5 @@ def _given(kinds: tuple[bytes, ...], most: int, where: str, stat: bytes) -> int:
         raise FactError(where, stat[:60], f"has no {kinds[0].decode()}")
     given = sum([size or 0 for size in sizes])
     if min([size or 0 for size in sizes]) < 0 or given > most:
-        raise FactError(where, str(given), "not a number of bytes that can be")
+        raise FactError(where, str(given), "not a possible number of bytes")
     return given

@@ -46,5 +46,5 @@ def side_cache_of(facts: SideCacheFacts, node: str, notes: list[Note]) -> SideCa
 
 def _named(value: int | None, names: dict[int, str], where: str, notes: list[Note]) -> str | None:
     if value is not None and value not in names:
-        notes.append(Note(where, f"a number without a meaning: '{value}'"))
+        notes.append(Note(where, f"not a meaningful number: '{value}'"))
     return None if value is None else names.get(value)

@@ -105,7 +105,7 @@ def _possible(
     """Ids that there may ever be; None where they do not include those that there are, which is noted."""
     if ids is None or not (missing := set(present).difference(ids)):
         return ids
-    notes.append(Note(where, f"lists {id_list(ids, none='none')}, but not {id_list(missing)}, which there are"))
+    notes.append(Note(where, f"lists {id_list(ids, none='none')}, but not {id_list(missing)}, which exist"))
     return None
 
 

@@ -71,7 +71,7 @@ def process_steps(plan: Plan, pid: int, *, force: bool = False) -> tuple[Step, .
     the kernel unless ``force``.
     """
     if not force and _is_kernel_thread(pid):
-        raise ValueError(f"process {pid} is a thread of the kernel, which is not pinned unless forced")
+        raise ValueError(f"process {pid} is a kernel thread, which is not pinned unless forced")
     by_vcpu = {one.vcpu: one.cpus for one in plan.vcpus}
     others = plan.emulator or plan.cpus
     found: set[int] = set()

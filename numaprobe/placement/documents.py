@@ -48,7 +48,7 @@ def read_plan(document: object) -> Plan:
             emulator=len(emulator) if content.get("emulator_exclusive") and emulator else emulator or None,
         )
     except (TypeError, ValueError) as error:
-        raise ValueError(f"no guest is like that: {error}") from None
+        raise ValueError(f"not a valid guest: {error}") from None
     return Plan(
         request=request,
         cells=cells,

@@ -205,7 +205,7 @@ def _whole(label: str, value: int, least: int, most: int) -> None:
 
 def _text(label: str, value: str) -> str:
     if not isinstance(value, str) or not value:
-        raise TypeError(f"{label} must be a text that is not empty, not {value!r}")
+        raise TypeError(f"{label} must be a non-empty string, not {value!r}")
     return value
 
 
@@ -264,5 +264,5 @@ def _kinds(kinds: str | Iterable[str]) -> tuple[str, ...]:
     known = _names("kinds", kinds)
     for kind in known:
         if kind not in KINDS:
-            raise ValueError(f"a kind of memory is one of {', '.join(KINDS)}, not {kind!r}")
+            raise ValueError(f"a kind of memory must be one of {', '.join(KINDS)}, not {kind!r}")
     return known

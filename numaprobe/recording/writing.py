@@ -44,7 +44,7 @@ def record(
 ) -> None:
     """Probe a host and write down what was read; see ``numaprobe.record``."""
     if allowed and anonymous:
-        raise ValueError("what a process may use names its control groups: not in an anonymous recording")
+        raise ValueError("what this process may use names its control groups, which an anonymous recording leaves out")
     if traffic is not None and not 0 < traffic <= MAX_INTERVAL:
         raise ValueError(f"traffic is a number of seconds above 0 and at most {MAX_INTERVAL}, not {traffic!r}")
     name = os.fspath(path)

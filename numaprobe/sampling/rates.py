@@ -75,7 +75,7 @@ def between(earlier: Sample, later: Sample) -> Rates:
         raise ValueError("a sample of a recording has no time, so there is no rate")
     seconds = (later.monotonic - earlier.monotonic) / 1e9
     if seconds <= 0:
-        raise ValueError("the earlier sample is to be taken from the later one")
+        raise ValueError("subtract the earlier sample from the later one")
     before = {cell.id: (cell, since) for cell, since in zip(earlier.cells, earlier.shape.since, strict=True)}
     notes: list[Note] = []
     cells = []
@@ -142,6 +142,6 @@ def _rate(
     if change < 0:
         change += WORD
         if change >= MAX_CHANGE:
-            notes.append(Note(f"cell {cell_id}", f"{name} began anew: {after} after {before}"))
+            notes.append(Note(f"cell {cell_id}", f"{name} restarted: {after} after {before}"))
             return None
     return change / seconds

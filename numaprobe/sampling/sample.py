@@ -107,7 +107,7 @@ class Origin:
                     notes.append(self._note(position, f"MemFree {free_kb} kB is more than MemTotal {total_kb} kB"))
                     free = None
                 if total_kb is not None and total_kb > MAX_KB:
-                    notes.append(self._note(position, f"MemTotal {total_kb} kB is no size of memory"))
+                    notes.append(self._note(position, f"MemTotal {total_kb} kB is not a possible size of memory"))
                     total = free = None
             huge_pages = self._default_pages(position, pages, unused, surplus, notes)
             if self.no_pages:

@@ -138,7 +138,9 @@ class Archive:
         if not any(directory in whole for directory in KERNEL):
             self._others += 1
             if self._others > MAX_OTHERS:
-                raise RecordingError(f"{self.name}: more than {MAX_OTHERS} files in it are of no machine's sys or proc")
+                raise RecordingError(
+                    f"{self.name}: more than {MAX_OTHERS} files in it belong to no machine's sys or proc"
+                )
         if member.isreg():
             if member.size <= MAX_FILE:
                 self._reserve(member.size)
@@ -180,7 +182,7 @@ class Archive:
                 return
             names.add(name)
             if len(names) > MAX_CHILDREN:
-                raise RecordingError(f"{self.name}: {directory!r:.60} has more in it than a machine's directories have")
+                raise RecordingError(f"{self.name}: {directory!r:.60} has more entries than any directory of a machine")
             path = directory
 
     def _find_root(self) -> str:
@@ -193,7 +195,7 @@ class Archive:
             if found:
                 break
         if not found:
-            raise RecordingError(f"{self.name}: holds no sys/devices/system, so no machine")
+            raise RecordingError(f"{self.name}: contains no sys/devices/system, so it is not a recording of a machine")
         depth = min(root.count("/") + bool(root) for root in found)
         shallowest = [root for root in found if root.count("/") + bool(root) == depth]
         if len(shallowest) > 1:
@@ -218,7 +220,7 @@ class Archive:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise RecordingError(f"{self.name}: {MANIFEST} in it is damaged") from None
         if not known:
-            raise RecordingError(f"{self.name}: a recording of the unknown form {str(manifest['schema'])[:40]!r}")
+            raise RecordingError(f"{self.name}: unknown format of recording: {str(manifest['schema'])[:40]!r}")
         if not well_formed:
             raise RecordingError(f"{self.name}: {MANIFEST} in it is damaged")
         files = len(self._files) - 1

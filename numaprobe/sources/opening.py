@@ -53,7 +53,7 @@ def open_source(root: Path | None, recording: Path | None) -> AbstractContextMan
 def _open(root: Path | None, recording: Path | None) -> ClosableReader:
     if recording is not None:
         if root is not None:
-            raise ValueError("either a root or a recording can be probed, not both")
+            raise ValueError("root and recording cannot be combined")
         from .archive import Archive
 
         return Archive(recording)
@@ -78,7 +78,7 @@ def choose_source(reader: Reader, source: str, *, live: bool) -> str:
     ``SourceUnavailable`` if Xen is requested where it cannot answer, ``ValueError`` for an unknown source.
     """
     if source not in SOURCES:
-        raise ValueError(f"a source is one of {', '.join(SOURCES)}, not {source!r}")
+        raise ValueError(f"source must be one of {', '.join(SOURCES)}, not {source!r}")
     if source == "linux":
         return source
     kind = _domain_kind(reader)

@@ -58,7 +58,7 @@ class Bounded:
         content = self._stream.read(size)
         self._left -= len(content)
         if self._left < 0:
-            raise tarfile.ReadError("it unfolds to more than the recording of a machine")
+            raise tarfile.ReadError("it unpacks to more than the recording of a machine")
         return content
 
     def write(self, content: bytes) -> int:
@@ -100,7 +100,7 @@ class CheckedHeader(tarfile.TarInfo):
         if found.type in HEADER_TYPES:
             cls.left -= found.size
             if found.size > most or cls.left < 0:
-                raise tarfile.ReadError("a header larger than any")
+                raise tarfile.ReadError("an oversized header")
         return found
 
     @classmethod

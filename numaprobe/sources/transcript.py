@@ -148,7 +148,7 @@ def _parsed(line: dict[str, object], room: _Room) -> tuple[Request, Answer | int
     reply = room.read(line["reply"])
     outs = tuple([room.read(out) for (out,) in _items([[out] for out in _list(line["outs"])], 1)])
     if len(reply) != len(op) or [len(out) for out in outs] != [len(given) for _, given in buffers]:
-        raise ValueError("an answer of another length than the question")
+        raise ValueError("an answer that differs in length from the question")
     return request, (_number(line["result"]), reply, outs)
 
 
@@ -190,7 +190,7 @@ class _Room:
         """Count what else is kept."""
         self._left -= size
         if self._left < 0:
-            raise ValueError("more lines than can be")
+            raise ValueError("too many lines")
 
     def read(self, written: object) -> bytes:
         if not isinstance(written, str):
@@ -201,7 +201,7 @@ class _Room:
         size = len(body) // 2 + run
         self._left -= max(size, 0)
         if run < 0 or size > MAX_BYTES or self._left < 0:
-            raise ValueError("more bytes than can be")
+            raise ValueError("too many bytes")
         last = bytes.fromhex(end)
         if star and len(last) != 1:
             raise ValueError("not a run of one byte")

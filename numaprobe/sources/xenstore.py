@@ -68,7 +68,7 @@ def _exactly(connection: socket, length: int, end: float) -> bytes:
     while len(content) < length:
         left = end - monotonic()
         if left <= 0:
-            raise ValueError("not answered in time")
+            raise ValueError("no answer in time")
         connection.settimeout(left)
         more = connection.recv(length - len(content))
         if not more:

@@ -51,7 +51,7 @@ def issue(
     except OSError as error:
         raise source_error(abi.call_name(number, command), error.errno) from error
     if len(answer[1]) != len(op) or [*map(len, answer[2])] != [len(given) for _, given in buffers]:
-        raise FactError(abi.call_name(number, command), reason="the reply is not as long as the request")
+        raise FactError(abi.call_name(number, command), reason="the reply and the request differ in length")
     return answer
 
 

@@ -136,7 +136,7 @@ def present_pages(
     """
     ram = [(address, address + size) for address, size, kind in memory_map if kind == E820_RAM and size]
     if not ram:
-        raise FactError("memory_op machine_memory_map", reason="no RAM in it")
+        raise FactError("memory_op machine_memory_map", reason="contains no RAM")
     ranges = _without_overlap(srat.ranges)
     _check_spans(srat, nodes, max(end for _, end in ram) // PAGE * PAGE)
     pages = _cut(ram, ranges, max(len(nodes), len(srat.domains)))
@@ -198,5 +198,5 @@ def _cut(ram: list[tuple[int, int]], ranges: list[tuple[int, int, int]], count: 
                 covered += size
                 pages[node] += size // PAGE
         if covered != end - start:
-            raise FactError(PATH, f"{start:#x}", "not all RAM is in a node, beginning at")
+            raise FactError(PATH, f"{start:#x}", "RAM that is in no node begins at")
     return pages

@@ -204,14 +204,14 @@ def _more(where: str, count: int, capacity: int, most: int) -> int:
     if count > capacity:
         raise FactError(where, str(count), f"more entries than the {capacity} there was room for")
     if capacity > most:
-        raise FactError(where, str(count), "no machine has so many entries")
+        raise FactError(where, str(count), "more entries than any machine has")
     return capacity * 2
 
 
 def _counted(where: str, reply: bytes, most: int) -> int:
     last: int = abi.WORD.unpack_from(reply, abi.WORD_AT)[0]
     if last >= most:
-        raise FactError(where, str(last), "no machine has such a last index")
+        raise FactError(where, str(last), "an index higher than any machine has")
     return last + 1
 
 

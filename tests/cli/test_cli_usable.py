@@ -39,4 +39,4 @@ def test_a_purpose_that_is_none_and_a_size_that_is_not_there_are_refused(plant: 
     root = plant(rich())
     assert "--for is ordinary, pinned, me or the size" in complaint(2, "free", "--for", "fun", "--root", root)
     assert "no huge pages of 1G on this host (sizes: 2M)" in complaint(2, "free", "--for", "1G", "--root", root)
-    assert "not with --watch" in complaint(2, "free", "--for", "me", "--watch", "--root", root)
+    assert "cannot be combined with --watch" in complaint(2, "free", "--for", "me", "--watch", "--root", root)

@@ -198,7 +198,7 @@ def test_a_provider_that_another_program_put_below_a_host_stays(ledger: Client, 
         "/resource_providers", {"uuid": other, "name": f"{prefix}fpga", "parent_provider_uuid": root_uuid(name)}
     )
     report = publish(ledger, member(name))
-    assert any("another program's, and left alone" in note for note in report.notes)
+    assert any("belongs to another program and is left alone" in note for note in report.notes)
     with pytest.raises(FleetError, match="another program's; nothing was removed"):
         unpublish(ledger, name)
     assert len(providers(ledger, root_uuid(name))) == 4
@@ -250,7 +250,7 @@ def test_no_guest_is_taken_for_ended_where_not_all_could_be_seen(ledger: Client,
     publish(ledger, member(name, None, guest(f"{prefix}web", {0: 1 * GIB, 1: 0})))
     report = publish(ledger, member(name, complete=False))
     assert used(ledger, name, 0)["MEMORY_MB"] == 1024
-    assert "not all of its guests could be seen: none is taken for ended" in report.notes
+    assert "not all of its guests could be seen, so none is assumed to have ended" in report.notes
 
 
 def test_guests_that_hold_more_than_there_is_fill_the_cell_and_are_said(ledger: Client, prefix: str) -> None:

@@ -309,9 +309,9 @@ def test_hwloc_is_told_the_hypervisor_and_the_kinds_of_cpus() -> None:
 def test_hwloc_and_slurm_want_a_cpu() -> None:
     """Neither format can express a host whose CPUs are unknown, so export refuses in words."""
     host = made(Host, source="linux", cells=(cell(0, None),), cpus=(), notes=())
-    with pytest.raises(ValueError, match="cpus are unknown"):
+    with pytest.raises(ValueError, match="CPUs are unknown"):
         export.hwloc(host)
-    with pytest.raises(ValueError, match="cpus are unknown"):
+    with pytest.raises(ValueError, match="CPUs are unknown"):
         export.slurm(host)
 
 
@@ -546,7 +546,7 @@ def test_every_format_of_the_command_is_documented() -> None:
 
 def test_another_format_is_refused() -> None:
     """The message of the Python function lists all formats, or names the option that does not belong."""
-    with pytest.raises(ValueError, match=r"a format is one of json, .*, not 'yaml'"):
+    with pytest.raises(ValueError, match=r"format must be one of json, .*, not 'yaml'"):
         export.render(two_nodes(), "yaml")
     with pytest.raises(ValueError, match="format json takes no name"):
         export.render(two_nodes(), "json", name="n")

@@ -166,5 +166,5 @@ def test_the_others_write_any_host(host: Host) -> None:
     if rows:
         assert export.slurm(host).startswith(f"NodeName=DEFAULT CPUs={len(rows)} ")
     else:
-        with pytest.raises(ValueError, match="cpus are unknown"):
+        with pytest.raises(ValueError, match="CPUs are unknown"):
             export.slurm(host)

@@ -148,7 +148,7 @@ def test_a_mask_of_zero_means_the_cpu_itself_and_is_noted() -> None:
         tree[f"{CPU}/cpu{cpu}/cache/index0/shared_cpu_map"] = "00000000\n"
     found = host(tree, caches=True)
     assert [cache.cpus for cache in found.caches or ()] == [(0,), (1,)]
-    assert "names no cpu" in texts(found)
+    assert "names no CPU" in texts(found)
 
 
 def test_offline_cpus_share_nothing() -> None:

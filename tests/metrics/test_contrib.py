@@ -258,7 +258,7 @@ def test_a_closed_collector_says_so(plant: Plant) -> None:
         ({"source": "windows"}, "'windows'"),
         ({"patience": -1}, "patience"),
         ({"max_age": float("nan")}, "max_age"),
-        ({"recording": "b"}, "exclude each other"),
+        ({"recording": "b"}, "cannot be combined"),
     ],
 )
 def test_a_bad_argument_is_refused_at_once(options: dict[str, Any], words: str) -> None:

@@ -338,7 +338,7 @@ def test_another_source_is_a_value_error(source: Any) -> None:
 
 def test_a_root_and_a_recording_at_once_are_a_value_error(tmp_path: Any) -> None:
     """Neither may win silently, since the caller would not know which host was read."""
-    with pytest.raises(ValueError, match="not both"):
+    with pytest.raises(ValueError, match="cannot be combined"):
         numaprobe.probe(tmp_path, recording=tmp_path / "x.tar")
 
 

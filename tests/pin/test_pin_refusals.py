@@ -140,11 +140,11 @@ def test_threads_of_the_kernel_are_pinned_by_force_only(capsys: pytest.CaptureFi
         name = ""
     if name != "kthreadd\n":
         pytest.skip("the kernel's threads are not seen here")
-    with pytest.raises(ValueError, match="thread of the kernel"):
+    with pytest.raises(ValueError, match="kernel thread"):
         pin.process_steps(plan_here(), 2)
     assert pin.process_steps(plan_here(), 2, force=True)
     assert main(["pin", "--vcpus", "1", "--memory", "1M", "--no-domains", "--pid", "2"]) == 2
-    assert "thread of the kernel" in capsys.readouterr().err
+    assert "kernel thread" in capsys.readouterr().err
 
 
 def test_a_process_without_a_guest_is_pinned_by_force_only(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_process_without_a_guest_is_pinned_by_force_only(capsys: pytest.Captur
     with subprocess.Popen(["sleep", "30"]) as child:
         try:
             assert main(["pin", "--plan", str(file), "--pid", str(child.pid)]) == 2
-            assert "does not run a guest; --force" in capsys.readouterr().err
+            assert "does not run a guest; use --force" in capsys.readouterr().err
             assert os.sched_getaffinity(child.pid) == set(HERE)
             assert main(["pin", "--plan", str(file), "--pid", str(child.pid), "--force"]) == 0
             assert os.sched_getaffinity(child.pid) == set(HERE[:1])

@@ -309,7 +309,7 @@ def test_a_wrong_format_lists_those_that_there_are(run: Run) -> None:
         (["--vcpus", "1", "--memory", "1M", "--cells", "0"], "cells must be from 1"),
         (["--vcpus", "1", "--memory", "1M", "--huge-page", "2M"], "1 MiB is not a whole number of huge pages of 2 MiB"),
         (["--vcpus", "1", "--memory", "1M", "--moves", "0"], "--moves must be at least 1, not 0"),
-        (["--vcpus", "1", "--memory", "1M", "--claim-pid", "1"], "--claim-pid and --claim-domain are for --claim"),
+        (["--vcpus", "1", "--memory", "1M", "--claim-pid", "1"], "--claim-pid and --claim-domain require --claim"),
         (["--claims", "--root", "/"], "for a live host"),
     ],
 )

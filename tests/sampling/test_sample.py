@@ -336,7 +336,7 @@ def test_a_host_of_which_no_node_may_be_read_is_an_error_with_its_name() -> None
         (
             "Node 5 MemTotal: 18446744073709551612 kB\nNode 5 MemFree: 1 kB\n",
             (None, None),
-            "MemTotal 18446744073709551612 kB is no size of memory",
+            "MemTotal 18446744073709551612 kB is not a possible size of memory",
         ),
     ],
 )  # fmt: skip
@@ -726,7 +726,7 @@ def test_a_counter_that_began_anew_has_no_rate() -> None:
     """A node that was removed and added starts at 0; None and a note stand for it, never a negative rate."""
     rates = at(2, cell(0, hit=4)) - at(1, cell(0, hit=1000))
     assert rates.cell(0).counters == Counters(None, 0, 0, 0, None, None)
-    assert rates.notes[0] == Note("cell 0", "hit began anew: 4 after 1000")
+    assert rates.notes[0] == Note("cell 0", "hit restarted: 4 after 1000")
 
 
 def test_a_level_may_fall_and_a_count_may_not() -> None:

@@ -330,7 +330,7 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_an_archive_without_a_machine_is_refused(tmp_path: Path) -> None:
     """The right format of the wrong directory is the commonest mistake with --recording."""
-    assert "no machine" in refused(archive(tmp_path, pack({"readme": "x", "etc/passwd": "x"})))
+    assert "not a recording of a machine" in refused(archive(tmp_path, pack({"readme": "x", "etc/passwd": "x"})))
 
 
 def test_two_machines_in_one_archive_are_refused(tmp_path: Path) -> None:
@@ -436,7 +436,7 @@ def test_an_archive_mostly_of_other_files_is_refused_early(tmp_path: Path) -> No
     """A report of a whole system has some ten thousands beside its machine's; hundreds of thousands would take seconds."""
     names = (f"var/{i // 1000}/{i}" for i in range(120_000))
     path = archive(tmp_path, gzip.compress(headers(names) + pack(small()), 1))
-    assert "more than 100000 files in it are of no machine's sys or proc" in refused(path)
+    assert "more than 100000 files in it belong to no machine's sys or proc" in refused(path)
 
 
 def test_many_members_with_names_of_a_machines_files_are_read(tmp_path: Path) -> None:
@@ -484,7 +484,7 @@ def test_what_unfolds_to_far_more_than_its_size_is_refused_at_once(tmp_path: Pat
     """A few hundred bytes of zeros behind an archive are gigabytes to read."""
     packed = bz2.compress(pack(small())) + bz2.compress(bytes(20 << 20)) * 10
     said, peak = peak_mib(archive(tmp_path, packed))
-    assert "unfolds to more than the recording of a machine" in said
+    assert "unpacks to more than the recording of a machine" in said
     assert peak < 200
 
 
@@ -506,7 +506,7 @@ def test_a_tree_of_sparse_files_is_read_within_bounds(tmp_path: Path) -> None:
         ("MAX_UNPACKED", "too large to be the recording"),
         ("MAX_PATH", "path too long"),
         ("MAX_DEPTH", "path too deep"),
-        ("MAX_CHILDREN", "has more in it than a machine's directories have"),
+        ("MAX_CHILDREN", "has more entries than any directory of a machine"),
     ],
 )
 def test_a_limit_is_the_last_that_is_taken(

@@ -109,7 +109,7 @@ def test_ranges_of_one_node_may_overlap() -> None:
     ("memory", "changes", "said"),
     [
         (PC_MEMORY[:3], {}, "node 1 spans"),
-        ([(0, 0, 2560 * MIB), *PC_MEMORY[2:3]], {"nodes": (NODES[0], NodeMemory(512 * MIB, 0))}, "not all RAM"),
+        ([(0, 0, 2560 * MIB), *PC_MEMORY[2:3]], {"nodes": (NODES[0], NodeMemory(512 * MIB, 0))}, "in no node"),
         ([*PC_MEMORY, (0, 3 * GIB - MIB, 2 * MIB)], {}, "two nodes overlap"),
         (PC_MEMORY, {"total_pages": PC_TOTAL_PAGES + 1}, "do not add up"),
         (PC_MEMORY, {"nodes": NODES[:1]}, r"Xen has nodes \[0\] and the table \[0, 1\]"),

@@ -59,7 +59,7 @@ def known(members: Iterable[Member]) -> list[Known]:
     out = [Known(member) for member in members]
     names = [one.member.name for one in out]
     if len(set(names)) < len(names):
-        raise ValueError(f"two hosts are called {next(name for name in names if names.count(name) > 1)}")
+        raise ValueError(f"two hosts are named {next(name for name in names if names.count(name) > 1)}")
     return out
 
 

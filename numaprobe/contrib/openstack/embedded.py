@@ -51,7 +51,7 @@ def load(connection: str, **settings: Any) -> Any:
     if connection in _LOADED:
         return _LOADED[connection]
     if _LOADED:
-        raise FleetError(f"this process has an embedded Placement already, over {next(iter(_LOADED))}")
+        raise FleetError(f"this process already runs an embedded Placement, over {next(iter(_LOADED))}")
     config = cfg.ConfigOpts()
     conf.register_opts(config)
     config.set_override("connection", connection, group="placement_database")

@@ -136,7 +136,9 @@ class _Attempt:
             elif name.startswith(f"{tree.name}:cell") and found.get("parent_provider_uuid") == tree.uuid:
                 gone.append(uuid)
             else:
-                self.notes.append(f"provider '{printable(name)}' below this host is another program's, and left alone")
+                self.notes.append(
+                    f"provider '{printable(name)}' below this host belongs to another program and is left alone"
+                )
         return gone
 
     def _create(self, uuid: str, name: str, parent: str | None) -> None:
@@ -222,7 +224,7 @@ class _Attempt:
         guests = self._member.guests
         if guests is None or not guests.complete:
             if others:
-                self.notes.append("not all of its guests could be seen: none is taken for ended")
+                self.notes.append("not all of its guests could be seen, so none is assumed to have ended")
             return []
         return [one for one in others if self._client.read(f"/allocations/{one}").body.get("consumer_type") == GUEST]
 

@@ -33,7 +33,7 @@ def render(host: Host, *, arch: str | None = None) -> str:
     """The topology. Raises ``ValueError`` for a host without visible cpus, which hwloc refuses."""
     cpus = online(host)
     if not cpus:
-        raise ValueError("hwloc wants a cpu at least, and the host's cpus are unknown")
+        raise ValueError("hwloc requires at least one CPU, and the host's CPUs are unknown")
     arch = host.machine if arch is None else arch
     writer = _Writer(host, arch)
     lines = [HEAD, '<topology version="2.0">', *writer.object(tree(host, cpus), 0, 1), *_distances(host)]

@@ -29,7 +29,7 @@ def render(host: Host, *, name: str | None = None) -> str:
         raise ValueError(f"a node's name has letters, digits, dots and dashes, not {name!r}")
     cpus = online(host)
     if not cpus:
-        raise ValueError("Slurm wants the number of cpus, and the host's cpus are unknown")
+        raise ValueError("Slurm requires the number of CPUs, and the host's CPUs are unknown")
     words: dict[str, object] = {"NodeName": DEFAULT if name is None else name, "CPUs": len(cpus), "Boards": 1}
     found = cores(cpus)
     if sum(len(members) for members in found) == len(cpus):

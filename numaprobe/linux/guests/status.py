@@ -44,7 +44,7 @@ def parse(where: str, content: bytes) -> Status | None:
     if anonymous is None and resident is None:
         return None
     if anonymous is not None and shared is None:
-        raise FactError(where, content[:60], "has RssAnon and not RssShmem, which are written together")
+        raise FactError(where, content[:60], "has RssAnon but not RssShmem; the kernel writes both")
     lists = [
         None if (value := _value(content, name)) is None else text.ids(where, value)
         for name in (b"Cpus_allowed_list:", b"Mems_allowed_list:")

@@ -33,7 +33,7 @@ def render(plan: Plan, name: str, *, soft: bool = False, pool: int | None = None
     the format cannot express.
     """
     if name not in FORMATS:
-        raise ValueError(f"a format is one of {', '.join(FORMATS)}, not {name!r}")
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}, not {name!r}")
     refuse(plan, name, CANNOT.get(name, ()))
     module = import_module(f".{name.replace('-', '_')}", __name__)
     if name == "xl":

@@ -59,5 +59,5 @@ def render(plan: Plan, *, soft: bool = False, pool: int | None = None) -> str:
 def _quoted(name: str) -> str:
     """A name as a string of xl.cfg, which has no way to write these."""
     if any(c in '"\\' or not c.isprintable() for c in name):
-        raise ValueError(f"xl has no way to write the name {name!r}")
+        raise ValueError(f"xl cannot express the name {name!r}")
     return name
