@@ -18,7 +18,7 @@ from .discovery import Contender, by_turns, timed
 from .imports import clean_interpreter
 
 RESULTS = Path(__file__).parent / "start.md"
-RUN = "import sys; sys.argv = ['numaprobe'{words}]; from numaprobe.cli import main; sys.exit(main())"
+RUN = "import sys; sys.argv = ['numaprobe'{words}]; from numaprobe.cli import start; sys.exit(start())"
 
 
 def process(python: Path, code: str, folder: Path) -> Callable[[], object]:

@@ -1,5 +1,5 @@
 """``python -m numaprobe``."""
 
-from .cli import main
+from .cli import start
 
-raise SystemExit(main())
+raise SystemExit(start())

@@ -1,4 +1,4 @@
-"""The plain options of ``show`` and ``free`` without argparse, whose import costs more than the answer."""
+"""The plain options of ``show``, ``free`` and ``domains`` without argparse, whose import costs more than the answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 # With a value, by command; what is not listed here is left to argparse, abbreviations and errors too.
-VALUES = {"show": ("root", "recording", "source"), "free": ("root", "recording", "source", "cell")}
+HOST = ("root", "recording", "source")
+VALUES = {"show": HOST, "free": (*HOST, "cell"), "domains": HOST}
 SOURCES = ("auto", "linux", "xen")
 
 
@@ -31,6 +32,12 @@ class PlainOptions:
         self.watch = False
         self.interval: float | None = None
         self.count: int | None = None
+        self.pid: list[int] = []
+        self.cgroup: list[str] = []
+        self.remote = False
+        self.sampled: int | None = None
+        self.debug_key = False
+        self.debug_key_limit = "32G"
 
 
 def plain_options(words: Sequence[str]) -> Any:

@@ -4,32 +4,42 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import contextmanager
-from threading import Event, Thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from threading import Event, Thread
 
 # What takes less than this is not worth a line.
 DELAY = 1.0
 CLEAR = "\r\033[K"
 
 
-@contextmanager
-def progress(what: str) -> Iterator[None]:
-    """Show ``what`` and the seconds so far on standard error while the block runs; the line is gone afterwards."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield
-        return
-    done = Event()
-    ticker = Thread(target=_tick, args=(what, done), daemon=True)
-    ticker.start()
-    try:
-        yield
-    finally:
-        done.set()
-        ticker.join()
+def progress(what: str) -> Progress:
+    """Show ``what`` and the seconds so far on standard error while a block runs; the line is gone afterwards."""
+    return Progress(what)
+
+
+class Progress:
+    """What ``progress`` returns."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._ticker: Thread | None = None
+
+    def __enter__(self) -> None:
+        if sys.stderr is None or not sys.stderr.isatty():
+            return
+        # Threads are an import that most commands do without.
+        from threading import Event, Thread
+
+        self._done = Event()
+        self._ticker = Thread(target=_tick, args=(self._what, self._done), daemon=True)
+        self._ticker.start()
+
+    def __exit__(self, *exception: object) -> None:
+        if self._ticker is not None:
+            self._done.set()
+            self._ticker.join()
 
 
 def _tick(what: str, done: Event) -> None:

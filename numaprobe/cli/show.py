@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from .. import probe
 from ..errors import printable
 from ..model.host import total
 from ..wording import count
 from ..wording import size as exact
-from .distances import distances
 from .layout import UNKNOWN, columns, id_words, page_count, page_size, size, table
 
 TYPE_CHECKING = False
@@ -103,6 +100,8 @@ def _cpu_list(ids: tuple[int, ...] | None, width: int) -> str:
     text = id_words(ids)
     if ids is None or len(text) <= width:
         return text
+    from itertools import pairwise
+
     step = ids[1] - ids[0]
     if all(b - a == step for a, b in pairwise(ids)):
         return f"{ids[0]}-{ids[-1]}:{step}"
@@ -184,6 +183,15 @@ def caches(host: Host) -> list[str]:
         for name, sizes in found.items()
     ]
     return ["      caches: " + " · ".join(words)] if words else []
+
+
+def distances(host: Host, width: int) -> list[str]:
+    """The matrix of distances, which one cell does not have."""
+    if len(host.cells) < 2:
+        return []
+    from .distances import distances as matrix
+
+    return matrix(host, width)
 
 
 def memory_kinds(host: Host) -> list[str]:

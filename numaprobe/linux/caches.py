@@ -7,8 +7,6 @@ drivers/base/cacheinfo.c of Linux; ``id`` exists since Linux 4.11, only where fi
 
 from __future__ import annotations
 
-from functools import partial
-
 from ..errors import FactError
 from . import text
 from .facts import CacheFacts
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 LIST, MASK = "shared_cpu_list", "shared_cpu_map"
 ATTRIBUTES = ("level", "type", "size", "id")
 # cache_type_string of Linux's drivers/base/cacheinfo.c.
-_TYPE = partial(text.word, known=("Data", "Instruction", "Unified"), what="a type of caches")
+TYPES = ("Data", "Instruction", "Unified")
 # Processors have four at most; the fields that number them, such as arm64's CLIDR_EL1, have room for seven.
 MAX_LEVEL = 8
 GEOMETRY = ("coherency_line_size", "ways_of_associativity", "number_of_sets")
@@ -143,7 +141,7 @@ class _Walk:
         )
         return CacheFacts(
             level=number_of_level,
-            type=self.source.parsed(_TYPE, f"{where}/type", kind),
+            type=self.source.parsed(_type, f"{where}/type", kind),
             size_kb=self.source.parsed(_kilobytes, f"{where}/size", size) or None,
             id=self.source.parsed(text.identity, f"{where}/id", number),
             cpus=members,
@@ -173,6 +171,10 @@ class _Walk:
         if not self.is_online.issuperset(members):
             return tuple([member for member in members if member in self.is_online])
         return members
+
+
+def _type(where: str, content: bytes) -> str:
+    return text.word(where, content, known=TYPES, what="a type of caches")
 
 
 def _level(where: str, content: bytes) -> int:

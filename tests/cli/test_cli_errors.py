@@ -319,7 +319,7 @@ WORDS = ["show", "free", "--json", "--root", "a", "--root=b", "--recording", "--
 
 
 @example("show", ["--source", "nix", "--source=xen"])
-@given(st.sampled_from(["show", "free"]), st.lists(st.sampled_from(WORDS), max_size=5))
+@given(st.sampled_from(["show", "free", "domains"]), st.lists(st.sampled_from(WORDS), max_size=5))
 def test_plain_options_are_what_argparse_makes_of_them(command: str, words: list[str]) -> None:
     """The fast parser agrees with argparse or leaves it to it: errors, abbreviations and help are argparse's own."""
     plain = plain_options([command, *words])

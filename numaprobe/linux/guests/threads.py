@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PF_KTHREAD = 0x00200000
 PREFIXES = {b"fc_vcpu ": "firecracker", b"crosvm_vcpu": "crosvm", b"vcpu": "cloud-hypervisor", b"kvm-vcpu-": "vmm"}
 SWITCHES = b"voluntary_ctxt_switches:"
+STATE = b"State:"
 ALLOWED = b"Cpus_allowed_list:"
 # vcpu threads are among the first that a program starts.
 MAX_LOOKED_AT = 64
@@ -214,12 +215,19 @@ def rested(files: ProcessFiles, found: dict[int, tuple[ThreadFacts, ...] | None]
         if threads is not None and all((thread.asleep_in or "").startswith("futex") for thread in threads)
         for thread in threads
     ]
-    wanted = [(process, [f"task/{thread.id}/{name}" for name in ("status", "wchan")]) for process, thread in queried]
     quiet = {process for process, _ in queried}
-    for (process, thread), (status, asleep) in zip(queried, _contents(files, wanted), strict=True):
-        switches = _line(status or b"", SWITCHES).strip()
-        same = thread.switches is None or switches == str(thread.switches).encode()
-        if not same or _function(asleep) != thread.asleep_in:
+    unsure = []
+    wanted = [(process, (f"task/{thread.id}/status",)) for process, thread in queried]
+    for (process, thread), (status,) in zip(queried, _contents(files, wanted), strict=True):
+        known = thread.switches is not None
+        if known and _line(status or b"", SWITCHES).strip() != str(thread.switches).encode():
+            quiet.discard(process)
+        # One that sleeps and has not gone to sleep again sleeps where it did.
+        elif not known or not _line(status or b"", STATE).strip().startswith(b"S"):
+            unsure.append((process, thread))
+    wanted = [(process, (f"task/{thread.id}/wchan",)) for process, thread in unsure]
+    for (process, thread), (asleep,) in zip(unsure, _contents(files, wanted), strict=True):
+        if _function(asleep) != thread.asleep_in:
             quiet.discard(process)
     return quiet
 
