@@ -242,7 +242,10 @@ def allowed(host: Host) -> list[str]:
         words.append(f"cells {id_words(view.cells)}")
     if view.quota is not None:
         words.append(f"the time of {view.quota:g} cpus")
-    return ["allowed to this process: " + ", ".join(words)] if words else []
+    lines = ["allowed to this process: " + ", ".join(words)] if words else []
+    if view.partitioned:
+        lines.append(f"kept by partitions of cpusets: cpus {id_words(view.partitioned)}")
+    return lines
 
 
 def notes(host: Host) -> list[str]:

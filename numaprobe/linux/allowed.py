@@ -24,6 +24,12 @@ CPUSET_CPUS = ("cpuset.cpus.effective", "cpuset.effective_cpus", "cpuset.cpus", 
 CPUSET_NODES = ("cpuset.mems.effective", "cpuset.effective_mems", "cpuset.mems", "mems")
 
 
+# Of the root group, which has no list that could be configured: a container sees its own group there, which has one
+# (cpuset.cpus of cgroup-v2.rst is on groups below the root only).
+ROOT = "sys/fs/cgroup"
+EFFECTIVE, CONFIGURED = "cpuset.cpus.effective", "cpuset.cpus"
+
+
 def collect(source: Source) -> AllowedFacts:
     """Cpus and nodes of the process that owns ``/proc/self`` and how many cpus' worth of time it may use."""
     own = _Groups(source)
@@ -38,7 +44,14 @@ def collect(source: Source) -> AllowedFacts:
         where += [path] if path else []
     quota, path = own.quota()
     where += [path] if path else []
-    return AllowedFacts(cpus=cpus, nodes=nodes, quota=quota, where=tuple(where))
+    return AllowedFacts(cpus=cpus, nodes=nodes, quota=quota, where=tuple(where), unpartitioned=_unpartitioned(source))
+
+
+def _unpartitioned(source: Source) -> tuple[int, ...] | None:
+    effective, configured = source.read((EFFECTIVE, CONFIGURED), ROOT)
+    if effective is None or configured is not None or f"{ROOT}/{CONFIGURED}" in source.failed:
+        return None
+    return source.parsed(text.id_list, f"{ROOT}/{EFFECTIVE}", effective)
 
 
 def _from_status(source: Source) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:

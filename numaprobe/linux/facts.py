@@ -189,10 +189,13 @@ class DeviceFacts(
     bridge: str | None
 
 
-class AllowedFacts(namedtuple("AllowedFacts", "cpus nodes quota where", defaults=(None, None, None, ()))):
+class AllowedFacts(
+    namedtuple("AllowedFacts", "cpus nodes quota where unpartitioned", defaults=(None, None, None, (), None))
+):
     """What the calling process may use: cpus and nodes, None where nothing limits or reports them; ``quota`` in cpus.
 
-    ``where`` names the files that these are from.
+    ``where`` names the files that these are from. ``unpartitioned`` are the cpus of the root group, which partitions of
+    cpusets take theirs from; None where there is no such group to be seen.
     """
 
     __slots__ = ()
@@ -200,6 +203,7 @@ class AllowedFacts(namedtuple("AllowedFacts", "cpus nodes quota where", defaults
     nodes: tuple[int, ...] | None
     quota: float | None
     where: tuple[str, ...]
+    unpartitioned: tuple[int, ...] | None
 
 
 class LinuxFacts(

@@ -284,8 +284,8 @@ class Hypervisor(namedtuple("Hypervisor", "name version scheduler commandline cl
 class Allowed(
     namedtuple(
         "Allowed",
-        "cpus cells quota where memory policy policy_cells",
-        defaults=(None, None, None, (), None, None, None),
+        "cpus cells quota where memory policy policy_cells partitioned",
+        defaults=(None, None, None, (), None, None, None, None),
     )
 ):
     """What the calling process may use, by affinity, cpuset and control group; not what the host has.
@@ -295,6 +295,8 @@ class Allowed(
     allocate before a control group's limit is reached, in bytes, with the page cache that its group can give back; None
     without a limit. ``policy`` is the memory policy of the process in the kernel's words (``default``, ``bind``,
     ``prefer``, ``interleave``), ``policy_cells`` its cells; None where unknown. These three need ``usable=True``.
+    ``partitioned`` are the online CPUs that partitions of cpusets keep for their own processes, whether this one is in
+    such a partition or not; None where the root of the control groups (version 2) is not visible.
     """
 
     __slots__ = ()
@@ -305,6 +307,7 @@ class Allowed(
     memory: int | None
     policy: str | None
     policy_cells: tuple[int, ...] | None
+    partitioned: tuple[int, ...] | None
 
 
 class Host(

@@ -43,6 +43,7 @@ def host_document(host: Host) -> dict[str, Any]:
             "memory": host.allowed.memory,
             "policy": host.allowed.policy,
             "policy_cells": as_list(host.allowed.policy_cells),
+            "partitioned": as_list(host.allowed.partitioned),
         },
         "notes": [note._asdict() for note in host.notes],
     }

@@ -137,6 +137,7 @@ def _allowed(
         memory=None if usable is None else usable.room,
         policy=None if usable is None else usable.policy,
         policy_cells=None if usable is None else usable.policy_nodes,
+        partitioned=None if facts.unpartitioned is None else tuple(sorted(online.difference(facts.unpartitioned))),
     )
 
 

@@ -215,3 +215,33 @@ def test_a_list_of_mounts_without_control_groups_is_noted(mountinfo: str, noted:
     """Though not a list that is absent, as in most recordings."""
     found = host(controlled("0::/box", mountinfo=mountinfo), allowed=True)
     assert any("names no mounted control groups" in note.text for note in found.notes) == noted
+
+
+ROOT_GROUP = "sys/fs/cgroup"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpuset.cpus.effective": "0-1\n"}, (2, 3)),
+        ({"cpuset.cpus.effective": "0-3\n"}, ()),
+        # A container's own group, whose limits are not partitions.
+        ({"cpuset.cpus.effective": "0-1\n", "cpuset.cpus": "0-1\n"}, None),
+        ({"cpuset.cpus.effective": "0-1\n", "cpuset.cpus": "\n"}, None),
+        ({"cpuset.cpus.effective": "x\n"}, None),
+        ({}, None),
+    ],
+)
+def test_cpus_of_partitions_are_those_that_the_root_group_lacks(
+    files: dict[str, str], expected: tuple[int, ...] | None
+) -> None:
+    """Version 2 shows the root's effective CPUs; nothing else can take CPUs from it, as offline ones are left out."""
+    tree = machine({0: [0, 1], 1: [2, 3]})
+    tree["proc/self/status"] = "Name:\tx\nCpus_allowed_list:\t0-1\nMems_allowed_list:\t0-1\n"
+    tree |= {f"{ROOT_GROUP}/{name}": content for name, content in files.items()}
+    found = host(tree, allowed=True)
+    assert found.allowed is not None
+    assert found.allowed.partitioned == expected
+    assert [note.where for note in found.notes] == (
+        [f"{ROOT_GROUP}/cpuset.cpus.effective"] if "x" in "".join(files.values()) else []
+    )

@@ -98,6 +98,7 @@ def rich() -> Machine:
     tree["proc/self/status"] = "Name:\tx\nCpus_allowed_list:\t0-6\nMems_allowed_list:\t0-1\n"
     tree["proc/self/cgroup"] = "0::/a\n"
     tree["proc/self/mountinfo"] = "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+    tree["sys/fs/cgroup/cpuset.cpus.effective"] = "0-5\n"
     tree["sys/fs/cgroup/a/cpu.max"] = "150000 100000\n"
     tree |= usual_caches([(0, 1), (2, 3), (4, 5), (6, 7)], [(0, 1, 2, 3), (4, 5, 6, 7)])
     for name, value in (("coherency_line_size", 64), ("ways_of_associativity", 16), ("number_of_sets", 2048)):

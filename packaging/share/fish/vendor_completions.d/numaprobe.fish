@@ -235,6 +235,7 @@ complete -c numaprobe -n '_shtab_numaprobe_using serve' -l no-counters -d 'omit 
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l no-distances -d 'omit distances; they are always omitted above 64 cells'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l cpu-info -d 'add a metric for every CPU'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l meminfo -d 'add every field of the nodes'"'"' meminfo'
+complete -c numaprobe -n '_shtab_numaprobe_using serve' -l vmstat -d 'add every field of the nodes'"'"' vmstat'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l usable -d 'add what can be allocated of each cell: free --for'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l traffic -d 'add the counters of resctrl'
 complete -c numaprobe -n '_shtab_numaprobe_using serve' -l fleet -d 'publish it, at an interval and when cells or CPUs change'
