@@ -88,19 +88,19 @@ def claims_of(options: argparse.Namespace, running: Sequence[Any], ledger: Ledge
 def guests(options: argparse.Namespace, host: Host, *, needed: bool) -> Sequence[Any]:
     """The running guests: of a live host, or if an option names one.
 
-    Guests that cannot be read are not counted; a name that is not found is reported.
+    Guests that cannot be read are not counted, which the plan says; a name that is not found is reported.
     """
-    from .. import NumaprobeError, domains
+    from .. import Domains, Note, NumaprobeError, domains
 
     live = options.root is None and options.recording is None
     if not (live or needed) or options.no_domains:
         return ()
     try:
         found: Sequence[Any] = domains(host, root=options.root, recording=options.recording)
-    except NumaprobeError:
+    except NumaprobeError as error:
         if needed:
             raise
-        return ()
+        return Domains(complete=False, notes=[Note("domains", str(error))])
     return found
 
 

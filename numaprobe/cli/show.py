@@ -73,17 +73,17 @@ def headline(host: Host) -> str:
 
 def cells(host: Host, width: int) -> list[str]:
     """One row per cell; columns without a value for any cell are left out."""
-    by_cell: dict[int, set[int]] = {}
+    by_cell: dict[int, set[int | None]] = {}
     for cpu in host.cpus:
-        if cpu.cell is not None and cpu.package is not None:
+        if cpu.cell is not None:
             by_cell.setdefault(cpu.cell, set()).add(cpu.package)
+    named = any(package is not None for packages in by_cell.values() for package in packages)
     columns_: list[tuple[str, list[str]]] = [
         ("cell", [str(cell.id) for cell in host.cells]),
         ("cpus", [_cpu_list(cell.cpus, max(16, width - 70)) for cell in host.cells]),
     ]
-    if by_cell:
-        packages = [None if cell.cpus is None else sorted(by_cell.get(cell.id, ())) for cell in host.cells]
-        columns_.append(("package", [id_words(ids) for ids in packages]))
+    if named:
+        columns_.append(("package", [_packages(cell, by_cell.get(cell.id, set())) for cell in host.cells]))
     columns_.append(("total", [size(cell.memory.total) for cell in host.cells]))
     if any(cell.memory.span is not None for cell in host.cells):
         columns_.append(("span", [size(cell.memory.span) for cell in host.cells]))
@@ -93,6 +93,12 @@ def cells(host: Host, width: int) -> list[str]:
     for page in sorted({pages.size for cell in host.cells for pages in cell.huge_pages if pages.total}):
         columns_.append((f"{page_size(page)} pages free", [page_count(cell, page) for cell in host.cells]))
     return table([[name for name, _ in columns_], *zip(*(values for _, values in columns_), strict=True)], left=(1,))
+
+
+def _packages(cell: Cell, packages: set[int | None]) -> str:
+    """The packages of a cell's CPUs; unknown where none is known of a cell that has CPUs or may have some."""
+    known = sorted([package for package in packages if package is not None])
+    return UNKNOWN if not known and (packages or cell.cpus != ()) else id_words(known)
 
 
 def _cpu_list(ids: tuple[int, ...] | None, width: int) -> str:

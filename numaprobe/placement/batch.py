@@ -13,6 +13,7 @@ from .reasons import does_not_fit
 from .refining import refined
 from .relations import related
 from .search import best
+from .shared_cpus import settle_cpus, settle_cpus_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def solve(
 ) -> Batch:
     """Place a batch out of a stock; errors as for :func:`numaprobe.placement.place_all`."""
     mutual = related(stock, requests)
+    if len(mutual) == 1:
+        settle_cpus(stock, mutual[0])
     outcome, limits = heuristic(stock, mutual)
     if optimal:
         from .optimal import improve
@@ -202,8 +205,9 @@ def _explained(
     left = stock.copy()
     for position in outcome.order:
         request = requests[position]
-        field = Candidates(left, request)
         cells = outcome.sets[position]
+        settle_cpus_at(left, cells or ())
+        field = Candidates(left, request)
         if cells is None:
             error = does_not_fit(field)
             missed.append((position, error.reasons))

@@ -47,7 +47,7 @@ class Candidates:
         self.shares = shares(request) if request.parts else None
         self.out: dict[int, str] = {}
         self.blocked = _blocked(stock, request)
-        allowed = _allowed(stock, request, self.out)
+        allowed = allowed_cells(stock, request, self.out)
         self._table: Table | None = None
         self._in_cores: Candidates | None = None
         shared = _shared_emulator(stock, request)
@@ -75,7 +75,7 @@ class Candidates:
             for i, room in enumerate(self.rooms):
                 if _holds_mixed(room, request):
                     self.hosting[i] = self.cpus[i] = max(self.cpus[i], request.vcpus)
-        self.near = _near(stock, request, self.ids)
+        self.near = nearness_of(stock, request, self.ids)
         parts = self.shares or []
         self.first_part = [
             next((at for at, (v, m) in enumerate(parts) if v <= cpus and m <= memory), len(parts))
@@ -297,7 +297,7 @@ def emulator_at(field: Candidates, order: Sequence[int]) -> int | None:
     return None
 
 
-def _allowed(stock: HostCapacity, request: Request, out: dict[int, str]) -> set[int] | None:
+def allowed_cells(stock: HostCapacity, request: Request, out: dict[int, str]) -> set[int] | None:
     """The cells allowed by ``away_from`` and ``together_with``, None for all; ``out`` gets the others and why."""
     if not request.away_from and not request.together_with:
         return None
@@ -322,7 +322,7 @@ def _cells_of_domain(stock: HostCapacity, name: str) -> tuple[int, ...] | None:
     return stock.homes[name]
 
 
-def _near(stock: HostCapacity, request: Request, ids: list[int]) -> list[tuple[int, int]] | None:
+def nearness_of(stock: HostCapacity, request: Request, ids: list[int]) -> list[tuple[int, int]] | None:
     """How far each cell is from what was named, as (worst, sum); None where none of it has a known cell."""
     places = [place for place in _places(stock, request) if place is not None]
     if not places:

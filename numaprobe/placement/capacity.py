@@ -6,7 +6,7 @@ from ..wording import count
 from ..wording import size as size_of
 from .costs import SLOWER, bandwidth, costs, distances, groups
 from .guests import cpus_by_guest, weigh
-from .rooms import CellCapacity, Core, HostCapacity
+from .rooms import LENT, CellCapacity, Core, HostCapacity
 from .shared_cpus import counted_once
 
 TYPE_CHECKING = False
@@ -52,11 +52,11 @@ def capacity_of(
         host = host._replace(allowed=None)
     if host.allowed is not None and host.allowed.quota is not None:
         stock.quota = host.allowed.quota
-    host, sharing, notes = counted_once(host)
+    host, stock.sharing, without, notes = counted_once(host)
     stock.notes += notes
-    for cell_id in sharing:
+    for cell_id in without:
         stock.rooms[cell_id].lends = True
-        stock.rooms[cell_id].notes.append("its CPUs are counted in another cell")
+        stock.rooms[cell_id].notes.append(LENT)
     pool = _pool(host, pool)
     held = cpus_by_guest(host, domains) if domains else {}
     for plan in plans:
@@ -64,9 +64,17 @@ def capacity_of(
     _cpus(stock, host, pool, held)
     _memory(stock, host, reserve)
     stock.ordinary = all(room.full_cpus and room.kind is None for room in stock.rooms.values())
+    if not getattr(domains, "complete", True):
+        stock.notes.append(_unseen(domains))
     if domains:
         weigh(stock, host, domains, pool, held)
     return stock
+
+
+def _unseen(domains: Sequence[Domain]) -> str:
+    """That there may be guests whose CPUs and configured memory are not taken into account, and the first reason."""
+    why = "".join([f" ({note.where}: {note.text})" for note in getattr(domains, "notes", ())[:1]])
+    return f"running guests could not all be seen{why}: what they hold beyond their memory in use is unknown"
 
 
 def _pool(host: Host, wanted: int | None) -> int | None:
@@ -115,6 +123,7 @@ def _cpus(stock: HostCapacity, host: Host, pool: int | None, held: Mapping[int, 
             continue
         left_out[cell, why] = left_out.get((cell, why), 0) + 1
     for cell, by_core in cores.items():
+        rooms[cell].cores_known = all(isinstance(key, tuple) for key in by_core)
         # A core is whole only if all its threads are ours to give; with siblings unknown nobody can say that.
         rooms[cell].settle(
             [

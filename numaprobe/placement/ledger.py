@@ -118,9 +118,7 @@ class Ledger:
 
         ``pid`` is a process with which the claims end, ``domain`` the number of a Xen domain that is being built.
         """
-        start = None if pid is None else started(pid)
-        if pid is not None and start is None:
-            raise ProcessLookupError(f"there is no process {pid}")
+        start = None if pid is None else _start(pid)
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
         first = max([claim.id for claim in self._claims], default=0) + 1
         new = [
@@ -175,22 +173,52 @@ class Ledger:
 
 
 def started(pid: int) -> int | None:
-    """When a process started, in clock ticks since the boot (/proc/PID/stat); None if there is none."""
+    """When a process started, in clock ticks since the boot (/proc/PID/stat); None for one that has ended.
+
+    Raises ``OSError`` where it cannot be read, which is no sign that the process has ended.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
-    except OSError:
+    except ProcessLookupError:
         return None
     # A zombie has given everything back.
     return int(fields[19]) if len(fields) > 19 and fields[0] not in (b"Z", b"X") else None
 
 
+def _start(pid: int) -> int:
+    """When a process started. Raises ``ProcessLookupError`` without one, and ``SourceError`` if it cannot be read."""
+    try:
+        start = started(pid)
+    except FileNotFoundError:
+        start = None
+    except OSError as error:
+        raise SourceError(f"/proc/{pid}/stat", error.errno) from None
+    if start is None:
+        raise ProcessLookupError(f"there is no process {pid}")
+    return start
+
+
+def _runs(pid: int, start: int | None) -> bool:
+    """Whether the process of a claim has not ended, as far as can be seen: the claim holds where it may still run."""
+    try:
+        return started(pid) == start
+    except OSError:
+        pass
+    try:
+        # Where /proc hides other users' processes (hidepid), or cannot be read, the kernel still tells who exists.
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
 def _holding(claims: Sequence[Claim], domains: Sequence[Domain]) -> tuple[Claim, ...]:
     """Claims that still hold at this moment, less what their guests have taken."""
     now = time.clock_gettime(time.CLOCK_BOOTTIME)
-    alive = [
-        claim for claim in claims if now < claim.expires and (claim.pid is None or started(claim.pid) == claim.start)
-    ]
+    alive = [claim for claim in claims if now < claim.expires and (claim.pid is None or _runs(claim.pid, claim.start))]
     return tuple([left for claim in alive if (left := claim.less(domains)) is not None])
 
 

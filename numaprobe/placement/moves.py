@@ -17,6 +17,7 @@ from .planning import explained
 from .reasons import does_not_fit
 from .request import PAGE, Request
 from .search import best
+from .shared_cpus import settle_cpus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ class _Search:
 
     def run(self, most: int) -> Rearrangement:
         stock = self._without(frozenset())
+        settle_cpus(stock, self.request)
         field = Candidates(stock, self.request)
         chosen = best(field)
         if chosen is not None:

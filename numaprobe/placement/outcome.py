@@ -7,6 +7,7 @@ from .allocate import split, take
 from .candidates import Candidates
 from .relations import groups, place_group
 from .search import best
+from .shared_cpus import settle_cpus, settle_cpus_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,8 +72,12 @@ def run(
                     done.append(one)
                     costs[one] = cost
                 continue
-        field = Candidates(left, asked_for[position])
         wanted = None if given is None else given.get(position)
+        if wanted is None:
+            settle_cpus(left, asked_for[position])
+        else:
+            settle_cpus_at(left, wanted)
+        field = Candidates(left, asked_for[position])
         chosen = best(field) if wanted is None else positions(field, wanted)
         done.append(position)
         if chosen is None:

@@ -9,6 +9,7 @@ from .reasons import does_not_fit, reasons_for, rejected
 from .request import Request
 from .rooms import HostCapacity
 from .search import best
+from .shared_cpus import settle_cpus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 def planned(stock: HostCapacity, request: Request, most_rejected: int, *, taking: bool = False) -> Plan:
     """The plan for one request out of what is left; ``taking`` takes it away from there."""
+    settle_cpus(stock, request)
     field = Candidates(stock, request)
     chosen = best(field)
     if chosen is None:

@@ -10,6 +10,7 @@ from .access import expected_cost, for_cores
 from .candidates import without_cpus
 from .plan import Rejected
 from .ranking import BURDEN, CROWDS, DISPLACES, STRADDLES, ranker, smaller_sets
+from .rooms import LENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ def does_not_fit(field: Candidates) -> DoesNotFit:
         if field.request.vfio and room.pinnable is not None and room.pinnable < room.memory:
             held = size(max(0, room.pinnable))
             reasons.append(f"cell {room.id}: {held} of its memory may be pinned (outside ZONE_MOVABLE)")
+        if request.smt in ("isolate", "avoid", "require") and not room.cores_known:
+            reasons.append(f"cell {room.id}: which of its CPUs share a core is unknown")
         for note in room.notes:
             reasons.append(f"cell {room.id}: {note}")
     return DoesNotFit(*reasons, *field.stock.notes)
@@ -139,7 +142,10 @@ def rejected(field: Candidates, chosen: tuple[int, ...], most: int) -> tuple[Rej
 def _against(field: Candidates, other: tuple[int, ...], chosen: tuple[int, ...], cost: float) -> str:
     """What speaks against another set before policies and ids do; empty if nothing does."""
     if len(other) == 1 and not field.rooms[other[0]].full_cpus:
-        return without_cpus(field.rooms[other[0]])
+        room, less = field.rooms[other[0]], field.need - field.memory[other[0]]
+        if not room.lends or room.lends_last:
+            return without_cpus(room)
+        return f"is missing {size(less)}" if less > 0 else LENT
     short = shortage(field, other)
     if short is not None:
         return f"is missing {short}" if len(other) == 1 else f"are missing {short}"
@@ -242,6 +248,8 @@ def _cores(field: Candidates, chosen: tuple[int, ...]) -> list[str]:
         core.whole and len(core.threads) < 2 for i in chosen for core in field.rooms[i].cores
     ):
         return []
+    if not all(field.rooms[i].cores_known for i in chosen):
+        return ["which CPUs share a core is unknown, so some vcpus may share one"] if request.vcpus > 1 else []
     text = f"{label} on {count(idle, 'free core')}, so some share a core"
     if len(chosen) == 1 and len(field.ids) > 1:
         view = field.counting_cores()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # Requests that leave out other cells each have a table; a batch of many such does not keep them all.
 MAX_TABLES = 64
+LENT = "its CPUs are counted in another cell"
 
 
 class Core:
@@ -35,8 +36,9 @@ class CellCapacity:
     ``online`` counts CPUs, ``cpus`` free threads, ``idle`` whole cores and ``clean`` the threads of those. ``load`` is
     the weight of floating vcpus, and ``kept`` how many CPUs must remain for those that were placed here. ``group``
     orders kinds of memory; ``notes`` says what was not counted. ``pinnable`` is the part of ``memory`` that may be
-    pinned, None where nobody looked. ``lends``: guests on other cells' CPUs may have its memory although it has no CPUs
-    left, with ``lends_last`` only where those cells do not suffice.
+    pinned, None where nobody looked. ``cores_known`` is whether it is known which CPUs share a core. ``lends``: guests
+    on CPUs of other cells may have its memory although it has no CPUs left, with ``lends_last`` only where those do not
+    suffice.
     """
 
     __slots__ = (
@@ -44,6 +46,7 @@ class CellCapacity:
         "bandwidth",
         "clean",
         "cores",
+        "cores_known",
         "cpus",
         "full_cpus",
         "full_memory",
@@ -76,6 +79,7 @@ class CellCapacity:
         self.group = self.bandwidth = 0
         self.aligned: tuple[int, int] | None = None
         self.lends = self.lends_last = False
+        self.cores_known = True
 
     def copy(self) -> CellCapacity:
         """The same room, to take from without changing this one."""
@@ -84,7 +88,15 @@ class CellCapacity:
             setattr(other, name, getattr(self, name))
         other.pages = dict(self.pages)
         other.cores = list(self.cores)
+        other.notes = list(self.notes)
         return other
+
+    def swap_cpus(self, other: CellCapacity) -> None:
+        """Exchange CPUs, and who runs on them, with a cell to which they are as local."""
+        for name in ("cores", "cores_known", "cpus", "full_cpus", "idle", "clean", "kept", "load", "aligned", "lends"):
+            mine = getattr(self, name)
+            setattr(self, name, getattr(other, name))
+            setattr(other, name, mine)
 
     def settle(self, cores: list[Core]) -> None:
         """Begin with these cores."""
@@ -151,7 +163,8 @@ class HostCapacity:
     ``striped``: the allocator deals a guest's memory out evenly to the cells it may use, as Xen does, where Linux
     fills the nearest first. ``homes`` are the cells of existing domains by name, None for one that may be anywhere.
     ``costs`` are those of accesses, ``distances`` what the host's table says. ``quota`` is what this process may use,
-    in CPUs. ``floaters`` are running vcpus that float. ``bind`` is whether there are cells to choose from.
+    in CPUs. ``floaters`` are running vcpus that float. ``bind`` is whether there are cells to choose from. ``sharing``
+    are groups of cells whose CPUs are the same.
     """
 
     __slots__ = (
@@ -166,6 +179,7 @@ class HostCapacity:
         "ordinary",
         "quota",
         "rooms",
+        "sharing",
         "striped",
         "tables",
     )
@@ -183,6 +197,7 @@ class HostCapacity:
         self.devices: Mapping[str, int | None] | None = None
         self.floaters: list[Floater] = []
         self.notes: list[str] = []
+        self.sharing: list[tuple[int, ...]] = []
         # Shared by all copies: costs do not change while guests are placed.
         self.tables: dict[tuple[int, ...], Table] = {}
 

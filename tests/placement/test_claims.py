@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -73,6 +74,21 @@ def test_a_claim_ends_with_its_time_its_process_and_its_guest(folder: Path, monk
         assert ledger.current() == ()
     again = Claim.of(plan, id=1, pid=os.getpid(), start=1, expires=1e12)
     assert ledgers._holding([again], ()) == ()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES])
+def test_a_process_that_cannot_be_read_keeps_its_claim(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A descriptor that ran out for a moment, or /proc with hidepid, does not say that a guest has ended."""
+    plan = place(host([8 * GIB]), vcpus=1, memory=GIB, name="g")
+
+    def failing(pid: int) -> int | None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(ledgers, "started", failing)
+    claim = Claim.of(plan, id=1, pid=os.getpid(), start=1, expires=1e12)
+    assert ledgers._holding([claim], ()) == (claim,)
+    gone = claim._replace(pid=2**22 + 1)
+    assert ledgers._holding([gone], ()) == (), "the kernel knows no such process, whatever /proc shows"
 
 
 def test_xen_builds_a_guest_bit_by_bit() -> None:

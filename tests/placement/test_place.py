@@ -9,7 +9,7 @@ import pytest
 from hosts import GIB, MIB, domain, host, made
 
 import numaprobe
-from numaprobe import Allowed, Device, DoesNotFit, Host, place
+from numaprobe import Allowed, Device, DoesNotFit, Domains, Host, Note, Request, place, place_all
 
 
 def test_one_cell_is_enough() -> None:
@@ -176,13 +176,57 @@ def test_cpus_that_every_cell_lists_reach_the_memory_of_them_all() -> None:
     )
     small = place(fake, vcpus=16, memory=GIB)
     assert (small.cells, small.cpus, small.memory) == ((0,), every, {0: GIB})
-    assert "CPUs 0-15 are in cells 0-1 alike; they are counted in the first" in small.reasons
-    assert small.rejected[0].reason == "has no usable CPUs: its CPUs are counted in another cell"
+    assert "CPUs 0-15 are in cells 0-1 alike, and counted once" in small.reasons
+    assert small.rejected[0].reason == "its CPUs are counted in another cell"
     large = place(fake, vcpus=2, memory=6 * GIB)
     assert (large.cells, large.cpus, sum(large.memory.values())) == ((0, 1), every, 6 * GIB)
     assert set(large.memory) == {0, 1}
     with pytest.raises(DoesNotFit, match="missing 1 CPU"):
         place(fake, vcpus=17, memory=GIB)
+
+
+def test_cpus_that_every_cell_lists_are_counted_where_the_guest_fits() -> None:
+    """They are local to the memory of each of these cells, so a guest that fits only the second is not divided."""
+    machine = host([4 * GIB, 8 * GIB], distances={0: (10, 10), 1: (10, 10)})
+    every = tuple(cpu.id for cpu in machine.cpus)
+    fake = machine._replace(
+        cpus=tuple(cpu._replace(cell=None) for cpu in machine.cpus),
+        cells=tuple(cell._replace(cpus=every) for cell in machine.cells),
+    )
+    plan = place(fake, vcpus=16, memory=6 * GIB)
+    assert (plan.cells, plan.cpus, plan.memory) == ((1,), every, {1: 6 * GIB})
+    assert plan.rejected[0].reason.startswith("is missing 2")
+    assert place(fake, vcpus=2, memory=GIB, near=(1,)).cells == (0,), "both are as near to cell 1"
+    both = place_all(
+        fake,
+        [
+            Request(vcpus=2, memory=3 * GIB, name="a"),
+            Request(vcpus=2, memory=3 * GIB, name="b", away_from=("a",)),
+            Request(vcpus=2, memory=4 * GIB, together_with=("b",)),
+        ],
+    )
+    cells = [plan.cells for plan in both.plans if plan is not None]
+    assert sorted(cells[:2]) == [(0,), (1,)]
+    assert cells[2] == cells[1] == (1,)
+
+
+def test_guests_that_were_not_seen_are_mentioned() -> None:
+    """CPUs that they hold may be in the plan, which whoever starts the guest must know."""
+    hidden = Domains(complete=False, notes=[Note("proc", "hidepid=2 hides processes")])
+    plan = place(host([16 * GIB]), vcpus=2, memory=GIB, domains=hidden)
+    assert any("could not all be seen (proc: hidepid=2 hides processes)" in reason for reason in plan.reasons)
+    assert not any("seen" in reason for reason in place(host([16 * GIB]), vcpus=2, memory=GIB).reasons)
+
+
+def test_unknown_cores_are_not_called_taken() -> None:
+    """Where nothing says which CPUs share a core, a plan says that, and not that no core is free."""
+    machine = host([16 * GIB])
+    unknown = machine._replace(cpus=tuple(cpu._replace(siblings=None) for cpu in machine.cpus))
+    plan = place(unknown, vcpus=2, memory=GIB)
+    assert "which CPUs share a core is unknown, so some vcpus may share one" in plan.reasons
+    assert not any("free core" in reason for reason in plan.reasons)
+    with pytest.raises(DoesNotFit, match="cell 0: which of its CPUs share a core is unknown"):
+        place(unknown, vcpus=2, memory=GIB, cores=True)
 
 
 def test_a_guest_of_a_pool_gets_memory_of_other_cells_when_its_own_are_empty() -> None:
