@@ -85,8 +85,8 @@ class _Groups:
         self.source = source
         self.paths = self._own_paths()
         self.mounts = groups.mounts(source, ("cgroup", "cgroup2", "cpuset"))
-        if self.paths and not self.mounts and (content := source.one(MOUNTS)) is not None:
-            source.misread(FactError(MOUNTS, content, "names no mounted control groups"))
+        if self.paths and not self.mounts and source.one(MOUNTS) is not None:
+            source.misread(FactError(MOUNTS, reason="names no mounted control groups: the quota is unknown"))
 
     def _own_paths(self) -> dict[str, str]:
         found = groups.own_paths(self.source)
