@@ -22,6 +22,8 @@ Results = dict[str, Future[Result]]
 _LAB = pytest.StashKey[Lab]()
 
 _HERE = Path(__file__).parent
+# Fixtures that start QEMU.
+_STARTS = frozenset(("result", "boots", "plugged"))
 _HOW = "the lab runs with --lab (pytest tests/lab --lab) or NUMAPROBE_LAB_RUN=1, after tests/lab/install"
 
 
@@ -32,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     enabled = config.getoption("lab") or os.environ.get("NUMAPROBE_LAB_RUN", "") not in ("", "0")
     for item in items:
-        if _HERE in item.path.parents and "result" in getattr(item, "fixturenames", ()):
+        if _HERE in item.path.parents and not _STARTS.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.lab)
             if not enabled:
                 item.add_marker(pytest.mark.skip(reason=_HOW))

@@ -72,10 +72,8 @@ class Qemu:
 
 
 @pytest.fixture(params=GUESTS)
-def guest(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Qemu]]:
+def plugged(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Qemu]]:
     """One of the guests, which ends with the test."""
-    if not request.config.getoption("lab"):
-        pytest.skip("runs with the lab (pytest tests/lab --lab)")
     words, threads, _, _ = GUESTS[request.param]
     qemu = Qemu(tmp_path, words, threads)
     try:
@@ -93,9 +91,9 @@ def agree(name: str, qemu: Qemu) -> None:
     assert found.vcpus == (qemu.vcpus() if vcpus_known else None)
 
 
-def test_figures_are_qemus_as_started_and_as_plugged(guest: tuple[str, Qemu]) -> None:
+def test_figures_are_qemus_as_started_and_as_plugged(plugged: tuple[str, Qemu]) -> None:
     """A smaller number than the guest has would give its memory away twice."""
-    name, qemu = guest
+    name, qemu = plugged
     agree(name, qemu)
     if name == "fixed":
         return
