@@ -110,6 +110,9 @@ class _Groups:
             for name, content in zip(names, self.source.read(names, directory), strict=True):
                 if content is not None:
                     found = self.source.parsed(text.ids, f"{directory}/{name}", content)
+                    if found is None:
+                        # What the groups above have is more than this one may have.
+                        return None, None
                     if found:
                         return found, f"{directory}/{name}"
         return None, None
@@ -126,7 +129,11 @@ class _Groups:
                 path = f"{directory}/cpu.cfs_quota_us"
                 limit = self.source.parsed(text.number, path, quota)
                 length = self.source.parsed(text.number, f"{directory}/cpu.cfs_period_us", period)
-                share = None if limit is None or length is None else _quotient(limit, length)
+                # Version 1 has -1 for no limit.
+                if limit is None or length is None or limit == -1:
+                    share = None
+                else:
+                    share = self.source.parsed(_share, path, b"%d %d" % (limit, length))
             if share is not None and (best[0] is None or share < best[0]):
                 best = share, path
         return best
@@ -137,9 +144,8 @@ def _share(where: str, content: bytes) -> float | None:
     if len(words) != 2:
         raise FactError(where, content, "not a quota and a period")
     limit, length = words
-    return None if limit == b"max" else _quotient(text.number(where, limit), text.number(where, length))
-
-
-def _quotient(limit: int, length: int) -> float | None:
-    """Cpus' worth of time; None for a negative limit, which is none."""
-    return limit / length if limit >= 0 and length > 0 else None
+    period = text.number(where, length)
+    share = (1 if limit == b"max" else text.number(where, limit), period)
+    if min(share) <= 0:
+        raise FactError(where, content, "no time, or no period")
+    return None if limit == b"max" else share[0] / period

@@ -80,7 +80,12 @@ def _same(source: Source, facts: LinuxFacts) -> bool:
 def _collected(
     source: Source, *, available: bool, devices: bool, allowed: bool, caches: bool, usable: bool, memory_state: bool
 ) -> LinuxFacts:
-    cpu_facts = cpus.collect(source)
+    found_devices = found_allowed = found_caches = found_usable = None
+    if allowed:
+        from .allowed import collect as collect_allowed
+
+        found_allowed = collect_allowed(source)
+    cpu_facts = cpus.collect(source, (found_allowed and found_allowed.cpus) or ())
     online, possible = _lists(source, "online", "possible")
     ids = nodes.node_ids(source, online)
     if not cpu_facts.online and (failure := source.failure(f"{CPU}/online") or source.failure(CPU)):
@@ -100,15 +105,10 @@ def _collected(
         rows = source.zones_in_pieces(path)
         zones = tuple(map(ZoneFacts._make, rows)) if rows else source.parsed(_zones, path, source.one(path))
     meminfo = nodes.machine_memory(source) if available or not ids else None
-    found_devices = found_allowed = found_caches = found_usable = None
     if devices:
         from .devices import collect as collect_devices
 
         found_devices = collect_devices(source, several=len(ids or ()) > 1)
-    if allowed:
-        from .allowed import collect as collect_allowed
-
-        found_allowed = collect_allowed(source)
     if caches:
         from .caches import collect as collect_caches
 

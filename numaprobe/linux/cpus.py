@@ -28,14 +28,18 @@ KINDS = (("atom", "sys/devices/cpu_atom/cpus"), ("core", "sys/devices/cpu_core/c
 MAX_CPUS = 1 << 14
 
 
-def collect(source: Source) -> CpuFacts:
-    """Facts of all present cpus."""
+def collect(source: Source, own: tuple[int, ...] = ()) -> CpuFacts:
+    """Facts of all present cpus; ``own`` are those that this process may use, by the kernel's own word."""
     *lists, active = source.read((*LISTS, "smt/active"), CPU)
     online, present, possible, isolated, nohz_full = (
         source.parsed(text.id_list, f"{CPU}/{name}", content) for name, content in zip(LISTS, lists, strict=True)
     )
     if online == ():
         source.misread(FactError(f"{CPU}/online", reason="names no CPU, although at least one is running"))
+    elif online and (hidden := _hidden(source, set(own).intersection(present or own).difference(online))):
+        why = f"lists {id_list(online)}, and cpus {id_list(hidden)} are online: not the kernel's list"
+        source.misread(FactError(f"{CPU}/online", reason=why))
+        online = None
     if not online or present is None:
         online, present = _from_directories(source, online or None, present)
     if max(len(online), len(present)) > MAX_CPUS:
@@ -63,6 +67,20 @@ def collect(source: Source) -> CpuFacts:
         capacity=topology.capacity,
         kinds=_kinds(source),
     )
+
+
+def _hidden(source: Source, cpus: set[int]) -> list[int]:
+    """Those of some cpus that are online although the list, which lxcfs and others replace, does not say so.
+
+    Where the cpu itself does not say (the boot cpu has no such file), it is online if it has a topology, which the
+    kernel removes from one that is taken offline (topology_remove_dev of drivers/base/topology.c).
+    """
+    if not cpus:
+        return []
+    names = [f"cpu{cpu}/{name}" for cpu in sorted(cpus) for name in ("online", "topology/core_id")]
+    contents = source.read(names, CPU)
+    states = zip(sorted(cpus), contents[::2], contents[1::2], strict=True)
+    return [cpu for cpu, state, core in states if (core is not None if state is None else state.strip() == b"1")]
 
 
 def _from_directories(

@@ -130,7 +130,10 @@ def _lenient_meminfo(source: Source, where: str, content: bytes) -> MeminfoFacts
 def huge_page_sizes(source: Source, directory: str) -> list[int]:
     """Sizes in kB for which the directory has a ``hugepages-NkB``."""
     names = source.names(directory, "hugepages-") or []
-    return text.suffix_numbers(names, "hugepages-", "kB")
+    sizes = text.suffix_numbers(names, "hugepages-", "kB")
+    if odd := [size for size in sizes if size < 1 or size & (size - 1)]:
+        source.note(directory, f"pages of {odd[0]} kB, a size that none can have")
+    return [size for size in sizes if size not in odd]
 
 
 def huge_pages(source: Source, directory: str, sizes: Sequence[int]) -> tuple[HugePageFacts, ...]:

@@ -386,7 +386,7 @@ class Topology:
 
 def _capacity(where: str, content: bytes) -> int:
     value = text.number(where, content)
-    if not 0 <= value <= text.MAX_INT:
+    if not 1 <= value <= text.MAX_INT:
         raise FactError(where, content, "not a capacity")
     return value
 

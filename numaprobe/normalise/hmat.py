@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..model.host import Access, Note, SideCache
+from ..wording import id_list
 from .possible import MAX_BYTES, MAX_WORD, within
 
 TYPE_CHECKING = False
@@ -16,19 +17,23 @@ WRITE_POLICY = {0: "write-back", 1: "write-through", 2: "other"}
 ADDRESS_MODE = {1: "extended-linear"}
 
 
-def access_of(facts: AccessFacts, node: str, notes: list[Note]) -> Access:
-    """What reaching a node's memory costs; figures that are not valid are None."""
+def access_of(facts: AccessFacts, node: str, ids: tuple[int, ...], notes: list[Note]) -> Access:
+    """What reaching a node's memory costs; figures that are not valid are None. ``ids`` are the nodes that exist."""
     # The kernel has them in 32 bits; 0 is what hmat_normalize of Linux's drivers/acpi/numa/hmat.c makes of a figure
-    # that is not valid.
+    # that is not valid. All bits set are -1, not 4 PB/s.
     figures = {
-        name: within(value, MAX_WORD, f"{node}/access{facts.level}/initiators/{name}", notes) or None
+        name: within(value, MAX_WORD - 1, f"{node}/access{facts.level}/initiators/{name}", notes) or None
         for name, value in facts._asdict().items()
         if name not in ("level", "initiators")
     }
     for name in ("read_bandwidth", "write_bandwidth"):
         value = figures[name]
         figures[name] = None if value is None else value << 20
-    return Access(level=facts.level, initiators=facts.initiators, **figures)
+    initiators = tuple([one for one in facts.initiators if one in ids])
+    if len(initiators) != len(facts.initiators):
+        where = f"{node}/access{facts.level}/initiators"
+        notes.append(Note(where, f"names nodes {id_list(set(facts.initiators).difference(ids))}, which do not exist"))
+    return Access(level=facts.level, initiators=initiators, **figures)
 
 
 def side_cache_of(facts: SideCacheFacts, node: str, notes: list[Note]) -> SideCache:

@@ -67,6 +67,9 @@ def from_linux(facts: LinuxFacts) -> Host:
     possible_cells = _possible(facts.nodes_possible, [node.id for node in facts.nodes], "node/possible", notes)
     possible_cpus = _possible(facts.cpus.possible, facts.cpus.online, "cpu/possible", notes)
     # Snapshots without a cpu directory still list cpus in the nodes; nothing says whether they are online.
+    view = None
+    if facts.allowed is not None:
+        view = _allowed(facts.allowed, facts.usable, online, cells, notes)
     return Host(
         source="linux",
         hypervisor=None,
@@ -76,7 +79,7 @@ def from_linux(facts: LinuxFacts) -> Host:
         possible_cells=possible_cells,
         possible_cpus=possible_cpus,
         devices=devices,
-        allowed=None if facts.allowed is None else _allowed(facts.allowed, facts.usable, online, cells),
+        allowed=view,
         caches=caches,
     )
 
@@ -122,16 +125,25 @@ def _online(facts: LinuxFacts, notes: list[Note]) -> frozenset[int]:
     of_nodes = frozenset([cpu for node in facts.nodes for cpu in node.cpus or ()])
     listed = id_list(facts.cpus.online)
     notes.append(Note("online", f"lists {listed}, and this process may use only {id_list(own)}: not the kernel's list"))
-    return frozenset(own) if of_nodes.isdisjoint(own) else of_nodes
+    return of_nodes.union(own)
 
 
 def _allowed(
-    facts: AllowedFacts, usable: UsableFacts | None, online: frozenset[int], cells: tuple[Cell, ...]
+    facts: AllowedFacts,
+    usable: UsableFacts | None,
+    online: frozenset[int],
+    cells: tuple[Cell, ...],
+    notes: list[Note],
 ) -> Allowed:
     """Cut with what there is: where nothing limits a process, its masks name every id that may ever be added."""
+    nodes = None if facts.nodes is None else tuple([cell.id for cell in cells if cell.id in facts.nodes])
+    if nodes == () and facts.nodes:
+        text = f"the memory of this process is on nodes {id_list(facts.nodes)}, of which none exists"
+        notes.append(Note(" ".join(facts.where[:1]) or "Mems_allowed_list", text))
+        nodes = None
     return Allowed(
         cpus=None if facts.cpus is None else tuple(cpu for cpu in facts.cpus if cpu in online),
-        cells=None if facts.nodes is None else tuple(cell.id for cell in cells if cell.id in facts.nodes),
+        cells=nodes,
         quota=facts.quota,
         where=facts.where,
         memory=None if usable is None else usable.room,
@@ -173,7 +185,7 @@ def _cell(
     if node.accesses or node.side_caches:
         from .hmat import access_of, side_cache_of
 
-        accesses = tuple([access_of(access, f"node{node.id}", notes) for access in node.accesses])
+        accesses = tuple([access_of(access, f"node{node.id}", ids, notes) for access in node.accesses])
         side_caches = tuple([side_cache_of(cache, f"node{node.id}", notes) for cache in node.side_caches])
     return Cell(
         id=node.id,

@@ -245,3 +245,71 @@ def test_cpus_of_partitions_are_those_that_the_root_group_lacks(
     assert [note.where for note in found.notes] == (
         [f"{ROOT_GROUP}/cpuset.cpus.effective"] if "x" in "".join(files.values()) else []
     )
+
+
+# --- the kernel's own word against a file that something replaced -------------------------------------------------
+
+
+def contained(online: str, own: str, **files: str) -> Machine:
+    """A container's view: lxcfs renumbers ``cpu/online``, the affinity is the kernel's."""
+    tree = machine({0: [0, 1], 1: [2, 3]}, threads=2)
+    tree[f"{CPU}/online"] = f"{online}\n"
+    tree["proc/self/status"] = f"Name:\tx\nCpus_allowed_list:\t{own}\nMems_allowed_list:\t0-1\n"
+    return tree | {path: f"{text}\n" for path, text in files.items()}
+
+
+def test_a_renumbered_list_that_meets_the_affinity_by_chance_is_not_believed() -> None:
+    """Lxcfs lists two CPUs as 0-1 where the process has 1 and 2: CPU 2 is online, since it has a topology."""
+    found = host(contained("0-1", "1-2"), allowed=True)
+    assert found.allowed is not None
+    assert found.allowed.cpus == (1, 2)
+    assert [cell.cpus for cell in found.cells] == [(0, 1), (2, 3)]
+    assert found.cpu(2).siblings == (2, 3)
+    assert ("online", "lists 0-1, and cpus 2 are online: not the kernel's list") in found.notes
+
+
+def test_a_cpu_that_is_offline_is_no_contradiction() -> None:
+    """Affinities include CPUs that may be added; one that says 0 in its own file is offline."""
+    states = {f"{CPU}/cpu{cpu}/online": "0" for cpu in (2, 3)}
+    found = host(contained("0-1", "0-3", **states), allowed=True)
+    assert [cpu.id for cpu in found.cpus if cpu.online] == [0, 1]
+    assert not any(note.where == "online" for note in found.notes)
+
+
+def test_an_affinity_outside_of_every_list_takes_no_cpu_from_its_cell() -> None:
+    """The nodes' lists and the affinity are both the kernel's, so neither is dropped for the other."""
+    found = host(contained("0-1", "64"), allowed=True)
+    assert [cell.cpus for cell in found.cells] == [(0, 1), (2, 3)]
+    assert found.allowed is not None
+    assert found.allowed.cpus == (64,)
+    assert found.cpu(64).cell is None
+
+
+def test_memory_on_nodes_that_do_not_exist_is_a_contradiction() -> None:
+    """Every process has a node for its memory: none of those that there are is unknown, and noted."""
+    tree = contained("0-3", "0-3")
+    tree["proc/self/status"] = "Name:\tx\nCpus_allowed_list:\t0-3\nMems_allowed_list:\t5\n"
+    found = host(tree, allowed=True)
+    assert found.allowed is not None
+    assert found.allowed.cells is None
+    assert any("nodes 5, of which none exists" in note.text for note in found.notes)
+
+
+@pytest.mark.parametrize("text", ["0 100000", "-1 100000", "1000 0", "max 0"])
+def test_a_quota_that_cannot_be_is_unknown(text: str) -> None:
+    """The kernel gives at least a millisecond in a period, and only version 1 has -1 for no limit."""
+    tree = controlled("0::/a", mountinfo=V2, **{"sys/fs/cgroup/a/cpu.max": text})
+    found = host(tree, allowed=True)
+    assert found.allowed is not None
+    assert found.allowed.quota is None
+    assert any(text in note.text for note in found.notes)
+
+
+def test_a_broken_list_of_the_own_group_is_not_that_of_the_group_above() -> None:
+    """What the group above has is more than its child may use."""
+    tree = controlled("0::/a", mountinfo=V2, **{"sys/fs/cgroup/cpuset.cpus.effective": "0-7"})
+    tree["sys/fs/cgroup/a/cpuset.cpus.effective"] = "2-"
+    found = host(tree, allowed=True)
+    assert found.allowed is not None
+    assert found.allowed.cpus is None
+    assert found.notes

@@ -10,7 +10,7 @@ from errno import EACCES
 
 import pytest
 from rich import rich
-from trees import CPU, NODE, Shelf
+from trees import CPU, NODE, Shelf, machine
 
 from numaprobe import Host
 from numaprobe.linux import collect as linux
@@ -108,3 +108,34 @@ def test_the_machine_is_rich() -> None:
     kinds = {"".join("N" if c.isdigit() else c for c in path) for path in FILES}
     assert len(kinds) >= 50
     assert f"{NODE}/node0/meminfo" in FILES
+
+
+@pytest.mark.parametrize("size", ["0", "3", "99999999999999999999"])
+def test_a_size_of_pages_that_cannot_be_is_left_out(size: str) -> None:
+    """Sizes are directory names, and each divides the memory of its cell."""
+    tree = machine({0: [0, 1], 1: [2, 3]})
+    tree[f"{NODE}/node1/hugepages/hugepages-{size}kB/nr_hugepages"] = "10\n"
+    tree[f"{NODE}/node1/hugepages/hugepages-2048kB/nr_hugepages"] = "10\n"
+    found = from_linux(linux.collect(Shelf(tree)))
+    assert [pages.size for pages in found.cells[1].huge_pages] == [2 << 20]
+    assert bool(found.notes) == (len(size) == 1), "a number of more than 64 bits is no size of pages"
+
+
+def test_figures_of_firmware_that_are_minus_one_are_unknown() -> None:
+    """hmat.c keeps 32 bits, and a node that does not exist cannot access anything."""
+    tree = machine({0: [0, 1], 1: []})
+    access = f"{NODE}/node1/access0/initiators"
+    tree |= {f"{access}/read_bandwidth": "4294967295\n", f"{access}/read_latency": "90\n", f"{access}/node9": None}
+    found = from_linux(linux.collect(Shelf(tree)))
+    (one,) = found.cells[1].accesses
+    assert (one.read_bandwidth, one.read_latency, one.initiators) == (None, 90, ())
+    assert len(found.notes) == 2
+
+
+def test_a_capacity_of_nothing_is_no_kind() -> None:
+    """The kernel scales capacities to 1024, and none is 0."""
+    tree = machine({0: [0, 1, 2, 3]})
+    tree |= {f"{CPU}/cpu{cpu}/cpu_capacity": f"{value}\n" for cpu, value in enumerate((1024, 1024, 0, 512))}
+    found = from_linux(linux.collect(Shelf(tree)))
+    assert [cpu.kind for cpu in found.cpus] == ["capacity-1024", "capacity-1024", None, "capacity-512"]
+    assert found.notes
