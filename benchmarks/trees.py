@@ -14,6 +14,7 @@ THREADS = 2
 PAGES = 1 << 20
 HUGE_KB = (2048, 1048576)
 PAGE_KB = 4
+FLAGS = " ".join(["fpu", "lm", *(f"flag_{i:02d}" for i in range(118))])
 CACHES = ((1, "Data", 32), (1, "Instruction", 32), (2, "Unified", 1024), (3, "Unified", 32768))
 
 
@@ -152,7 +153,7 @@ def _processor(cpu: int, cores: int, cores_per_node: int) -> str:
         "stepping": 8, "microcode": "0x2b000571", "cpu MHz": "2000.000", "cache size": "32768 KB",
         "physical id": package, "siblings": cores_per_node * THREADS, "core id": core, "cpu cores": cores_per_node,
         "apicid": cpu, "initial apicid": cpu, "fpu": "yes", "fpu_exception": "yes", "cpuid level": 31, "wp": "yes",
-        "flags": " ".join(f"flag_{i:02d}" for i in range(120)), "bugs": "spectre_v1 spectre_v2", "bogomips": "4000.00",
+        "flags": FLAGS, "bugs": "spectre_v1 spectre_v2", "bogomips": "4000.00",
         "clflush size": 64, "cache_alignment": 64, "address sizes": "46 bits physical, 57 bits virtual",
         "power management": "",
     }  # fmt: skip

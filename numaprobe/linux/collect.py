@@ -64,11 +64,12 @@ def _same(source: Source, facts: LinuxFacts) -> bool:
     Each file is true at its own moment only: ``distance`` has a column for every node that is online just then
     (node_read_distance of drivers/base/node.c), so that rows read before and after a change do not fit together.
     """
-    before = {NODE: facts.nodes_online, CPU: facts.cpus.online}
-    paths = [path for directory in before if (path := f"{directory}/online") not in source.broken]
-    for path, content in zip(paths, source.reader.read(paths), strict=True):
-        ids = before[path.removesuffix("/online")]
-        if isinstance(content, bytes) and ids is not None and path not in source.failed:
+    for directory, ids in ((NODE, facts.nodes_online), (CPU, facts.cpus.online)):
+        path = f"{directory}/online"
+        if ids is None or path in source.broken or path in source.failed:
+            continue
+        (content,) = source.reader.read(("online",), directory)
+        if isinstance(content, bytes):
             try:
                 if text.id_list(path, content) != ids:
                     return False

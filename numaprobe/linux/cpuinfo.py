@@ -8,6 +8,12 @@ def of_cpuinfo(text: str) -> str | None:
 
     The forms of ppc64le and ppc64 are the same, except on processors before POWER7, which ppc64le does not support.
     """
+    # As nearly all machines have it; the other fields are then not looked at.
+    before, _, rest = text.partition("\nflags")
+    if "\nvendor_id" in before and "\nfdiv_bug" not in text:
+        blank, colon, flags = rest.partition("\n")[0].partition(":")
+        if colon and not blank.strip() and "lm" in flags.split():
+            return "x86_64"
     fields: dict[str, str] = {}
     for line in text[:65536].splitlines():
         name, colon, value = line.partition(":")

@@ -38,7 +38,10 @@ def id_list(where: str, content: bytes) -> tuple[int, ...]:
     """
     size = len(content)
     if 0 < size < 4094:
-        return ids(where, content)
+        try:
+            return _fast.ids(content)
+        except ValueError:
+            return ids(where, content)
     if size in _CUT:
         size = len(content.rstrip(b"\0"))
         if size in _CUT and (content[size - 1 : size] != b"\n" or size in (4094, 65534)):

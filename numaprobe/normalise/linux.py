@@ -32,8 +32,11 @@ MAX_COST = 255
 MAX_DRIFT = 16 << 20
 
 
-def from_linux(facts: LinuxFacts) -> Host:
-    """Normalise a Linux host. Raises ``FactError`` for facts that contradict each other beyond a note."""
+def from_linux(facts: LinuxFacts, *, machine: str | None = None) -> Host:
+    """Normalise a Linux host. Raises ``FactError`` for facts that contradict each other beyond a note.
+
+    ``machine`` is its architecture.
+    """
     notes = [Note(where, text) for where, text in facts.notes]
     online = _online(facts, notes)
     if facts.numa:
@@ -81,6 +84,7 @@ def from_linux(facts: LinuxFacts) -> Host:
         devices=devices,
         allowed=view,
         caches=caches,
+        machine=machine,
     )
 
 

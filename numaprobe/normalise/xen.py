@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._fast import rows as columns_to_rows
 from ..model.host import Cell, Cpu, Host, Hypervisor, Memory, Note
 from ..named import namedtuple
 from ..wording import id_list
@@ -171,18 +172,18 @@ def _cpus(facts: XenFacts, notes: list[Note]) -> tuple[Cpu, ...]:
         text = f"on node {node}, which numainfo does not have: cpu {id_list(cpus)}"
         notes.append(Note("sysctl cputopoinfo", text))
     pool_of = {cpu: pool.id for pool in facts.cpupools or () for cpu in pool.cpus}
-    return tuple(
-        Cpu(
-            id=cpu,
-            online=None if online is None else cpu in online,
-            cell=rows[cpu].node if cpu in rows and rows[cpu].node in nodes else None,
-            package=rows[cpu].socket if numbered and cpu in rows else None,
-            core=rows[cpu].core if numbered and cpu in rows else None,
-            siblings=siblings.get(cpu),
-            pool=pool_of.get(cpu),
-        )
-        for cpu in sorted(present)
-    )
+    known = {cpu: row for cpu, row in rows.items() if numbered}
+    ids = tuple(sorted(present))
+    columns = {
+        "id": ids,
+        "online": None if online is None else tuple([cpu in online for cpu in ids]),
+        "cell": {cpu: row.node for cpu, row in rows.items() if row.node in nodes},
+        "package": {cpu: row.socket for cpu, row in known.items()},
+        "core": {cpu: row.core for cpu, row in known.items()},
+        "siblings": siblings,
+        "pool": pool_of,
+    }
+    return tuple(columns_to_rows(Cpu, ids, tuple(map(columns.get, Cpu._fields))))
 
 
 def _numbered(rows: dict[int, CpuTopology], cpuinfo: tuple[CpuInfo | None, ...] | None) -> bool:
@@ -210,10 +211,12 @@ def _siblings(
     for (socket, core), members in cores.items():
         apic_ids = [info.apic_id for cpu in members if cpuinfo and (info := cpuinfo[cpu]) and info.apic_id is not None]
         threads = len(members)
-        if len(apic_ids) == threads and len({apic_id // _power_of_two(threads) for apic_id in apic_ids}) > 1:
-            torn.setdefault(socket, []).extend([] if core is None else [core])
-            continue
-        group = tuple(cpu for cpu in members if cpu in online)
+        if len(apic_ids) == threads > 1:
+            block = _power_of_two(threads)
+            if len({apic_id // block for apic_id in apic_ids}) > 1:
+                torn.setdefault(socket, []).extend([] if core is None else [core])
+                continue
+        group = tuple([cpu for cpu in members if cpu in online])
         found.update(dict.fromkeys(group, group))
     for socket, numbers in torn.items():
         cores_of = id_list(numbers, none="unknown")

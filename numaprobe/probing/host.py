@@ -55,8 +55,7 @@ def probe(
             usable=usable,
             memory_state=memory_state,
         )
-        host = from_linux(facts)
-        return host._replace(machine=os.uname().machine if live else _machine(reader))
+        return from_linux(facts, machine=os.uname().machine if live else _machine(reader))
 
 
 def _machine(reader: Reader) -> str | None:

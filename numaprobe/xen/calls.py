@@ -7,6 +7,7 @@ arguments, so that a transcript can answer instead; recordings therefore rely on
 from __future__ import annotations
 
 from errno import EACCES, EBUSY, EINVAL, ENOSYS, EOPNOTSUPP, EPERM
+from functools import lru_cache
 from os import strerror
 
 from ..errors import FactError, RecordingError, SourceDenied, SourceError, SourceUnavailable
@@ -50,7 +51,8 @@ def issue(
         raise
     except OSError as error:
         raise source_error(abi.call_name(number, command), error.errno) from error
-    if len(answer[1]) != len(op) or [*map(len, answer[2])] != [len(given) for _, given in buffers]:
+    outs = answer[2]
+    if len(answer[1]) != len(op) or ((buffers or outs) and [*map(len, outs)] != [len(given) for _, given in buffers]):
         raise FactError(abi.call_name(number, command), reason="the reply and the request differ in length")
     return answer
 
@@ -59,9 +61,9 @@ def issue_each(calls: Hypercalls, number: int, command: int, ops: Sequence[bytes
     """Make one hypercall without buffers for each operation, at once where the port can: replies or errors."""
     each: Callable[[int, int, Sequence[bytes]], list[bytes | int]] | None = getattr(calls, "call_each", None)
     if each is not None:
-        name = abi.call_name(number, command)
         return [
-            source_error(name, answer) if isinstance(answer, int) else answer for answer in each(number, command, ops)
+            source_error(abi.call_name(number, command), answer) if isinstance(answer, int) else answer
+            for answer in each(number, command, ops)
         ]
     answers: list[bytes | SourceError] = []
     for op in ops:
@@ -97,18 +99,17 @@ def version(calls: Hypercalls, notes: list[tuple[str, str]] | None = None) -> Xe
 
 
 def _version_text(calls: Hypercalls, which: int, notes: list[tuple[str, str]]) -> str | None:
-    where = abi.call_name(abi.XEN_VERSION, which)
     try:
         _, reply, _ = issue(calls, abi.XEN_VERSION, which, bytes(abi.VERSION_BYTES[which]))
     except SourceUnavailable:
         return None
     except SourceError as error:
-        notes.append((where, error.reason or strerror(error.errno or 0)))
+        notes.append((abi.call_name(abi.XEN_VERSION, which), error.reason or strerror(error.errno or 0)))
         return None
     text = reply.partition(b"\0")[0].decode("utf-8", "backslashreplace").strip()
     # XSM hands out this word in place of a string (XENVER_* under a policy, Xen 4.6 and later).
     if text == "<denied>":
-        notes.append((where, f"'{text}': {REFUSED_BY[EACCES]}"))
+        notes.append((abi.call_name(abi.XEN_VERSION, which), f"'{text}': {REFUSED_BY[EACCES]}"))
         return None
     return text
 
@@ -131,8 +132,13 @@ def memory_map(calls: Hypercalls) -> tuple[MapEntry, ...]:
         count = abi.MEMORY_MAP.unpack(reply)[0]
         if count > capacity:
             raise FactError(where, str(count), "more entries than there was room for")
-        rows = entries[: count * abi.E820_ENTRY.size]
-        return tuple([MapEntry(*row) for row in abi.E820_ENTRY.iter_unpack(rows)])
+        return _map_entries(entries[: count * abi.E820_ENTRY.size])
+
+
+@lru_cache(maxsize=2)
+def _map_entries(rows: bytes) -> tuple[MapEntry, ...]:
+    """The entries, decoded once: the map is of the boot."""
+    return tuple(map(MapEntry._make, abi.E820_ENTRY.iter_unpack(rows)))
 
 
 def cpuinfo(calls: Hypercalls, possible: int) -> tuple[CpuInfo | None, ...]:
@@ -141,24 +147,34 @@ def cpuinfo(calls: Hypercalls, possible: int) -> tuple[CpuInfo | None, ...]:
     ``possible`` is ``max_cpu_id`` + 1, beyond which nothing is queried.
     """
     found: list[CpuInfo | None] = []
-    header = abi.OPERATION_HEADER.pack(abi.PLATFORM_GET_CPUINFO, abi.PLATFORM_VERSION)
-    rest = bytes(abi.PLATFORM_BYTES - len(header) - abi.WORD.size)
-    unpack, pack = abi.PCPUINFO.unpack_from, abi.WORD.pack
+    unpack = abi.PCPUINFO.unpack_from
     last = 0
     # The first answer says how many there are.
     while len(found) <= last:
-        ops = [header + pack(cpu) + rest for cpu in range(len(found), last + 1)]
+        ops = list(map(_cpuinfo_operation, range(len(found), last + 1)))
         for op, answer in zip(ops, issue_each(calls, abi.PLATFORM_OP, abi.PLATFORM_GET_CPUINFO, ops), strict=True):
             if len(found) > last:
                 break
             reply = _while_busy(calls, op, answer) if isinstance(answer, SourceError) else answer
-            _, last, flags, apic_id, acpi_id = unpack(reply, abi.PCPUINFO_AT)
-            last = min(last, possible - 1)
-            if flags & abi.PCPU_NOT_PRESENT:
-                found.append(None)
-            else:
-                found.append(CpuInfo(bool(flags & abi.PCPU_ONLINE), known(apic_id), known(acpi_id)))
+            _, last, *about = unpack(reply, abi.PCPUINFO_AT)
+            if last >= possible:
+                last = possible - 1
+            found.append(_cpuinfo(*about))
     return tuple(found)
+
+
+@lru_cache(maxsize=1 << 12)
+def _cpuinfo_operation(cpu: int) -> bytes:
+    header = abi.OPERATION_HEADER.pack(abi.PLATFORM_GET_CPUINFO, abi.PLATFORM_VERSION)
+    return (header + abi.WORD.pack(cpu)).ljust(abi.PLATFORM_BYTES, b"\0")
+
+
+@lru_cache(maxsize=1 << 12)
+def _cpuinfo(flags: int, apic_id: int, acpi_id: int) -> CpuInfo | None:
+    """One answer; as many are kept as a large machine has cpus, because most are the same in every probe."""
+    if flags & abi.PCPU_NOT_PRESENT:
+        return None
+    return CpuInfo(bool(flags & abi.PCPU_ONLINE), known(apic_id), known(acpi_id))
 
 
 def _while_busy(calls: Hypercalls, op: bytes, error: SourceError) -> bytes:

@@ -68,7 +68,7 @@ def collect(
     memory_map = ask.optional(calls.memory_map, port)
     ask.counts(info, nodes)
     node_claims = ask.optional(claims.collect, sysctl, info, nodes, {} if refused is None else refused)
-    total = ask.optional(sysctl.heap_free, (None,))
+    heap, total = ask.optional(_heap, sysctl, nodes) or (None, None)
     return XenFacts(
         version=version,
         sysctl_version=sysctl.version,
@@ -78,8 +78,8 @@ def collect(
         online_cpus=ask.online_cpus(info, cpus, cpuinfo, pools, free_cpus),
         nodes=nodes,
         distances=distances,
-        heap=ask.optional(_heap, sysctl, nodes),
-        heap_total=None if total is None else total[0],
+        heap=heap,
+        heap_total=total,
         present_pages=ask.present_pages(reader, info, cpus, cpuinfo, nodes, memory_map, known=node_claims is not None),
         memory_map=memory_map,
         pci_devices=ask.pci_devices(sysctl, pci_addresses),
@@ -91,9 +91,12 @@ def collect(
     )
 
 
-def _heap(sysctl: Sysctl, nodes: Sequence[NodeMemory | None]) -> tuple[HeapFree | None, ...]:
-    free = iter(sysctl.heap_free([at for at, node in enumerate(nodes) if node is not None]))
-    return tuple([None if node is None else next(free) for node in nodes])
+def _heap(sysctl: Sysctl, nodes: Sequence[NodeMemory | None]) -> tuple[tuple[HeapFree | None, ...], HeapFree]:
+    """What is free of each node, and of all."""
+    present = [at for at, node in enumerate(nodes) if node is not None]
+    total, *free = sysctl.heap_free([None, *present])
+    found = dict(zip(present, free, strict=True))
+    return tuple([found.get(at) for at in range(len(nodes))]), total
 
 
 def _shape(info: PhysInfo) -> tuple[int, ...]:

@@ -6,6 +6,8 @@ the one without the other. A wrong layout shows in physinfo before anything else
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ..errors import FactError
 from . import abi
 from .facts import PhysInfo
@@ -43,6 +45,7 @@ def decode(reply: bytes, sysctl_version: int) -> PhysInfo:
     return info
 
 
+@lru_cache(maxsize=2)
 def capability_names(word: int, sysctl_version: int) -> tuple[str, ...]:
     """The names of the bits that are set; 4.12 renumbered them. A bit without a name is ``bit N``."""
     names = abi.PHYSCAPS if sysctl_version >= abi.CAPABILITIES_RENUMBERED else abi.PHYSCAPS_OLD

@@ -134,11 +134,11 @@ def present_pages(
     xen/arch/x86/setup.c), which is done here to each entry's part in a node, and a span that does not end on a page
     may be rounded either way.
     """
-    ram = [(address, address + size) for address, size, kind in memory_map if kind == E820_RAM and size]
+    ram = tuple([(address, address + size) for address, size, kind in memory_map if kind == E820_RAM and size])
     if not ram:
         raise FactError("memory_op machine_memory_map", reason="contains no RAM")
     ranges = _without_overlap(srat.ranges)
-    _check_spans(srat, nodes, max(end for _, end in ram) // PAGE * PAGE)
+    _check_spans(srat, nodes, max([end for _, end in ram]) // PAGE * PAGE)
     pages = _cut(ram, ranges, max(len(nodes), len(srat.domains)))
     if sum(pages) != total_pages:
         raise FactError(PATH, f"{sum(pages)} pages", f"its ranges do not add up to the machine's {total_pages} pages")
@@ -156,7 +156,8 @@ def present_pages(
     return tuple([None if memory is None else pages[node] for node, memory in enumerate(nodes)])
 
 
-def _without_overlap(ranges: Sequence[MemoryRange]) -> list[tuple[int, int, int]]:
+@lru_cache(maxsize=2)
+def _without_overlap(ranges: tuple[MemoryRange, ...]) -> tuple[tuple[int, int, int], ...]:
     """Start, end and node by address, overlaps within a node merged; Xen allows those and gives up NUMA over others."""
     merged: list[tuple[int, int, int]] = []
     last_end = 0
@@ -168,7 +169,7 @@ def _without_overlap(ranges: Sequence[MemoryRange]) -> list[tuple[int, int, int]
             start, end = before, max(last_end, end)  # noqa: PLW2901 - the merged range
         merged.append((start, end, node))
         last_end = end
-    return merged
+    return tuple(merged)
 
 
 def _check_spans(srat: Srat, nodes: Sequence[NodeMemory | None], top: int) -> None:
@@ -188,7 +189,9 @@ def _check_spans(srat: Srat, nodes: Sequence[NodeMemory | None], top: int) -> No
             raise FactError(PATH, f"{span} bytes", f"Xen's node {node} spans {memory.memsize} bytes, in the table")
 
 
-def _cut(ram: list[tuple[int, int]], ranges: list[tuple[int, int, int]], count: int) -> list[int]:
+@lru_cache(maxsize=2)
+def _cut(ram: tuple[tuple[int, int], ...], ranges: tuple[tuple[int, int, int], ...], count: int) -> tuple[int, ...]:
+    """Pages of RAM by node; both tables are of the boot, so that they are cut once."""
     pages = [0] * count
     for start, end in ram:
         covered = 0
@@ -199,4 +202,4 @@ def _cut(ram: list[tuple[int, int]], ranges: list[tuple[int, int, int]], count: 
                 pages[node] += size // PAGE
         if covered != end - start:
             raise FactError(PATH, f"{start:#x}", "RAM that is in no node begins at")
-    return pages
+    return tuple(pages)

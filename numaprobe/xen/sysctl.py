@@ -63,8 +63,7 @@ class Sysctl:
             if count < capacity:
                 break
             capacity = _more(where, count, capacity, abi.MAX_CPUS)
-        found = abi.CPUTOPO_ROW.iter_unpack(rows[: count * abi.CPUTOPO_ROW.size])
-        return tuple([CpuTopology._make([None if word == _NONE else word for word in row]) for row in found])
+        return _topology(rows[: count * abi.CPUTOPO_ROW.size])
 
     def _topology_arrays(self, expected: int) -> tuple[CpuTopology, ...]:
         capacity = expected + 1
@@ -127,9 +126,7 @@ class Sysctl:
 
         Xen answers 0 for a node that does not exist.
         """
-        # Any address, and those that fit in 32 bits.
-        payloads = [abi.AVAILHEAP.pack(0, width, -1 if at is None else at, 0) for at in nodes for width in (0, 32)]
-        ops = [_operation(abi.SYSCTL_AVAILHEAP, self.version, payload) for payload in payloads]
+        ops = [op for at in nodes for op in _heap_operations(self.version, at)]
         free: list[int] = []
         for answer in issue_each(self.calls, abi.SYSCTL, abi.SYSCTL_AVAILHEAP, ops):
             if isinstance(answer, SourceError):
@@ -176,8 +173,7 @@ class Sysctl:
 
     def _cpupool(self, operation: int, pool: int, cpus: int) -> CpuPool:
         # Xen 4.21 and later spoils a bitmap that is narrower than its own, so the width is that of every possible cpu.
-        payload = abi.CPUPOOL.pack(operation, pool, 0, 0, 0, 0, 0, cpus)
-        buffers = ((abi.CPUPOOL_BITMAP_AT, bytes((cpus + 7) // 8)),)
+        payload, buffers = _pool_question(operation, pool, cpus)
         reply, (bitmap,) = self._ask(abi.SYSCTL_CPUPOOL, payload, buffers)
         _, found, scheduler, _, _, domains, _, _ = abi.CPUPOOL.unpack_from(reply, abi.CPUPOOL_AT)
         return CpuPool(id=found, scheduler=scheduler, domains=domains, cpus=bits(bitmap, cpus))
@@ -195,6 +191,29 @@ def _operation(command: int, version: int, payload: bytes) -> bytes:
     return (abi.OPERATION_HEADER.pack(command, version) + payload).ljust(abi.SYSCTL_BYTES, b"\0")
 
 
+@lru_cache(maxsize=512)
+def _heap_operations(version: int, node: int | None) -> tuple[bytes, ...]:
+    """For any address, and for those that fit in 32 bits."""
+    payloads = [abi.AVAILHEAP.pack(0, width, -1 if node is None else node, 0) for width in (0, 32)]
+    return tuple([_operation(abi.SYSCTL_AVAILHEAP, version, payload) for payload in payloads])
+
+
+@lru_cache(maxsize=64)
+def _pool_question(operation: int, pool: int, cpus: int) -> tuple[bytes, tuple[tuple[int, bytes], ...]]:
+    payload = abi.CPUPOOL.pack(operation, pool, 0, 0, 0, 0, 0, cpus)
+    return payload, ((abi.CPUPOOL_BITMAP_AT, bytes((cpus + 7) // 8)),)
+
+
+# These are the same in every probe but for a machine that was changed, and are decoded once.
+
+
+@lru_cache(maxsize=2)
+def _topology(rows: bytes) -> tuple[CpuTopology, ...]:
+    found = abi.CPUTOPO_ROW.iter_unpack(rows)
+    return tuple([CpuTopology._make([None if word == _NONE else word for word in row]) for row in found])
+
+
+@lru_cache(maxsize=64)
 def bits(bitmap: bytes, width: int) -> tuple[int, ...]:
     """The numbers of the bits that are set below ``width``, lowest first."""
     return tuple([bit for bit in range(width) if bitmap[bit >> 3] >> (bit & 7) & 1])
@@ -222,6 +241,7 @@ def _node(memsize: int, memfree: int, *, absent: bool) -> NodeMemory | None:
     return NodeMemory(memsize, memfree)
 
 
+@lru_cache(maxsize=2)
 def _square(flat: bytes, count: int) -> tuple[tuple[int | None, ...], ...]:
     words = unpack(f"<{count * count}I", flat[: count * count * 4])
     ways = tuple([None if word == _NONE else word for word in words])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import numaprobe
+from numaprobe.named import FEW
 from numaprobe.normalise.xen import from_xen
 from numaprobe.sources.opening import TRANSCRIPT, open_source
 from numaprobe.sources.transcript import Transcript
@@ -18,6 +19,7 @@ from numaprobe.xen.collect import collect
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 PACKAGE = str(Path(numaprobe.__file__).parent) + os.sep
+WARM = FEW + 1
 # Where the recorded answers are looked up, in place of the hypercall.
 SOURCES = f"{PACKAGE}sources{os.sep}"
 
@@ -47,7 +49,9 @@ def calls_of(name: str) -> tuple[int, int, int]:
         assert isinstance(content, bytes)
         port = Batches(Transcript(content.decode()))
         refused: dict[tuple[int, int], int] = {}
-        from_xen(collect(port, reader, refused=refused))
+        # Constructors of named tuples are compiled once several values were built.
+        for _ in range(WARM):
+            from_xen(collect(port, reader, refused=refused))
         counts = {"call": 0, "c_call": 0, "hypercall": 0}
 
         def count(frame: FrameType, event: str, _: Any) -> None:
@@ -68,11 +72,11 @@ def calls_of(name: str) -> tuple[int, int, int]:
 @pytest.mark.parametrize("release", ["4.14", "4.17", "4.20"])
 @pytest.mark.parametrize("machine", ["one-node", "two-nodes-hole", "four-nodes-memory-only", "numa-fake"])
 def test_a_probe_makes_no_more_calls_than_it_did(release: str, machine: str) -> None:
-    """A regression shows here without a hypervisor: today there are 10 to 11 calls for each hypercall."""
+    """A regression shows here without a hypervisor: today there are 7 to 9 calls for each hypercall."""
     calls, built_in, hypercalls = calls_of(f"xen-{release}-{machine}")
     assert 20 < hypercalls <= 30
-    assert calls <= 12 * hypercalls
-    assert built_in <= 15 * hypercalls
+    assert calls <= 10 * hypercalls
+    assert built_in <= 11 * hypercalls
 
 
 @pytest.mark.parametrize("recording", sorted(FIXTURES.glob("xen-*/host.tar.gz")), ids=lambda path: path.parent.name)
@@ -86,6 +90,6 @@ def test_calls_made_at_once_and_one_by_one_give_the_same_facts(recording: Path) 
         assert facts == collect(Transcript(content.decode()), reader)
     present = sum(node is not None for node in facts.nodes)
     if facts.heap is not None:
-        assert 2 * present in port.sizes
+        assert 2 * present + 2 in port.sizes
     if facts.cpuinfo is not None:
         assert sum(port.sizes) >= len(facts.cpuinfo) + 2 * present
