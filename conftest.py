@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-sybil = pytest.importorskip("sybil", reason="the pages' examples need sybil (pip install -e '.[dev]')")
-from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser  # noqa: E402  # after the check that it is there
+try:
+    import sybil
+    from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+except ModuleNotFoundError as missing:
+    raise pytest.UsageError(f"the tests need {missing.name}: pip install -e '.[dev]'") from None
 
 _ROOT = Path(__file__).parent
 
