@@ -14,6 +14,8 @@ from .source import CPU
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .source import Source
 
 LIST, MASK = "shared_cpu_list", "shared_cpu_map"
@@ -29,12 +31,17 @@ UNITS = {b"K": 1, b"M": 1 << 10, b"G": 1 << 20}
 AHEAD = 64
 
 
-def collect(source: Source, online: tuple[int, ...]) -> tuple[CacheFacts, ...] | None:
-    """Every cache of the online cpus, in the order of index and first cpu; None where the kernel knows none."""
+def collect(
+    source: Source, online: tuple[int, ...], cores: dict[int, tuple[int, ...]]
+) -> tuple[CacheFacts, ...] | None:
+    """Every cache of the online cpus, in the order of index and first cpu; None where the kernel knows none.
+
+    ``cores`` has the threads of each cpu's core, where they are known.
+    """
     indexes = _indexes(source, online)
     if not indexes:
         return None
-    walk = _Walk(source, online)
+    walk = _Walk(source, online, cores)
     found = {index: walk.index(index) for index in indexes}
     # Some kinds of cpus have more caches than the first cpu. Those that share their first cache share the others too.
     leaders = [cache.cpus[0] for cache in found[indexes[0]]] or online
@@ -44,7 +51,24 @@ def collect(source: Source, online: tuple[int, ...]) -> tuple[CacheFacts, ...] |
     ):
         found[index] = walk.index(index)
         index += 1
-    return tuple([cache for caches in found.values() for cache in caches])
+    return tuple(_distinct(source, found))
+
+
+def _distinct(source: Source, found: dict[int, list[CacheFacts]]) -> Iterator[CacheFacts]:
+    """A cpu has one cache of a level and type: some hypervisors describe the caches of their guests' cpus twice."""
+    seen = set()
+    for index, caches in found.items():
+        for cache in caches:
+            key = cache.level, cache.type, cache.cpus
+            if cache.type is None or key not in seen:
+                seen.add(key)
+                yield cache
+            else:
+                where = f"{CPU}/cpu{cache.cpus[0]}/cache/index{index}"
+                text = (
+                    f"a second cache of level {cache.level} and type '{cache.type}' for the same CPUs; it is left out"
+                )
+                source.note(where, text)
 
 
 def _indexes(source: Source, online: tuple[int, ...]) -> list[int]:
@@ -60,9 +84,10 @@ def _indexes(source: Source, online: tuple[int, ...]) -> list[int]:
 class _Walk:
     """Reads the caches of one index after the other."""
 
-    def __init__(self, source: Source, online: tuple[int, ...]) -> None:
+    def __init__(self, source: Source, online: tuple[int, ...], cores: dict[int, tuple[int, ...]]) -> None:
         self.source = source
         self.online = online
+        self.cores = cores
         self.is_online = frozenset(online)
         # Linux before 2.6.26 has the masks only.
         self.members_name = LIST
@@ -111,6 +136,9 @@ class _Walk:
         return leaders
 
     def _one_by_one(self, index: int) -> list[CacheFacts]:
+        """Each cpu's own cache, by the masks where there are masks: of trees made by hand those are the better kept."""
+        if self.source.one(f"{CPU}/cpu{self.online[0]}/cache/index{index}/{MASK}") is not None:
+            self.members_name = MASK
         found: dict[tuple[int, ...], CacheFacts] = {}
         for cpu, contents in self._read(index, list(self.online)).items():
             cache = self._cache(cpu, index, contents)
@@ -165,9 +193,9 @@ class _Walk:
         if content is None or path in self.source.broken:
             return None
         if not members:
-            # Itanium's kernels and some hypervisors' guests have the mask zero; the directory is the cpu's own.
-            self.source.note(path, "names no CPU; the cache is assumed to be this CPU's own")
-            return (cpu,)
+            # Itanium's kernels and some hypervisors' guests have the mask zero. The threads of a core share its caches.
+            self.source.note(path, "names no CPU; the cache is assumed to be that of this CPU's core")
+            return self.cores.get(cpu, (cpu,))
         if not self.is_online.issuperset(members):
             return tuple([member for member in members if member in self.is_online])
         return members

@@ -113,7 +113,7 @@ def _collected(
     if caches:
         from .caches import collect as collect_caches
 
-        found_caches = collect_caches(source, cpu_facts.online)
+        found_caches = collect_caches(source, cpu_facts.online, cpu_facts.siblings)
     if usable:
         from .usable import collect as collect_usable
 

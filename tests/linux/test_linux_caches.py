@@ -140,8 +140,45 @@ def test_masks_say_what_lists_do_not(form: str) -> None:
     assert host(tree, caches=True).caches == host(CHIPLETS, caches=True).caches
 
 
-def test_a_mask_of_zero_means_the_cpu_itself_and_is_noted() -> None:
-    """Itanium's kernels give it for every cache."""
+def test_a_mask_of_zero_means_the_core_and_is_noted() -> None:
+    """Itanium's kernels give it for some caches; hwloc, whose testers had such a machine, assumes the core too."""
+    tree = machine({0: range(4)}, threads=2) | cache_files(0, 2, "Instruction", "1024K", [(0, 1), (2, 3)], ids=False)
+    for cpu in range(4):
+        tree[f"{CPU}/cpu{cpu}/cache/index0/shared_cpu_list"] = "\n"
+        tree[f"{CPU}/cpu{cpu}/cache/index0/shared_cpu_map"] = "00000000\n"
+    found = host(tree, caches=True)
+    assert [cache.cpus for cache in found.caches or ()] == [(0, 1), (2, 3)]
+    assert "names no CPU" in texts(found)
+
+
+def test_lists_that_contradict_each_other_give_way_to_the_masks() -> None:
+    """A tree of hwloc's had its masks edited and the list of cpu 0 copied to all: there were no caches of other CPUs."""
+    groups = [(0, 2), (1, 3)]
+    tree = machine({0: range(4)}) | cache_files(0, 1, "Data", "32K", groups, ids=False)
+    for group in groups:
+        for cpu in group:
+            tree[f"{CPU}/cpu{cpu}/cache/index0/shared_cpu_list"] = "0,2\n"
+            tree[f"{CPU}/cpu{cpu}/cache/index0/shared_cpu_map"] = mask(group)
+    found = host(tree, caches=True)
+    assert [cache.cpus for cache in found.caches or ()] == groups
+    assert "contradict" in texts(found)
+
+
+def test_a_cache_that_is_described_twice_is_one() -> None:
+    """VirtualBox calls the first level's instruction cache a second data cache."""
+    tree = machine({0: range(2)})
+    for index in range(2):
+        tree |= cache_files(index, 1, "Data", "32K", [(0,), (1,)], ids=False)
+    found = host(tree, caches=True)
+    assert [(cache.level, cache.type, cache.cpus) for cache in found.caches or ()] == [
+        (1, "data", (0,)),
+        (1, "data", (1,)),
+    ]
+    assert "a second cache of level 1 and type 'Data'" in texts(found)
+
+
+def test_a_mask_of_zero_without_topology_means_the_cpu_itself() -> None:
+    """Nothing says which threads there are."""
     tree = machine({0: range(2)}) | cache_files(0, 1, "Data", "16K", [(0,), (1,)], ids=False)
     for cpu in range(2):
         tree[f"{CPU}/cpu{cpu}/cache/index0/shared_cpu_list"] = "\n"
