@@ -94,11 +94,12 @@ def distances(patient: Patient) -> Iterator[Finding]:
     of = {cell: next(iter(found)) for cell, found in packages.items() if len(found) == 1 and None not in found}
     inside = [cost for (a, b), cost in known.items() if a != b and a in of and of.get(a) == of.get(b)]
     across = [cost for (a, b), cost in known.items() if a in of and b in of and of[a] != of[b]]
-    if inside and across and min(across) <= max(inside):
+    # Not where the nearest cells of two packages are linked as directly as those of one, as on AMD's Opteron 6000.
+    if inside and across and (min(across) < max(inside) or max(across) <= min(inside)):
         yield Finding(
             id="distances-ignore-packages",
             severity="warning",
-            what="cells of one package are as far from each other as cells of different packages",
+            what="cells of one package are no nearer to each other than cells of different packages",
             evidence=((f"{where}, in a package", str(max(inside))), (f"{where}, between packages", str(min(across)))),
             cost="a guest that needs two cells may be spread over two packages",
             remedy="update the firmware; with sub-NUMA clustering its ACPI SLIT should have the packages apart",

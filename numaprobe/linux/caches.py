@@ -59,7 +59,7 @@ def _distinct(source: Source, found: dict[int, list[CacheFacts]]) -> Iterator[Ca
     seen = set()
     for index, caches in found.items():
         for cache in caches:
-            key = cache.level, cache.type, cache.cpus
+            key = cache.level, cache.type, cache.id, cache.cpus
             if cache.type is None or key not in seen:
                 seen.add(key)
                 yield cache

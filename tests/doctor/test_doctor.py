@@ -93,6 +93,20 @@ def test_sub_numa_cells_as_far_as_other_packages_are_found(plant: Plant) -> None
     )
 
 
+def test_packages_whose_nearest_cells_are_linked_directly_are_no_finding(plant: Plant) -> None:
+    """On AMD's Opteron 6000 the other cell of the package costs 16, as does one cell of each other package."""
+    cells = {cell: [2 * cell, 2 * cell + 1] for cell in range(4)}
+    rows = {0: [10, 16, 16, 22], 1: [16, 10, 22, 16], 2: [16, 22, 10, 16], 3: [22, 16, 16, 10]}
+    tree = machine(cells, distances=rows)
+    for cpu in range(8):
+        tree[f"{CPU}/cpu{cpu}/topology/physical_package_id"] = f"{cpu // 4}\n"
+        tree[f"{CPU}/cpu{cpu}/topology/package_cpus_list"] = "0-3\n" if cpu < 4 else "4-7\n"
+    assert ids(numaprobe.diagnose(plant(tree))) == []
+    nearer = {**rows, 0: [10, 16, 12, 22]}
+    tree |= {f"{NODE}/node{i}/distance": " ".join(map(str, row)) + "\n" for i, row in nearer.items()}
+    assert ids(numaprobe.diagnose(plant(tree))) == ["distances-ignore-packages"]
+
+
 def test_several_packages_on_a_kernel_without_nodes_are_found(plant: Plant) -> None:
     """Two sockets and no node: NUMA is off in the kernel or its command line."""
     tree = {path: content for path, content in TWO.items() if not path.startswith(NODE)}

@@ -23,6 +23,12 @@ LSCPU = {
     "hwloc/16amd64-8n2c-cpusets": "counts the caches of an offline cpu, whose directory was left in the tree",
     "hwloc/40intel64-4n10c+pci-conflicts": "takes the mask of cpu 2's third level, which the list next to it contradicts",
     "hwloc/2ps3-2t": "crashes",
+    "hwloc/64amd64-4s2n4ca2co": "takes masks, which were edited in this tree, and not the lists next to them",
+    "hwloc/8em64t-2s4c-asymcaches": "counts the caches of one level by those of the first cpu",
+    "hwloc/8ia64-2s2c2t": "counts a cache whose mask is zero once for each thread of its core",
+    "hwloc/offline-cpu0-node0": "counts the caches of offline cpus, whose directories were left in the tree",
+    "util-linux/rv64-linux": "finds no kind of cpu in cpuinfo, and then shows no caches",
+    "util-linux/sparc64": "has the sizes of caches from files of sparc64, which do not say who shares them",
     "subman/ia64-56cpu": "takes an L1 of type data for a kind without a letter",
     "subman/ppc64-power6-lpar-rhel64-8cpu": "cannot read the list of possible cpus",
     "util-linux/rv64-visionfive2": "finds no kind of cpu in cpuinfo, and then shows no caches",
@@ -31,6 +37,7 @@ LSCPU = {
 }
 # The same for hwloc 2.9.
 HWLOC = {
+    "hwloc/64amd64-4s2n4ca2co": "takes masks, which were edited in this tree, and not the lists next to them",
     "hwloc/40intel64-4n10c+pci-conflicts": "as lscpu: the mask of one cpu contradicts its list, so that the cache is lost",
     "hwloc/128arm-2pa2n8cluster4co": "computes 128 ways of level 3 from size, line and sets; the kernel's file has 15",
     "fake-chiplets": "has no cpus without topology files, and a recording has those of one cpu of each core only",
