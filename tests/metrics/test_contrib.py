@@ -443,8 +443,8 @@ def test_nothing_is_left_of_a_collector_that_nobody_has_any_more(plant: Plant) -
     def threads() -> int:
         return len([thread for thread in threading.enumerate() if thread.name == "numaprobe"])
 
-    until(lambda: threads() == 0)
     gc.collect()  # what other tests left
+    until(lambda: threads() == 0)
     descriptors = len(os.listdir("/proc/self/fd"))
     collector = NumaCollector(root, patience=30, interval=3600)
     collector.collect()

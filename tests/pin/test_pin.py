@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hosts import GIB, domain, host
 from pinning import HERE, Recorder, plan_here, policies
+from waiting import until
 
 from numaprobe import _fast, pin, place
 from numaprobe.cli import main
@@ -106,6 +107,8 @@ def vcpu_thread(name: str) -> Iterator[int]:
     finally:
         end.set()
         thread.join()
+        # The kernel lists it for a moment longer than Python.
+        assert until(lambda: not Path(f"/proc/self/task/{ids[0]}").exists())
 
 
 def test_threads_of_vcpus_are_known_by_their_names() -> None:

@@ -9,7 +9,7 @@ from hosts import GIB, domain, host
 
 from numaprobe import DoesNotFit, Domain, Host, Request, make_room
 
-HOSTS = 500
+HOSTS = 250
 
 
 class Running(NamedTuple):

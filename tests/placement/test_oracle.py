@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from hosts import GIB, MIB, host
+from hypothesis import settings
 
 from numaprobe import Cpu, DoesNotFit, Host, Plan, Request, place, place_all
 from numaprobe.placement.candidates import shares
 
 SEEDS = 6
-EACH = 60
+EACH = settings().max_examples
+pytestmark = pytest.mark.hypothesis  # `nox -s properties` tries more of them
 
 
 def machine(dice: random.Random) -> Host:
