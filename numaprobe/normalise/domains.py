@@ -36,7 +36,8 @@ def from_guests(found: Found, host: Host, *, remote: bool = False) -> Domains:
     """Guests, processes and control groups of a Linux host; ``remote`` adds how much of their accesses are remote."""
     with_memory = [cell.id for cell in host.cells if cell.memory.total != 0]
     notes = [Note(where=where, text=text) for where, text in found.notes]
-    domains = [_from_guest(guest, host, with_memory, notes) for guest in found.guests]
+    doubts: list[Note] = []
+    domains = [_from_guest(guest, host, with_memory, notes, doubts) for guest in found.guests]
     if remote:
         from .remote import of_guest
 
@@ -44,13 +45,17 @@ def from_guests(found: Found, host: Host, *, remote: bool = False) -> Domains:
             domain._replace(remote=of_guest(domain, guest.threads, host, found.balancing))
             for domain, guest in zip(domains, found.guests, strict=True)
         ]
-    return Domains(domains, complete=found.complete, notes=notes)
+    return Domains(domains, complete=found.complete and not doubts, notes=[*notes, *doubts])
 
 
-def _from_guest(guest: GuestFacts, host: Host, with_memory: Sequence[int], notes: list[Note]) -> Domain:
+def _from_guest(
+    guest: GuestFacts, host: Host, with_memory: Sequence[int], notes: list[Note], doubts: list[Note]
+) -> Domain:
     line, record = guest.line, guest.record
     # Where even the amount of a part is unknown, the rest is not what the guest holds.
     held, unplaced, how = guest.held if guest.unplaced is not None else None, guest.unplaced, "exact"
+    if held is not None and unplaced is not None:
+        held, unplaced = _possible(guest, held, unplaced, host, doubts)
     if held is None and unplaced is not None and len(with_memory) == 1:
         held, unplaced, how = {with_memory[0]: unplaced}, 0, "deduced"
     elif held is not None and unplaced and len(with_memory) == 1:
@@ -86,6 +91,27 @@ def _from_guest(guest: GuestFacts, host: Host, with_memory: Sequence[int], notes
         guest_cells=None if line is None else _guest_cells(line),
         sample=sample,
     )
+
+
+def _possible(
+    guest: GuestFacts, held: Mapping[int, int], unplaced: int, host: Host, doubts: list[Note]
+) -> tuple[dict[int, int] | None, int]:
+    """What a guest holds by cell, where that can be; memory on a cell that does not exist is unplaced.
+
+    Pages that are merged (KSM) are counted once for each mapping, so that one guest may seem to hold more than a cell.
+    """
+    totals = {cell.id: cell.memory.total for cell in host.cells}
+    where = guest.held_from or f"proc/{guest.id}"
+    lost = {cell: size for cell, size in held.items() if size and cell not in totals}
+    if lost:
+        doubts.append(Note(where, f"has memory on nodes {id_list(lost)}, which do not exist"))
+    for cell, size in held.items():
+        most = totals.get(cell)
+        if most is not None and size > most:
+            text = f"{size >> 10} kB on node {cell}, which has {most >> 10} kB: merged pages (KSM) count several times"
+            doubts.append(Note(where, text))
+            return None, unplaced + sum(held.values())
+    return {cell: size for cell, size in held.items() if cell not in lost}, unplaced + sum(lost.values())
 
 
 def _first(*values: Any) -> Any:
@@ -153,6 +179,9 @@ def _allowed(
     The list of online cpus may be another file system's word (lxcfs): where it contradicts the kernel's, in that none
     of the cpus would be online or not the one that the thread ran on, it is not used.
     """
+    if cpus == ():
+        notes.append(Note(where=where, text="allows no cpu, although every thread may use one"))
+        return None
     found = _online(cpus, host)
     if cpus and found is not None and (not found or (last in cpus and last not in found)):
         shown = id_list([cpu.id for cpu in host.cpus if cpu.online is not False])
@@ -175,7 +204,7 @@ def _linux_affinity(guest: GuestFacts, vcpus: Sequence[Vcpu] | None, host: Host,
     here = {cell.id for cell in host.cells}
     return Affinity(
         cpus=_allowed(f"proc/{guest.id}/status", guest.cpus, host, notes) if vcpus is None else _together(vcpus),
-        cells=None if nodes is None else tuple([node for node in nodes if node in here]),
+        cells=tuple([node for node in nodes or () if node in here]) or None,
     )
 
 

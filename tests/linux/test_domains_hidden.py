@@ -417,3 +417,62 @@ def test_a_recording_remembers_what_could_not_be_seen(tmp_path: object) -> None:
         found = numaprobe.domains(numaprobe.probe(recording=target), recording=target)
         assert found.complete is not hidden
         assert ("hidepid=2" in str(found.notes)) is hidden
+
+
+# --- what cannot be ------------------------------------------------------------------------------------------------
+
+
+def test_a_process_that_runs_and_has_no_status_is_not_gone() -> None:
+    """A recorder may leave the file out: its guest is still a guest, and what it holds beyond its maps is unknown."""
+    tree = machine(process(500))
+    del tree["proc/500/status"]
+    found = found_on(tree)
+    assert [one.id for one in found] == [500]
+    assert not found.complete
+    assert [tuple(note) for note in found.notes] == [("proc/500/status", "is missing")]
+
+
+@pytest.mark.parametrize("kb", [2**64 // 1024 - 1, 2**47])
+def test_more_resident_memory_than_addresses_is_no_fact(kb: int) -> None:
+    """A wrapped counter of a patched kernel."""
+    found = found_on(machine(process(500, anonymous_kb=kb)))
+    assert not found.complete
+    assert any("more memory than can be" in note.text and str(kb) in note.text for note in found.notes)
+    assert (found[0].memory or 0) < 1 << 30
+
+
+def test_memory_on_a_node_that_does_not_exist_is_unplaced() -> None:
+    """It would be counted as the host's own: no cell of the host has it."""
+    maps = "7f0000000000 bind:1 anon=25591 dirty=2 N77=25591 kernelpagesize_kB=4\n"
+    found = found_on(machine(process(500, maps=maps)))
+    assert found[0].cells == ((0, 0), (1, 0))
+    assert found[0].unplaced == 25591 * 4096
+    assert not found.complete
+    assert "nodes 77, which do not exist" in found.notes[0].text
+
+
+def test_a_guest_with_more_on_a_cell_than_it_has_is_not_exact() -> None:
+    """Merged pages count once for each mapping, so where its memory is cannot be told."""
+    maps = "7f0000000000 bind:1 anon=25000000 N1=25000000 kernelpagesize_kB=4\n"
+    found = found_on(machine(process(500, maps=maps, anonymous_kb=100000000)))
+    assert (found[0].cells, found[0].how, found[0].unplaced) == (None, "unknown", 25000000 * 4096)
+    assert not found.complete
+
+
+def test_a_vcpu_that_may_run_nowhere_is_a_contradiction() -> None:
+    """Every thread has a CPU: an empty list is a broken copy."""
+    vcpus = (("CPU 0/KVM", "S", 0, ""), ("CPU 1/KVM", "S", 0, "0-3"))
+    found = found_on(machine(process(500, vcpus=vcpus)))
+    assert found[0].each_vcpu is not None
+    assert found[0].each_vcpu[0].cpus is None
+    assert found[0].affinity.cpus is None
+    assert any("allows no cpu" in note.text for note in found.notes)
+
+
+@pytest.mark.parametrize("options", ["-m 0", "-m 16E", "-m 99999999999P", "-m 1e400", f"-m {'9' * 5000}"])
+def test_memory_that_no_guest_can_have_is_unknown(options: str) -> None:
+    """QEMU takes 0 for its own default, which depends on the machine."""
+    words = f"qemu-system-x86_64 -name a {options} -smp {'9' * 5000}".replace(" ", "\0") + "\0"
+    found = found_on(machine(process(500, cmdline=words)))
+    assert found[0].maximum is None
+    assert found[0].vcpus_maximum is None

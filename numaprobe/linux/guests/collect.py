@@ -151,6 +151,11 @@ class _Look:
     ) -> _Process | None:
         """What a process holds; None if it does not exist, or has no memory of its own, as while it ends."""
         status = self.files.understood(pid, "status", text, parse_status)
+        if text is None and not self.files.has_failed(pid, "status"):
+            # A process that is still there, under its number, has a status; a recording may lack it.
+            again = self.files.understood(pid, "stat", self.files.one(pid, "stat"), threads.stat)
+            if again is not None and again.began == about.began:
+                self.files.broken(pid, "status", "is missing")
         if status is None and not self.files.has_failed(pid, "status"):
             return None
         line = None if candidate is None else candidate.line

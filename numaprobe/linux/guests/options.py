@@ -7,10 +7,13 @@ from .. import text
 
 UNITS = {"b": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
 MIB = 20
+# As physical addresses have bits at most, and far more vcpus than any program can run.
+MAX_BYTES = 1 << 56
+MAX_COUNT = 1 << 20
 
 
 def size(written: str, shift: int = 0) -> int | None:
-    """Bytes of ``96``, ``512M`` or ``1.5G``; a bare number is in units of 1 << ``shift``. None if it is no size."""
+    """Bytes of ``96``, ``512M`` or ``1.5G``; a bare number is in units of 1 << ``shift``. None for anything else."""
     number = written.strip().lower()
     # Of hexadecimal digits "b" and "e" are no units.
     if not number.startswith("0x"):
@@ -27,7 +30,7 @@ def size(written: str, shift: int = 0) -> int | None:
             found = int(number) << shift if number.isdigit() else int(float(number) * (1 << shift))
     except (ValueError, OverflowError):
         return None
-    return found if found >= 0 else None
+    return found if 0 <= found <= MAX_BYTES else None
 
 
 def pairs(option: str, first: str = "") -> list[tuple[str, str]]:
@@ -60,8 +63,11 @@ def _parts(option: str) -> list[str]:
 
 
 def count(written: str | None) -> int | None:
-    """A whole number; None for anything else."""
-    return int(written) if written is not None and written.isascii() and written.isdigit() else None
+    """A whole number; None for anything else, and for more than there can be."""
+    if written is None or not (written.isascii() and written.isdigit()) or len(written) > 30:
+        return None
+    found = int(written)
+    return found if found <= MAX_COUNT else None
 
 
 def ids(written: str) -> tuple[int, ...] | None:
@@ -73,6 +79,6 @@ def ids(written: str) -> tuple[int, ...] | None:
 
 
 def total(sizes: list[int | None]) -> int | None:
-    """The sum; None if one is unknown or there are none."""
+    """The sum; None if one is unknown or there are none, or if it is 0: programs then use a default."""
     known = [one for one in sizes if one is not None]
-    return sum(known) if known and len(known) == len(sizes) else None
+    return (sum(known) or None) if known and len(known) == len(sizes) else None

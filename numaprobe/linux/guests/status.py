@@ -6,6 +6,9 @@ from ...errors import FactError
 from ...named import namedtuple
 from .. import text
 
+# As many bytes as physical addresses have, in kB.
+MAX_KB = 1 << 46
+
 FIELDS = (b"RssAnon", b"RssShmem", b"HugetlbPages", b"PPid", b"VmLck", b"VmRSS")
 
 
@@ -45,6 +48,9 @@ def parse(where: str, content: bytes) -> Status | None:
         return None
     if anonymous is not None and shared is None:
         raise FactError(where, content[:60], "has RssAnon but not RssShmem; the kernel writes both")
+    if max(anonymous or 0, shared or 0, huge or 0, locked or 0, resident or 0) > MAX_KB:
+        line = next(line for line in content.splitlines() if line.startswith(FIELDS) and len(line) > 20)
+        raise FactError(where, line, "more memory than can be")
     lists = [
         None if (value := _value(content, name)) is None else text.ids(where, value)
         for name in (b"Cpus_allowed_list:", b"Mems_allowed_list:")
