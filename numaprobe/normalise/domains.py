@@ -1,4 +1,4 @@
-"""Facts about domains to ``Domain``, and domains to who has the memory of each cell: the only place that interprets."""
+"""Facts about guests on Linux to ``Domain``, and domains to who has the memory of each cell; see ``xen_domains``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,7 @@ if TYPE_CHECKING:
 
     from ..linux.guests.facts import CommandLine, GuestFacts, ThreadFacts
     from ..model.host import Cell, Host
-    from ..xen.domains.facts import DomainFacts, VcpuFacts
 
-# Xen counts pages of this size on every architecture that it runs on (XEN_PAGE_SIZE of its public headers).
-PAGE = 4096
-# Xen's SHUTDOWN_ codes (public/sched.h) that are states of their own.
-SHUTDOWN_STATES = {2: "suspended", 3: "crashed"}
-UNLIMITED_PAGES = 0xFFFFFFFF
 # virDomainState of libvirt; one that is shutting down still runs.
 LIBVIRT_STATES = {
     "running": "running",
@@ -83,7 +77,7 @@ def _from_guest(
         claimed=None,
         shared=guest.shared,
         paged=None,
-        cells=None if held is None else _on_cells(held, host),
+        cells=None if held is None else on_cells(held, host),
         unplaced=unplaced,
         how="unknown" if held is None else how,
         how_from=guest.held_from if held is not None or guest.resident is not None else None,
@@ -131,7 +125,7 @@ def _vcpu_counts(guest: GuestFacts, vcpus: Sequence[Vcpu] | None) -> tuple[int |
     return (line.vcpus if line is not None and fixed else None), maximum
 
 
-def _on_cells(held: Mapping[int, int], host: Host) -> tuple[tuple[int, int], ...]:
+def on_cells(held: Mapping[int, int], host: Host) -> tuple[tuple[int, int], ...]:
     """Every cell of the host, and any other that was added since it was read."""
     return tuple([(cell, held.get(cell, 0)) for cell in sorted({*held, *(cell.id for cell in host.cells)})])
 
@@ -182,7 +176,7 @@ def _allowed(
     if cpus == ():
         notes.append(Note(where=where, text="allows no cpu, although every thread may use one"))
         return None
-    found = _online(cpus, host)
+    found = only_online(cpus, host)
     if cpus and found is not None and (not found or (last in cpus and last not in found)):
         shown = id_list([cpu.id for cpu in host.cpus if cpu.online is not False])
         notes.append(Note(where=where, text=f"allows cpus {id_list(cpus)}, which the online ones ({shown}) contradict"))
@@ -190,7 +184,7 @@ def _allowed(
     return found
 
 
-def _online(cpus: Sequence[int] | None, host: Host) -> tuple[int, ...] | None:
+def only_online(cpus: Sequence[int] | None, host: Host) -> tuple[int, ...] | None:
     """Only the online cpus: where nothing limits a thread its mask names every cpu that there may ever be."""
     if cpus is None:
         return None
@@ -203,12 +197,13 @@ def _linux_affinity(guest: GuestFacts, vcpus: Sequence[Vcpu] | None, host: Host,
     nodes = guest.nodes if bound is None else bound
     here = {cell.id for cell in host.cells}
     return Affinity(
-        cpus=_allowed(f"proc/{guest.id}/status", guest.cpus, host, notes) if vcpus is None else _together(vcpus),
+        cpus=_allowed(f"proc/{guest.id}/status", guest.cpus, host, notes) if vcpus is None else together(vcpus),
         cells=tuple([node for node in nodes or () if node in here]) or None,
     )
 
 
-def _together(vcpus: Sequence[Vcpu]) -> tuple[int, ...] | None:
+def together(vcpus: Sequence[Vcpu]) -> tuple[int, ...] | None:
+    """The cpus that one vcpu or another may use; None if that of one is unknown."""
     if not vcpus or any(vcpu.cpus is None for vcpu in vcpus):
         return None
     return tuple(sorted({cpu for vcpu in vcpus for cpu in vcpu.cpus or ()}))
@@ -220,145 +215,6 @@ def _guest_cells(line: CommandLine) -> tuple[GuestCell, ...] | None:
     return tuple(
         [GuestCell(id=node.id, memory=node.memory, vcpus=node.vcpus, cells=node.nodes) for node in line.guest_nodes]
     )
-
-
-def from_domains(
-    facts: Sequence[DomainFacts],
-    host: Host,
-    names: Mapping[int, str] | None = None,
-    located: Mapping[int, Mapping[int, int]] | None = None,
-    notes: Sequence[tuple[str, str]] = (),
-    *,
-    complete: bool = True,
-) -> Domains:
-    """Domains of a Xen host. ``names`` are by number; ``located`` is what the debug key printed, pages by node."""
-    pools: dict[int, set[int]] = {}
-    for cpu in host.cpus:
-        if cpu.pool is not None:
-            pools.setdefault(cpu.pool, set()).add(cpu.id)
-    return Domains(
-        [
-            _from_domain(domain, host, names or {}, (located or {}).get(domain.id), pools.get(domain.cpupool))
-            for domain in facts
-        ],
-        complete=complete,
-        notes=[Note(where=where, text=text) for where, text in notes],
-    )
-
-
-def _from_domain(
-    domain: DomainFacts,
-    host: Host,
-    names: Mapping[int, str],
-    located: Mapping[int, int] | None,
-    pool: set[int] | None,
-) -> Domain:
-    memory = domain.tot_pages * PAGE
-    placed, how, how_from = _placed(domain, host, located)
-    vcpus = None
-    if domain.vcpus is not None:
-        vcpus = tuple([_from_vcpu(vcpu, host, pool) for vcpu in domain.vcpus])
-    here = [cell.id for cell in host.cells]
-    affinity = domain.node_affinity
-    unplaced = memory if placed is None else memory - sum(placed.values())
-    if unplaced < 0:
-        # Counted a moment later than the list, which the domain grew in.
-        memory, unplaced = memory - unplaced, 0
-    return Domain(
-        id=domain.id,
-        kind="hvm" if domain.flags & 0x2 else "pv",
-        name=names.get(domain.id),
-        uuid=_uuid(domain.handle),
-        state=_xen_state(domain.flags),
-        vcpus=domain.online_vcpus,
-        vcpus_maximum=0 if domain.max_vcpu_id is None else domain.max_vcpu_id + 1,
-        each_vcpu=vcpus,
-        memory=memory,
-        maximum=None if domain.max_pages >= UNLIMITED_PAGES else domain.max_pages * PAGE,
-        claimed=None if domain.outstanding_pages is None else domain.outstanding_pages * PAGE,
-        shared=domain.shr_pages * PAGE,
-        paged=None if domain.paged_pages is None else domain.paged_pages * PAGE,
-        cells=None if placed is None else _on_cells(placed, host),
-        unplaced=unplaced,
-        how=how,
-        how_from=how_from,
-        affinity=Affinity(
-            cpus=None if vcpus is None else _together([vcpu for vcpu in vcpus if vcpu.online]),
-            cells=None if affinity is None else tuple([node for node in affinity if node in here]),
-        ),
-        pool=domain.cpupool,
-        guest_cells=None
-        if domain.vnodes is None
-        else tuple([GuestCell(id=node.id, memory=node.size, vcpus=node.vcpus) for node in domain.vnodes]),
-    )
-
-
-def _from_vcpu(vcpu: VcpuFacts, host: Host, pool: set[int] | None) -> Vcpu:
-    """Xen's masks are the requested ones; a vcpu runs on those CPUs of its cpupool (None where pools are unknown)."""
-    hard, soft = (
-        cpus if cpus is None or pool is None else tuple([cpu for cpu in cpus if cpu in pool])
-        for cpus in (_online(vcpu.hard, host), _online(vcpu.soft, host))
-    )
-    return Vcpu(id=vcpu.id, online=vcpu.online, cpu=vcpu.cpu, cpus=hard, soft_cpus=soft)
-
-
-def _uuid(handle: bytes) -> str | None:
-    """None for the zeros that the control domain has."""
-    if not any(handle):
-        return None
-    digits = handle.hex()
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-
-
-def _xen_state(flags: int) -> str:
-    """Whether a vcpu of a domain that may run happens to run or to wait is not a state of the domain."""
-    if flags & 0x1:
-        return "dying"
-    if flags & 0x4:
-        return SHUTDOWN_STATES.get(flags >> 16 & 0xFF, "shutdown")
-    return "paused" if flags & 0x8 else "running"
-
-
-def _placed(
-    domain: DomainFacts, host: Host, located: Mapping[int, int] | None
-) -> tuple[dict[int, int] | None, str, str | None]:
-    """Bytes by cell, how that is known, and from where."""
-    if domain.node_pages is not None:
-        return {node: pages * PAGE for node, pages in domain.node_pages.items()}, "exact", "domctl numa_op"
-    deduced = deduce(domain.tot_pages * PAGE, host.cells)
-    if deduced is not None:
-        return deduced, "deduced", "numainfo and getdomaininfolist"
-    if located is not None:
-        return {node: pages * PAGE for node, pages in located.items()}, "debug-key", "sysctl debug_keys u"
-    return None, "unknown", None
-
-
-def deduce(memory: int, cells: Sequence[Cell]) -> dict[int, int] | None:
-    """Bytes by cell where only one way of placing ``memory`` is possible, else None.
-
-    A cell can hold at most what is allocated of it, and a domain's memory is somewhere: with ``a`` allocated of a cell
-    and ``b`` of all others together, between ``memory - b`` and ``min(a, memory)`` of it are on the cell. Only where
-    both are the same for every cell is the placement known. What other domains have does not narrow this: theirs, and
-    what the hypervisor keeps for itself, may be on any cell.
-    """
-    most = []
-    for cell in cells:
-        total = cell.memory.total
-        # Less is usable than the cell's addresses span, so that the span is a bound as well.
-        bound = total if total is not None else cell.memory.span
-        if bound is None or cell.memory.free is None:
-            most.append(memory)
-        else:
-            most.append(min(memory, max(0, bound - cell.memory.free)))
-    everything = sum(most)
-    if everything < memory:
-        return None  # read at different moments: nothing follows
-    found = {}
-    for cell, upper in zip(cells, most, strict=True):
-        if max(0, memory - (everything - upper)) != upper:
-            return None
-        found[cell.id] = upper
-    return found
 
 
 def account(host: Host, domains: Sequence[Domain], *, complete: bool | None = None) -> tuple[CellUse, ...]:

@@ -8,7 +8,7 @@ from ..linux.facts import MeminfoFacts
 from ..model.host import Allowed, Cell, Cpu, Host, HugePages, Memory, Note
 from ..wording import id_list
 from .available import available_memory
-from .possible import MAX_BYTES, kb, within
+from .possible import MAX_BYTES, MAX_COST, kb, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from ..model.host import Access, SideCache
 
 NODE = "sys/devices/system/node"
-# The kernel's distances are bytes of ACPI's SLIT or of the device tree; 255 is out of reach.
-MAX_COST = 255
 # Sums that are read at two moments, while a balloon moves, may differ by so many bytes.
 MAX_DRIFT = 16 << 20
 

@@ -10,6 +10,8 @@ from ..model.host import Note
 # Physical addresses have 56 bits at most on the architectures that Linux runs on (RISC-V's Sv57).
 MAX_BYTES = 1 << 56
 MAX_WORD = (1 << 32) - 1
+# Distances are bytes of ACPI's SLIT or of the device tree; 255 is out of reach.
+MAX_COST = 255
 
 
 def within(value: int | None, most: int, where: str, notes: list[Note], unit: str = "") -> int | None:

@@ -7,7 +7,7 @@ from ..model.host import Cell, Cpu, Host, Hypervisor, Memory, Note
 from ..named import namedtuple
 from ..wording import id_list
 from .devices import devices_of
-from .possible import MAX_BYTES, within
+from .possible import MAX_BYTES, MAX_COST, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def from_xen(facts: XenFacts, devices: tuple[DeviceFacts, ...] | None = None) ->
             id=node,
             cpus=None if facts.online_cpus is None else tuple(members.get(node, ())),
             memory=_memory(facts, node, memory, claims, notes),
-            distances=_distances(facts, node, [other for other, _ in nodes]),
+            distances=_distances(facts, node, [other for other, _ in nodes], notes),
         )
         for node, memory in nodes
     )
@@ -146,11 +146,14 @@ def available_memory(free: int, claims: Claims, node: int) -> tuple[int | None, 
     return max(0, free - claims.by_node[node]), f"numainfo memfree less {source}"
 
 
-def _distances(facts: XenFacts, node: int, nodes: list[int]) -> tuple[tuple[int, int | None], ...] | None:
+def _distances(
+    facts: XenFacts, node: int, nodes: list[int], notes: list[Note]
+) -> tuple[tuple[int, int | None], ...] | None:
     if node >= len(facts.distances):
         return None
     row = facts.distances[node]
-    return tuple((other, row[other] if other < len(row) else None) for other in nodes)
+    where = f"sysctl numainfo distances of node {node}"
+    return tuple([(other, within(row[other], MAX_COST, where, notes) if other < len(row) else None) for other in nodes])
 
 
 def _cpus(facts: XenFacts, notes: list[Note]) -> tuple[Cpu, ...]:

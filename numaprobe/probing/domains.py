@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..errors import FactError, SourceError, SourceUnavailable
 from ..named import namedtuple
 from ..normalise import domains as normalise
+from ..normalise import xen_domains
 from ..sources.opening import hypercalls, open_source
 
 TYPE_CHECKING = False
@@ -70,7 +71,7 @@ def collect(
                 refused=LIVE if live else None,
             )
         names = names_of(reader, found.domains, live=live)
-        domains = normalise.from_domains(
+        domains = xen_domains.from_domains(
             found.domains, host, names, found.located, found.notes, complete=found.complete
         )
         return _with_remote(domains, host) if remote else domains
@@ -157,7 +158,7 @@ def ask_xen(
         return XenAnswer(domains=facts, notes=(*queried.notes, *hidden), complete=not hidden)
     from ..xen.domains import debug_key as debugkey
 
-    before = {row.id: row.tot_pages * normalise.PAGE for row in queried.rows()}
+    before = {row.id: row.tot_pages * xen_domains.PAGE for row in queried.rows()}
     largest = max(before.values(), default=0)
     if largest > debug_key_limit:
         reason = f"not pressed: a domain has {largest >> 20} MiB, and {debug_key_limit >> 20} MiB is the limit"

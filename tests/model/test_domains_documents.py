@@ -29,9 +29,10 @@ from numaprobe.model import domains as domain_model
 from numaprobe.model.documents import domains_document
 from numaprobe.model.domains import CellUse, Domain
 from numaprobe.model.host import Host
-from numaprobe.normalise.domains import account, from_domains, from_guests
+from numaprobe.normalise.domains import account, from_guests
 from numaprobe.normalise.linux import from_linux
 from numaprobe.normalise.xen import from_xen
+from numaprobe.normalise.xen_domains import from_domains
 from numaprobe.probing.domains import ask_xen
 from numaprobe.sources.xenstore import names
 from numaprobe.xen.collect import collect as collect_xen

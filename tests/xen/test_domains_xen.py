@@ -7,15 +7,16 @@ from collections.abc import Mapping
 
 import pytest
 from fake_domains import FakeDomain, FakeDomains, two_node_domains
-from fake_xen import DOMCTL, GIB, MEMORY, MIB, SRAT, SYSCTL, VERSIONS, FakeNode, FakePool, FakeXen
+from fake_xen import DOMCTL, MEMORY, MIB, SRAT, SYSCTL, VERSIONS, FakeNode, FakePool, FakeXen
 from hypothesis import given
 from hypothesis import strategies as st
 
 from numaprobe.errors import FactError, SourceDenied, SourceUnavailable
 from numaprobe.model.domains import Affinity, Domain, Domains, GuestCell, Vcpu
 from numaprobe.model.host import Cell, Host, Memory
-from numaprobe.normalise.domains import PAGE, account, deduce, from_domains
+from numaprobe.normalise.domains import account
 from numaprobe.normalise.xen import from_xen
+from numaprobe.normalise.xen_domains import PAGE, deduce, from_domains
 from numaprobe.probing.domains import ask_xen
 from numaprobe.sources.transcript import RecordingHypercalls, Transcript
 from numaprobe.xen.collect import collect
@@ -417,6 +418,32 @@ def test_figures_that_contradict_each_other_are_not_added_up() -> None:
     """A guest may have grown since the host was read."""
     xen = two_node_domains("4.20", counts=True)
     host = host_of(xen)
-    xen.domains[1].pages = {1: 2 * GIB // PAGE}
+    xen.domains[1].pages = {1: 1200 * MIB // PAGE}
     use = account(host, tuple(domains_of(xen).values()))[1]
     assert (use.host, use.unattributed) == (None, None)
+
+
+# --- what cannot be ------------------------------------------------------------------------------------------------
+
+
+def test_more_pages_than_the_machine_has_are_no_fact() -> None:
+    """A domain's memory, on all nodes and on each, is a part of the machine's."""
+    xen = two_node_domains("4.20", counts=True)
+    xen.domains[7].pages = {0: 2**40, 1: 5}
+    found = domains_of(xen)[7]
+    assert (found.memory, found.cells, found.how, found.unplaced) == (None, None, "unknown", None)
+
+
+def test_pages_on_a_node_that_is_too_small_are_placed_nowhere() -> None:
+    """The sum can be, and what the counters of the nodes say cannot."""
+    xen = two_node_domains("4.20", counts=True)
+    xen.domains[7].pages = {1: 2048 * MIB // PAGE}
+    found = domains_of(xen)[7]
+    assert (found.memory, found.cells) == (2048 * MIB, None)
+
+
+def test_nodes_of_an_affinity_that_do_not_exist_are_not_none_at_all() -> None:
+    """No domain prefers no node: what is left of such a mask is unknown."""
+    xen = two_node_domains("4.20", counts=True)
+    xen.domains[7].nodes = (5,)
+    assert domains_of(xen)[7].affinity.cells is None

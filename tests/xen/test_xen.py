@@ -379,3 +379,12 @@ def test_what_a_recorded_hypervisor_refused_is_not_kept_for_the_running_one(monk
     recording = Path(__file__).parents[1] / "fixtures" / "xen-4.17-two-nodes-hole" / "host.tar.gz"
     assert numaprobe.probe(recording=recording).hypervisor is not None
     assert refused.LIVE == {}
+
+
+def test_a_distance_that_none_can_be_is_unknown() -> None:
+    """Xen copies the SLIT, whose entries are bytes."""
+    xen = two_node_pc()
+    xen.distances[0, 1] = 100_000
+    found = from_xen(facts_of(xen))
+    assert dict(found.cells[0].distances or ()) == {0: 10, 1: None}
+    assert any("100000" in note.text for note in found.notes)
