@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..model.host import Host
     from ..ports import Reader
     from ..sources.opening import Path
 
@@ -57,7 +58,13 @@ def diagnose(root: Path | None = None, *, recording: Path | None = None, source:
     if host.hypervisor is not None and host.hypervisor.version is not None:
         with open_source(root, recording) as reader:
             without_node = _without_node(reader, host.hypervisor.version, skipped)
-    patient = Patient(host=host, domains=domains, policy=policy, without_node=without_node)
+    firmware_cells = None
+    if hardware.might_hide_cells(host):
+        with open_source(root, recording) as reader:
+            firmware_cells = _firmware_cells(reader, host, skipped)
+    patient = Patient(
+        host=host, domains=domains, policy=policy, without_node=without_node, firmware_cells=firmware_cells
+    )
     return Diagnosis(examine(patient), tuple(skipped))
 
 
@@ -77,6 +84,27 @@ def _without_node(reader: Reader, version: str, skipped: list[tuple[str, str]]) 
     except FactError as error:
         skipped.append((srat.PATH, str(error)))
         return ()
+
+
+def _firmware_cells(reader: Reader, host: Host, skipped: list[tuple[str, str]]) -> int | None:
+    """Domains with memory in the firmware's table; None where it is absent, and in a control domain's own view."""
+    from errno import ENOENT, ENOTDIR
+
+    from ..errors import FactError
+    from ..xen import srat
+
+    table, kind = reader.read((srat.PATH, "sys/hypervisor/type"))
+    if isinstance(table, int):
+        if table not in (ENOENT, ENOTDIR):
+            skipped.append((srat.PATH, "cannot be read: whether the firmware has more cells is unknown"))
+        return None
+    if host.source == "linux" and isinstance(kind, bytes) and kind.strip() == b"xen":
+        return None
+    try:
+        return len({part.node for part in srat.parse(table).ranges if not part.hot_pluggable})
+    except FactError as error:
+        skipped.append((srat.PATH, str(error)))
+        return None
 
 
 def examine(patient: Patient) -> tuple[Finding, ...]:

@@ -38,10 +38,11 @@ class Diagnosis(namedtuple("Diagnosis", "findings skipped")):
     skipped: tuple[tuple[str, str], ...]
 
 
-class Patient(namedtuple("Patient", "host domains policy without_node", defaults=((),))):
+class Patient(namedtuple("Patient", "host domains policy without_node firmware_cells", defaults=((), None))):
     """What checks look at; ``domains`` is None where they could not be read, ``policy`` on Xen.
 
     ``without_node`` is memory that this release of Xen leaves without a node: start, end and node of each range.
+    ``firmware_cells`` is how many domains with memory the firmware's table has, read only where there is one cell.
     """
 
     __slots__ = ()
@@ -49,3 +50,4 @@ class Patient(namedtuple("Patient", "host domains policy without_node", defaults
     domains: tuple[Domain, ...] | None
     policy: PolicyFacts | None
     without_node: tuple[tuple[int, int, int], ...]
+    firmware_cells: int | None

@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..model.host import Host
     from .finding import Patient
 
 # Classes of PCI for which the cell matters: network, accelerators; RAID, SAS and NVMe; 3D controllers, which GPUs for
@@ -155,6 +156,33 @@ def no_numa(patient: Patient) -> Iterator[Finding]:
         )
 
 
+def might_hide_cells(host: Host) -> bool:
+    """One cell and several packages: with one package, one cell is what most machines have."""
+    packages = {cpu.package for cpu in host.cpus if cpu.online and cpu.package is not None}
+    return len(packages) > 1 and len(host.cells) == 1
+
+
+def hidden_cells(patient: Patient) -> Iterator[Finding]:
+    """Cells that the firmware has, and the kernel or Xen does not show."""
+    if (patient.firmware_cells or 0) < 2 or not might_hide_cells(patient.host):
+        return
+    xen = patient.host.source == "xen"
+    yield Finding(
+        id="firmware-cells-not-used",
+        severity="warning",
+        what=f"the firmware's table has {patient.firmware_cells} cells with memory, and "
+        + ("Xen" if xen else "the kernel")
+        + " shows one",
+        evidence=(
+            ("sys/firmware/acpi/tables/SRAT", f"{patient.firmware_cells} domains with memory"),
+            ("sysctl numainfo" if xen else "sys/devices/system/node", "1"),
+        ),
+        cost="memory is placed without regard to the cells",
+        remedy="boot without numa=off; if it was booted so, look for what was wrong with SRAT in "
+        + ("xl dmesg" if xen else "dmesg"),
+    )
+
+
 def offline_memory(patient: Patient) -> Iterator[Finding]:
     """Memory that is there and not used."""
     policy = patient.policy
@@ -210,6 +238,7 @@ def memory_without_node(patient: Patient) -> Iterator[Finding]:
 
 CHECKS = (
     no_numa,
+    hidden_cells,
     memory_without_node,
     failed_memory,
     memory_less_cell,

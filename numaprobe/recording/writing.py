@@ -60,6 +60,11 @@ def record(
         # Without the names of control groups and of the program, which only allowed adds.
         usable.collect(Source(recorder), process=allowed)
         policy.collect(Source(recorder))
+        if len(facts.nodes) == 1:
+            # The firmware's cells, which numa=off hides: read by the doctor.
+            from ..xen.srat import PATH
+
+            recorder.read((PATH, "sys/hypervisor/type"))
         LinuxSampler(recorder, None, live=False, timed=False).take_all()
         if asks_xen:
             from ..sampling.xen import XenSampler

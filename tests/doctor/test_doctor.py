@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trees
 from commands import Plant
+from fake_xen import fake_srat
 from hosts import GIB, domain, host, made
 from schemas import check as valid
 from trees import CPU, NODE, Machine, machine, meminfo
@@ -105,6 +106,46 @@ def test_packages_whose_nearest_cells_are_linked_directly_are_no_finding(plant: 
     nearer = {**rows, 0: [10, 16, 12, 22]}
     tree |= {f"{NODE}/node{i}/distance": " ".join(map(str, row)) + "\n" for i, row in nearer.items()}
     assert ids(numaprobe.diagnose(plant(tree))) == ["distances-ignore-packages"]
+
+
+SRAT = "sys/firmware/acpi/tables/SRAT"
+
+
+def one_node() -> Machine:
+    """Two packages in one node, as numa=off leaves them."""
+    tree = {path: content for path, content in TWO.items() if not path.startswith(NODE)}
+    return {**{path: content for path, content in machine({0: [0, 1, 2, 3]}).items() if path.startswith(NODE)}, **tree}
+
+
+@pytest.mark.parametrize(
+    ("domains", "files", "expected"),
+    [
+        ((0, 1), {}, ["firmware-cells-not-used"]),
+        ((0, 0), {}, []),
+        # A control domain's own view says nothing of the machine's cells.
+        ((0, 1), {"sys/hypervisor/type": "xen\n"}, []),
+        ((0, 1), {"sys/hypervisor/type": "kvm\n"}, ["firmware-cells-not-used"]),
+    ],
+)
+def test_cells_of_the_firmware_that_the_kernel_does_not_show(
+    domains: tuple[int, int], files: Machine, expected: list[str], plant: Plant
+) -> None:
+    """With numa=off Linux has one node with all the memory; the table still has them all."""
+    tree = {**one_node(), **files}
+    tree[SRAT] = fake_srat([(0, 0)], [(domains[0], 0, GIB), (domains[1], GIB, GIB)])
+    assert ids(numaprobe.diagnose(plant(tree), source="linux")) == expected
+
+
+def test_one_package_is_not_suspected_of_more_cells(plant: Plant) -> None:
+    """The table is not even read: on most machines with one package and one cell nothing is hidden."""
+    tree = {**machine({0: [0, 1]}), SRAT: b"broken"}
+    assert numaprobe.diagnose(plant(tree)) == numaprobe.Diagnosis((), ())
+
+
+def test_a_broken_table_is_said_to_be_skipped(plant: Plant) -> None:
+    """A guess from a part of it would be a false alarm."""
+    found = numaprobe.diagnose(plant({**one_node(), SRAT: b"SRAT and no more"}))
+    assert (ids(found), [where for where, _ in found.skipped]) == ([], [SRAT])
 
 
 def test_several_packages_on_a_kernel_without_nodes_are_found(plant: Plant) -> None:

@@ -48,6 +48,13 @@ def _packages(inside: int) -> tuple[tuple[int, ...], ...]:
 FLAT = Machine("doctor-flat", "distances that ignore packages", Layout(_FOUR, _packages(20), 2, 2))
 TOLD = Machine("doctor-told", "the same machine, with distances that do not", Layout(_FOUR, _packages(12), 2, 2))
 
+HIDDEN = Machine(
+    "doctor-hidden",
+    "cells that the firmware has and numa=off hides",
+    Layout((Node(320, ("0-1",)), Node(256, ("2-3",))), TWO_ASYMMETRIC, 2, 2),
+    options="numa=off",
+)
+
 # What is done, by the finding that it makes.
 SETTINGS = {
     "zone-reclaim": ("/proc/sys/vm/zone_reclaim_mode", 1, 0),
@@ -71,7 +78,9 @@ CURED = {*SETTINGS, *GUESTS, "memory-offline"} - {"large"}
 def script(machine: Machine) -> str:
     """What to run as root, with ``OUT`` set."""
     if machine is not SICK:
-        return "\n".join(["cd /", collect._KEEP, collect._numaprobe(), "keep doctor numaprobe doctor --json"])
+        look = ["keep doctor numaprobe doctor --json", "keep user unprivileged doctor --json"]
+        look.append('keep recorded numaprobe record "$OUT/host.tar.gz"')
+        return "\n".join(["cd /", collect._KEEP, collect._numaprobe(), *look])
     program = f"{quote(sys.executable)} {quote(str(Path(__file__).with_name('inside_doctor.py')))}"
     blocks = "/sys/devices/system/node/node2/memory* /sys/devices/system/node/node0/memory*"
     lines = [
@@ -116,7 +125,7 @@ def script(machine: Machine) -> str:
     return "\n".join(lines)
 
 
-BOOTS = [Boot(machine, partial(script, machine)) for machine in (SICK, FLAT, TOLD)]
+BOOTS = [Boot(machine, partial(script, machine)) for machine in (SICK, FLAT, TOLD, HIDDEN)]
 
 
 @pytest.fixture
@@ -171,3 +180,17 @@ def test_flat_distances_of_two_packages_are_found(boots: dict[str, Future[Result
     """Booted twice: with the same distance everywhere, and with nearer nodes in the same package."""
     assert set(findings(boots[FLAT.name].result(), "doctor")) == {"distances-ignore-packages"}
     assert findings(boots[TOLD.name].result(), "doctor") == {}
+
+
+def test_cells_that_the_command_line_hides_are_found(boots: dict[str, Future[Result]]) -> None:
+    """By the firmware's table, which is in the recording too; a user may not read it, and is told."""
+    import numaprobe
+
+    result = boots[HIDDEN.name].result()
+    assert set(findings(result, "doctor")) == {"firmware-cells-not-used"}
+    result.printed("recorded")
+    recorded = numaprobe.diagnose(recording=result.out / "host.tar.gz").findings
+    assert [finding.id for finding in recorded] == ["firmware-cells-not-used"]
+    user = result.json("user")
+    assert user["findings"] == []
+    assert "sys/firmware/acpi/tables/SRAT" in [one["what"] for one in user["skipped"]]
