@@ -33,8 +33,11 @@ def kept_back(total_kb: int, zones: list[ZoneFacts]) -> KeptBack | None:
     """The same for as long as total and zones are; None if they do not fit together."""
     managed = low = reserve = 0
     for zone in zones:
-        if zone.managed_pages is None or zone.low_pages is None or zone.high_pages is None:
+        if not zone.managed_pages:
             continue
+        if zone.low_pages is None or zone.high_pages is None:
+            # A table that is not whole: what this zone keeps back would count as available.
+            return None
         managed += zone.managed_pages
         low += zone.low_pages
         # calculate_totalreserve_pages of mm/page_alloc.c: what is kept from lower allocations, and the high mark.

@@ -70,10 +70,9 @@ def collect(
                 debug_key_limit=debug_key_limit,
                 refused=LIVE if live else None,
             )
-        names = names_of(reader, found.domains, live=live)
-        domains = xen_domains.from_domains(
-            found.domains, host, names, found.located, found.notes, complete=found.complete
-        )
+        notes = [*found.notes]
+        names = names_of(reader, found.domains, live=live, notes=notes)
+        domains = xen_domains.from_domains(found.domains, host, names, found.located, notes, complete=found.complete)
         return _with_remote(domains, host) if remote else domains
 
 
@@ -178,12 +177,14 @@ def ask_xen(
     return XenAnswer(domains=found, located=pages, notes=notes, complete=not hidden)
 
 
-def names_of(reader: Reader, found: Sequence[DomainFacts], *, live: bool) -> Mapping[int, str]:
-    """Names by domain id: from xenstored if it answers at once, or from a recording."""
+def names_of(
+    reader: Reader, found: Sequence[DomainFacts], *, live: bool, notes: list[tuple[str, str]] | None = None
+) -> Mapping[int, str]:
+    """Names by domain id: from xenstored if it answers at once, or from a recording; ``notes`` gets what failed."""
     if live:
         from ..sources.xenstore import names
 
-        return names([domain.id for domain in found])
+        return names([domain.id for domain in found], notes=notes)
     content = reader.read((NAMES,))[0]
     if not isinstance(content, bytes):
         return {}

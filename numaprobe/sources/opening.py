@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import ENOENT, ENOTDIR
+
 from ..errors import RecordingError, SourceDenied, SourceUnavailable
 
 TYPE_CHECKING = False
@@ -93,7 +95,7 @@ def choose_source(reader: Reader, source: str, *, live: bool) -> str:
 
 def _domain_kind(reader: Reader) -> str | None:
     # Without the directory there is no Xen to be detected, and nothing to be imported for it.
-    if isinstance(reader.read((HYPERVISOR,))[0], int):
+    if reader.read((HYPERVISOR,))[0] in (ENOENT, ENOTDIR):
         return None
     from ..xen.detect import domain_kind
 

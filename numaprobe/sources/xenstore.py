@@ -1,7 +1,8 @@
 """Names of Xen's domains, from xenstored's socket: a client that reads and never waits for long.
 
-Nothing else that numaprobe says of domains needs a daemon, so that no socket, no permission or no answer at once means
-no names, and is not an error. The protocol is that of Xen's docs/misc/xenstore.txt and public/io/xs_wire.h.
+Nothing else that numaprobe says of domains needs a daemon, so that no socket means no names, without a word; no
+permission, or no whole answer at once, means unknown names and a note. The protocol is that of Xen's
+docs/misc/xenstore.txt and public/io/xs_wire.h.
 """
 
 from __future__ import annotations
@@ -22,30 +23,48 @@ _READ = 2
 _MAX_PAYLOAD = 4096  # XENSTORE_PAYLOAD_MAX
 
 
-def names(domains: Iterable[int], sockets: tuple[str, ...] = SOCKETS, patience: float = PATIENCE) -> dict[int, str]:
-    """Names by domain of those that xenstored answers for, each within ``patience`` seconds."""
+def names(
+    domains: Iterable[int],
+    sockets: tuple[str, ...] = SOCKETS,
+    patience: float = PATIENCE,
+    notes: list[tuple[str, str]] | None = None,
+) -> dict[int, str]:
+    """Names by domain of those that xenstored answers for, each within ``patience`` seconds.
+
+    ``notes`` gets the socket and the reason why other names are unknown.
+    """
     from socket import AF_UNIX, SOCK_STREAM, socket
     from time import monotonic
 
     end = monotonic() + MAX_TIME
     found: dict[int, str] = {}
+    failures: list[tuple[str, str]] = []
     for path in sockets:
         with socket(AF_UNIX, SOCK_STREAM) as connection:
             connection.settimeout(patience)
             try:
                 connection.connect(path)
-            except OSError:
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                failures.append((path, f"names are unknown: {error.strerror or 'no answer in time'}"))
                 continue
             try:
                 for number in domains:
                     if monotonic() > end:
-                        break
+                        raise ValueError("no answer in time")
                     name = _read(connection, number, f"/local/domain/{number}/name", min(end, monotonic() + patience))
                     if name is not None:
                         found[number] = name
-            except (OSError, ValueError):
-                pass  # the names received until then are kept
-            return found
+            except (OSError, ValueError) as error:
+                # The names received until then are kept.
+                reason = (error.strerror if isinstance(error, OSError) else str(error)) or "no answer in time"
+                failures = [(path, f"some names are unknown: {reason}")]
+            else:
+                failures = []
+            break
+    if notes is not None:
+        notes += failures[:1]
     return found
 
 

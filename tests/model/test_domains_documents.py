@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from struct import pack, unpack
 
@@ -212,15 +212,48 @@ def test_names_come_from_xenstored(tmp_path: Path) -> None:
 def test_a_daemon_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
     """A short wait for each of a hundred domains would add up, so one unanswered query ends it."""
     start = time.monotonic()
+    notes: list[tuple[str, str]] = []
     with xenstored(tmp_path, {}, silent=True) as path:
-        assert names(range(100), (path,)) == {}
+        assert names(range(100), (path,), notes=notes) == {}
     assert time.monotonic() - start < 1
+    assert notes == [(path, "some names are unknown: no answer in time")]
 
 
 def test_a_daemon_that_goes_away_has_told_what_it_told(tmp_path: Path) -> None:
     """The connection is cut within an answer, and a part of a name is none."""
     with xenstored(tmp_path, {"/local/domain/0/name": b"Domain-0"}, cut=True) as path:
         assert names([0, 1], (path,)) == {}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pack("<IIII", 2, 0, 0, 2**32 - 1),
+        pack("<IIII", 2, 7, 0, 4) + b"name",
+        pack("<IIII", 2, 0, 0, 4097) + b"x" * 4097,
+        b"\xff" * (1 << 20),
+    ],
+    ids=["a length of 4 GiB", "of another request", "longer than any", "a megabyte of junk"],
+)
+def test_a_daemon_that_answers_nonsense_is_noted(answer: bytes, tmp_path: Path) -> None:
+    """Nothing of what it says is kept, and no more is read than an answer can have."""
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                connection.recv(100)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        notes: list[tuple[str, str]] = []
+        assert names([0, 1], (path,), notes=notes) == {}
+        assert notes == [(path, "some names are unknown: an answer to another request")]
+        thread.join(5)
 
 
 def test_without_a_daemon_there_are_no_names(tmp_path: Path) -> None:
@@ -230,7 +263,12 @@ def test_without_a_daemon_there_are_no_names(tmp_path: Path) -> None:
     dead.close()
     (tmp_path / "file").touch()
     paths = [str(tmp_path / name) for name in ("absent", "dead", "file")]
-    assert names([0], tuple(paths)) == {}
+    notes: list[tuple[str, str]] = []
+    assert names([0], tuple(paths), notes=notes) == {}
+    assert notes == [(paths[1], "names are unknown: Connection refused")]
+    notes.clear()
+    assert names([0], (paths[0],), notes=notes) == {}
+    assert notes == [], "a host without the daemon has no names, and nothing to be noted"
     assert os.path.exists(paths[1])
 
 

@@ -328,6 +328,21 @@ def test_files_alone_tell_what_kind_of_domain_this_is(files: dict[str, bytes | i
     assert domain_kind(FakeFiles(files)) == kind
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENOMEM])
+@pytest.mark.parametrize(
+    "files",
+    [("sys/hypervisor/type",), ("sys/hypervisor/properties/features",), ("proc/xen/capabilities",)],
+)
+def test_what_cannot_be_read_makes_no_guest_of_a_control_domain(files: tuple[str, ...], number: int) -> None:
+    """A control domain's own view would be taken for the machine."""
+    known: dict[str, bytes | int] = {"sys/hypervisor/type": b"xen\n"}
+    with pytest.raises(SourceError, match="--source linux or xen"):
+        domain_kind(FakeFiles(known | dict.fromkeys(files, number)))
+    known["sys/hypervisor/start_flags/privileged"] = b"1\n"
+    if files != ("sys/hypervisor/type",):
+        assert domain_kind(FakeFiles(known | dict.fromkeys(files, number))) == "control"
+
+
 @pytest.mark.parametrize(
     ("field", "where"),
     [

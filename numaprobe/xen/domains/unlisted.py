@@ -50,8 +50,8 @@ def _by_pools(
 def _by_pages(sysctl: Sysctl, found: Sequence[DomainFacts], *, counted: bool) -> list[tuple[str, str]]:
     try:
         info = sysctl.physinfo()
-    except FactError:
-        return []
+    except FactError as error:
+        return [] if counted else [(WHERE, f"whether all domains are listed is unknown: {error}")]
     held = sum(row.tot_pages for row in found)
     rest = info.total_pages - info.free_pages - held
     if not counted and rest > info.total_pages // OWN_PART:
