@@ -36,7 +36,7 @@ def capacity_of(
     ``reserve`` bytes are kept back in each cell; None keeps a 64th of the cell's memory, at most 512 MiB. ``domains``
     are the running guests, and ``plans`` those that some of them were started with: the CPUs that a plan pins are held.
     ``pool`` is the only cpupool whose CPUs are used, None for the lowest. ``ignore_allowed`` disregards what this
-    process may use. Raises ``ValueError`` for a pool that does not exist.
+    process may use, but not that partitions of cpusets keep CPUs. Raises ``ValueError`` for a pool that does not exist.
     """
     table, complete = distances(host)
     stock = HostCapacity({cell.id: CellCapacity(cell.id) for cell in host.cells}, costs(host, table))
@@ -48,7 +48,10 @@ def capacity_of(
         places = [(device, device.cpu_cell if device.cell is None else device.cell) for device in host.devices]
         stock.devices = {name: place for device, place in places for _, name in device.names}
         stock.devices.update((device.address, place) for device, place in places)
+    kept: frozenset[int] = frozenset()
     if ignore_allowed:
+        # No group but the partition's own can use them, whoever starts the guest.
+        kept = frozenset(() if host.allowed is None else host.allowed.partitioned or ())
         host = host._replace(allowed=None)
     if host.allowed is not None and host.allowed.quota is not None:
         stock.quota = host.allowed.quota
@@ -61,7 +64,7 @@ def capacity_of(
     held = cpus_by_guest(host, domains) if domains else {}
     for plan in plans:
         held.update(dict.fromkeys(plan.exclusive_cpus, plan.request.name or "a plan"))
-    _cpus(stock, host, pool, held)
+    _cpus(stock, host, pool, held, kept)
     _memory(stock, host, reserve)
     stock.ordinary = all(room.full_cpus and room.kind is None for room in stock.rooms.values())
     if not getattr(domains, "complete", True):
@@ -87,7 +90,7 @@ def _pool(host: Host, wanted: int | None) -> int | None:
     return wanted if wanted is not None else min(pools, default=None)
 
 
-def _cpus(stock: HostCapacity, host: Host, pool: int | None, held: Mapping[int, str]) -> None:
+def _cpus(stock: HostCapacity, host: Host, pool: int | None, held: Mapping[int, str], kept: frozenset[int]) -> None:
     rooms = stock.rooms
     allowed = None if host.allowed is None or host.allowed.cpus is None else frozenset(host.allowed.cpus)
     cores: dict[int, dict[tuple[int, ...] | int, list[int]]] = {cell: {} for cell in rooms}
@@ -110,6 +113,8 @@ def _cpus(stock: HostCapacity, host: Host, pool: int | None, held: Mapping[int, 
             why = outside
         elif allowed is not None and number not in allowed:
             why = "not allowed to this process"
+        elif number in kept:
+            why = "kept by a partition of cpusets"
         elif number in held:
             why = f"held by {held[number]}"
         else:

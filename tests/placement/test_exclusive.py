@@ -192,6 +192,17 @@ def test_what_this_process_may_use_does_not_bind_a_guest_that_another_program_st
     assert place(machine, vcpus=1, memory=GIB).cpus == (1,)
 
 
+def test_cpus_of_a_partition_are_given_to_nobody_outside_of_it() -> None:
+    """A guest of libvirtd is in another group: the kernel would cut them from its affinity, and refuse them alone."""
+    inside = made(Allowed, cpus=(0, 1), cells=(0,), where=(), partitioned=(0, 1))
+    machine = host([4 * GIB], cpus=4, threads=1, allowed=inside)
+    assert place(machine, vcpus=2, memory=GIB).cpus == (0, 1), "this process is in the partition itself"
+    assert place(machine, vcpus=2, memory=GIB, ignore_allowed=True).cpus == (2, 3)
+    with pytest.raises(DoesNotFit) as refused:
+        place(machine, vcpus=3, memory=GIB, ignore_allowed=True, pinned=True)
+    assert "kept by a partition of cpusets" in str(refused.value.reasons)
+
+
 def test_a_cell_never_gives_more_than_it_has() -> None:
     """Even if the kernel calls more available than the cell's total, the total is the limit."""
     machine = host([4 * GIB])
