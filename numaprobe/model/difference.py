@@ -1,7 +1,7 @@
 """What changed between two hosts: recordings of one machine at two moments, or of two machines.
 
-Compared are facts that last: cells, cpus, total memory, distances, caches, devices. Memory that is free now, and what
-the calling process may use, always differ and are left out.
+Compared are facts that last: cells, cpus, total memory, distances, caches, devices. Memory that is free or can be
+allocated now, and what the calling process may use, always differ and are left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from .host import Host
 
 # What two moments always differ in, or one process from another.
-FLEETING = frozenset(("free", "available", "free_below_4g", "free_from", "available_from", "claimed", "allowed"))
+FLEETING = frozenset(
+    ("free", "available", "free_below_4g", "free_from", "available_from", "claimed", "allowed", "usable")
+)
 # Lists of the document whose members are identified by a field, and what a member is called.
 MEMBERS = {
     "cells": ("cell", "id"),

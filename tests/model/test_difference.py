@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,16 @@ from commands import Plant
 from hosts import GIB, host
 from hypothesis import given
 from hypothesis import strategies as st
+from rich import rich
 from schemas import check as valid
-from trees import CPU, NODE, machine, meminfo
+from trees import CPU, NODE, Shelf, machine, meminfo
 
 import numaprobe
 from numaprobe import Cache, Change, Device, Note, cli
 from numaprobe.cli.diff import lines
+from numaprobe.linux.collect import collect
+from numaprobe.model.difference import FLEETING, MEMBERS
+from numaprobe.normalise.linux import from_linux
 
 
 def test_the_same_host_has_no_difference() -> None:
@@ -25,6 +30,36 @@ def test_the_same_host_has_no_difference() -> None:
         cells=tuple(c._replace(memory=c.memory._replace(free=1, available=1)) for c in known.cells)
     )
     assert numaprobe.diff(known, emptier) == ()
+
+
+def test_every_list_of_a_document_can_be_compared() -> None:
+    """A list whose members have no title would be an error of ``diff``, and only where they differ."""
+    everything = {"devices": True, "allowed": True, "caches": True, "usable": True, "memory_state": True}
+    whole = from_linux(collect(Shelf(rich()), **everything))
+
+    def names(value: object) -> Iterator[str]:
+        for name, inner in value.items() if isinstance(value, dict) else ():
+            items = inner if isinstance(inner, list) else [inner]
+            if isinstance(inner, list) and any(isinstance(item, dict) for item in items):
+                yield name
+            if name not in FLEETING:
+                for item in items:
+                    yield from names(item)
+
+    found = set(names(whole.to_dict()))
+    assert found >= {"cells", "cpus", "devices", "huge_pages"}
+    assert found - {"notes", "caches"} <= set(MEMBERS)
+
+
+def test_what_can_be_allocated_now_is_no_difference() -> None:
+    """It depends on what is free, as ``free`` does; other pools of huge pages still are one."""
+    everything = {"usable": True}
+    whole = from_linux(collect(Shelf(rich()), **everything))
+    tree = rich()
+    tree["proc/buddyinfo"] = "#\n"
+    assert [change.what for change in numaprobe.diff(whole, from_linux(collect(Shelf(tree), **everything)))] == [
+        "note proc/buddyinfo: not a node, a zone and counts: '#'"
+    ]
 
 
 def test_a_cpu_that_is_offline_and_a_memory_module_that_is_gone_are_changes() -> None:
