@@ -157,9 +157,12 @@ def no_numa(patient: Patient) -> Iterator[Finding]:
 
 
 def might_hide_cells(host: Host) -> bool:
-    """One cell and several packages: with one package, one cell is what most machines have."""
+    """One cell and several packages: with one package, one cell is what most machines have.
+
+    A kernel without nodes is another finding.
+    """
     packages = {cpu.package for cpu in host.cpus if cpu.online and cpu.package is not None}
-    return len(packages) > 1 and len(host.cells) == 1
+    return len(packages) > 1 and len(host.cells) == 1 and not host.cells[0].stand_in
 
 
 def hidden_cells(patient: Patient) -> Iterator[Finding]:

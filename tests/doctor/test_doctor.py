@@ -155,6 +155,8 @@ def test_several_packages_on_a_kernel_without_nodes_are_found(plant: Plant) -> N
     assert ids(numaprobe.diagnose(plant(tree))) == [], "a recording without memory may be without its nodes too"
     tree["proc/meminfo"] = meminfo(None, 1 << 20, 1 << 19)
     assert ids(numaprobe.diagnose(plant(tree))) == ["kernel-without-numa"]
+    tree[SRAT] = fake_srat([(0, 0)], [(0, 0, GIB), (1, GIB, GIB)])
+    assert ids(numaprobe.diagnose(plant(tree))) == ["kernel-without-numa"], "one cause is one finding"
 
 
 @pytest.mark.parametrize("machine", ["aarch64", "armv7l", "riscv64"])
