@@ -59,7 +59,8 @@ def lines(host: Host, width: int) -> list[str]:
 def headline(host: Host) -> str:
     name = f"{host.hypervisor.name} {host.hypervisor.version}" if host.hypervisor else host.source
     online = sum(cpu.online is True for cpu in host.cpus)
-    words = [name, count(len(host.cells), "cell"), count(online, "cpu")]
+    # The host that reports this runs on one at least: a tree may be without its files.
+    words = [name, count(len(host.cells), "cell"), count(online, "cpu") if online else "cpus unknown"]
     whole = total(cell.memory.total for cell in host.cells)
     free = total(cell.memory.free for cell in host.cells)
     available = total(cell.memory.available for cell in host.cells)

@@ -48,7 +48,8 @@ def headline(scene: Scene) -> str:
     name = f"xen {host.hypervisor.version}" if host.hypervisor else host.source
     totals = [cell.memory.total for cell in host.cells]
     known = None if any(total is None for total in totals) else sum(total or 0 for total in totals)
-    return f"{name} · {count(len(host.cells), 'cell')} · {count(len(host.cpus), 'cpu')} · {amount(known)}"
+    cpus = count(len(host.cpus), "cpu") if host.cpus else "cpus unknown"
+    return f"{name} · {count(len(host.cells), 'cell')} · {cpus} · {amount(known)}"
 
 
 def text(x: float, y: float, words: str, size: int, kind: str = "", *, end: bool = False) -> str:

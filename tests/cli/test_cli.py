@@ -221,6 +221,15 @@ def test_64_cells_stay_readable(plant: Plant, kind: str) -> None:
     assert any(line.split()[:2] == ["63", "252-255"] for line in lines)
 
 
+def test_a_host_without_its_cpus_has_an_unknown_number_of_them(plant: Plant) -> None:
+    """Some archives hold nodes and no CPU; that is not a host of 0 CPUs, on the screen or in a picture."""
+    tree = {path: content for path, content in two_cells().items() if not path.startswith(CPU)}
+    tree = {path: content for path, content in tree.items() if not path.endswith("/cpulist")}
+    root = plant(tree)
+    assert "linux · 2 cells · cpus unknown · " in run("show", "--root", root).stdout
+    assert "2 cells · cpus unknown · " in run("draw", "--format", "svg", "--root", root).stdout
+
+
 def test_oddities_come_last(plant: Plant) -> None:
     """Figures first: notes must not push the table off the screen."""
     tree: Machine = {**two_cells(), f"{NODE}/online": "0-3\n"}
