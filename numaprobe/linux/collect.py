@@ -159,6 +159,5 @@ def _zones(where: str, content: bytes) -> tuple[ZoneFacts, ...]:
 
 def _lists(source: Source, *names: str) -> list[tuple[int, ...] | None]:
     return [
-        source.parsed(text.id_list, f"{NODE}/{name}", content)
-        for name, content in zip(names, source.read(names, NODE), strict=True)
+        source.ids(f"{NODE}/{name}", content) for name, content in zip(names, source.read(names, NODE), strict=True)
     ]

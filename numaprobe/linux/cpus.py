@@ -32,7 +32,7 @@ def collect(source: Source, own: tuple[int, ...] = ()) -> CpuFacts:
     """Facts of all present cpus; ``own`` are those that this process may use, by the kernel's own word."""
     *lists, active = source.read((*LISTS, "smt/active"), CPU)
     online, present, possible, isolated, nohz_full = (
-        source.parsed(text.id_list, f"{CPU}/{name}", content) for name, content in zip(LISTS, lists, strict=True)
+        source.ids(f"{CPU}/{name}", content) for name, content in zip(LISTS, lists, strict=True)
     )
     if online == ():
         source.misread(FactError(f"{CPU}/online", reason="names no CPU, although at least one is running"))
@@ -49,7 +49,7 @@ def collect(source: Source, own: tuple[int, ...] = ()) -> CpuFacts:
         source.note(f"{CPU}/present", f"does not list the online cpus {missing}")
     one_thread = source.parsed(_flag, f"{CPU}/smt/active", active) is False
     topology = Topology(source, online, one_thread)
-    partitioned = source.parsed(text.id_list, ISOLATED, source.one(ISOLATED)) if online else None
+    partitioned = source.ids(ISOLATED, source.one(ISOLATED)) if online else None
     packages, dies, cores = topology.packages(), topology.ids(DIE), topology.ids(CORE)
     return CpuFacts(
         present=tuple(sorted({*present, *online})),
@@ -106,9 +106,7 @@ def _from_nodes(source: Source) -> tuple[int, ...]:
     """Cpus that the nodes list, which are online ones on all but the oldest kernels."""
     names = [name for name in source.names(NODE, "node") or () if text.suffix_number(name, "node") is not None]
     paths = [f"{NODE}/{name}/cpulist" for name in names]
-    lists = [
-        source.parsed(text.id_list, path, content) for path, content in zip(paths, source.read(paths), strict=True)
-    ]
+    lists = [source.ids(path, content) for path, content in zip(paths, source.read(paths), strict=True)]
     return tuple(sorted({cpu for cpus in lists for cpu in cpus or ()}))
 
 
@@ -128,7 +126,7 @@ def _kinds(source: Source) -> tuple[tuple[str, tuple[int, ...]], ...]:
     found = [
         (kind, cpus)
         for (kind, path), content in zip(KINDS, contents, strict=True)
-        if (cpus := source.parsed(text.id_list, path, content)) is not None
+        if (cpus := source.ids(path, content)) is not None
     ]
     counted: set[int] = set()
     several: set[int] = set()

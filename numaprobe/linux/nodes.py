@@ -218,7 +218,7 @@ def _cpus(source: Source, where: str, cpulist: bytes | None) -> tuple[int, ...] 
 
     Linux before 2.6.26 has only the mask, some recordings only the links.
     """
-    found = source.parsed(text.id_list, f"{where}/cpulist", cpulist)
+    found = source.ids(f"{where}/cpulist", cpulist)
     if found is None:
         found = source.parsed(text.mask, f"{where}/cpumap", source.one(f"{where}/cpumap"))
     if found is not None:
@@ -296,7 +296,7 @@ def tiers(source: Source) -> dict[int, int]:
         tier = text.suffix_number(name, "memory_tier")
         content = None if tier is None else source.one(f"{directory}/{name}/nodelist")
         if tier is not None:
-            for node in source.parsed(text.id_list, f"{directory}/{name}/nodelist", content) or ():
+            for node in source.ids(f"{directory}/{name}/nodelist", content) or ():
                 found.setdefault(node, set()).add(tier)
     for node, several in found.items():
         if len(several) > 1:

@@ -11,6 +11,7 @@ from errno import EACCES, ENODATA, ENODEV, ENOENT, ENOTDIR, ENXIO, EPERM
 
 from .._fast import odd
 from ..errors import FactError, SourceDenied, SourceError
+from . import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,15 +47,17 @@ class Source:
         self.failed: dict[str, int] = {}
         self.broken: dict[str, FactError] = {}
         self._ids = 0
+        # Lists by their text: most of those of one machine are alike.
+        self._lists: dict[bytes, tuple[int, ...]] = {}
 
-    def note(self, where: str, text: str) -> None:
+    def note(self, where: str, words: str) -> None:
         """Keep a note; the two directories that nearly every path begins with are left out of it."""
         for directory in (NODE, CPU):
             where = where.removeprefix(directory + "/")
-        if (where, text) in self.notes:
+        if (where, words) in self.notes:
             return
         if len(self.notes) < MAX_NOTES:
-            self.notes.append((where, text))
+            self.notes.append((where, words))
         elif len(self.notes) == MAX_NOTES:
             self.notes.append(("sys", "further oddities are not listed"))
 
@@ -131,9 +134,25 @@ class Source:
             self.misread(error)
             return None
         if isinstance(found, tuple):
-            self._ids += len(found)
-            if self._ids > MAX_IDS:
-                raise FactError(where, content, "names more than any machine has")
+            self._count(found, where, content)
+        return found
+
+    def _count(self, found: tuple[object, ...], where: str, content: bytes) -> None:
+        self._ids += len(found)
+        if self._ids > MAX_IDS:
+            raise FactError(where, content, "names more than any machine has")
+
+    def ids(self, where: str, content: bytes | None) -> tuple[int, ...] | None:
+        """What a file in list format says; see ``parsed``."""
+        if content is None:
+            return None
+        found = self._lists.get(content)
+        if found is None:
+            found = self.parsed(text.id_list, where, content)
+            if found is not None:
+                self._lists[content] = found
+        else:
+            self._count(found, where, content)
         return found
 
     def misread(self, error: FactError) -> None:

@@ -71,6 +71,14 @@ def identity(where: str, content: bytes) -> int | None:
     return None if value < 0 else value
 
 
+def capacity(where: str, content: bytes) -> int:
+    """The capacity of a cpu, which is never 0."""
+    value = number(where, content)
+    if not 1 <= value <= MAX_INT:
+        raise FactError(where, content, "not a capacity")
+    return value
+
+
 def number(where: str, content: bytes) -> int:
     """One decimal number."""
     try:

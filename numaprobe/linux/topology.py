@@ -7,7 +7,6 @@ Documentation/admin-guide/cputopology.rst, Documentation/ABI/stable/sysfs-device
 
 from __future__ import annotations
 
-from ..errors import FactError
 from ..named import namedtuple
 from . import text
 from .source import CPU
@@ -63,8 +62,12 @@ CORE_ID = f"topology/{CORE.id_name}"
 CLUSTER_ID = f"topology/{CLUSTER.id_name}"
 
 
+# Paths below a cpu by name.
+FILES = {name: name if name == CAPACITY else f"topology/{name}" for name in (*MODERN, *OLDER)}
+
+
 def _path(cpu: int, name: str) -> str:
-    return f"cpu{cpu}/{name}" if name == CAPACITY else f"cpu{cpu}/topology/{name}"
+    return f"cpu{cpu}/{FILES[name]}"
 
 
 class Topology:
@@ -93,11 +96,11 @@ class Topology:
 
     def _members(self, level: Level, cpu: int, name: str, content: bytes | None) -> tuple[int, ...] | None:
         """The cpus in a list or mask of members."""
-        parse = text.mask if name in level.masks else text.id_list
-        return self.source.parsed(parse, f"{CPU}/cpu{cpu}/topology/{name}", content)
+        where = f"{CPU}/cpu{cpu}/topology/{name}"
+        return self.source.parsed(text.mask, where, content) if name in level.masks else self.source.ids(where, content)
 
     def _capacity(self, cpu: int, content: bytes | None) -> int | None:
-        return self.source.parsed(_capacity, f"{CPU}/cpu{cpu}/{CAPACITY}", content)
+        return self.source.parsed(text.capacity, f"{CPU}/cpu{cpu}/{CAPACITY}", content)
 
     def _first_with_topology(self) -> int | None:
         """The first cpu that has a topology at all; what its kernel calls the files is then known for all."""
@@ -113,7 +116,7 @@ class Topology:
         return None
 
     def _try(self, cpu: int, names: tuple[str, ...]) -> None:
-        contents = self.source.read([_path(cpu, name) for name in names], CPU)
+        contents = self.source.read([f"cpu{cpu}/{FILES[name]}" for name in names], CPU)
         self.first.update(zip(names, contents, strict=True))
 
     def packages(self) -> dict[int, int | None]:
@@ -139,9 +142,12 @@ class Topology:
         """The newest file of members that makes sense; some recordings have the list's empty and the mask's whole."""
         if self.first_cpu is None:
             return None
-        for name in (*level.lists, *level.masks):
-            content = self.first.get(name)
-            members = None if content is None else self._members(level, self.first_cpu, name, content)
+        first = self.first
+        for name in level.lists + level.masks:
+            content = first.get(name)
+            if content is None:
+                continue
+            members = self._members(level, self.first_cpu, name, content)
             if members:
                 self.of_first[name] = members
                 return name
@@ -382,13 +388,6 @@ class Topology:
     def _capacities(self, cpus: tuple[int, ...]) -> None:
         for cpu, content in zip(cpus, self._files(CAPACITY, cpus), strict=True):
             self.capacity[cpu] = self._capacity(cpu, content)
-
-
-def _capacity(where: str, content: bytes) -> int:
-    value = text.number(where, content)
-    if not 1 <= value <= text.MAX_INT:
-        raise FactError(where, content, "not a capacity")
-    return value
 
 
 def without_none(ids: dict[int, int | None]) -> dict[int, int | None]:

@@ -225,6 +225,9 @@ def _huge_pages(
 
 def _pages_of_size(facts: HugePageFacts, memory: int | None, where: str, notes: list[Note]) -> HugePages:
     size = facts.size_kb << 10
+    # As on most machines.
+    if facts.total == facts.free == facts.surplus == 0:
+        return HugePages(size=size, total=0, free=0, surplus=0)
     total = within(facts.total, (MAX_BYTES if memory is None else memory) // size, f"{where}/nr_hugepages", notes)
     most = MAX_BYTES // size if total is None else total
     return HugePages(
