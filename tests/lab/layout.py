@@ -11,7 +11,7 @@ Matrix = tuple[tuple[int, ...], ...]
 class Node:
     """One ACPI proximity domain. Linux numbers its nodes anew: those with cpus come first."""
 
-    mib: int = 0  # none: a node without memory
+    mib: float = 0  # none: a node without memory
     cpus: tuple[str, ...] = ()  # "0-3"; none: a node of memory only
     initiator: int | None = None  # HMAT: the node whose cpus are nearest
 
@@ -55,7 +55,7 @@ class Layout:
         return self.sockets * self.cores * self.threads
 
     @property
-    def mib(self) -> int:
+    def mib(self) -> float:
         return sum(node.mib for node in self.nodes)
 
 
