@@ -5,7 +5,7 @@ from __future__ import annotations
 from numaprobe import DoesNotFit, place
 
 from ...named import namedtuple
-from .ranking import memory_per_cpu, pages_of, rank
+from .ranking import pages_of, rank, typical
 from .room import Known, cpus_left
 from .tree import MIB, PCPU, VCPU
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numaprobe import Plan, Request
 
     from .members import Member
+    from .ranking import Typical
     from .room import CellRoom, Room
 
     Rank = tuple[float | int | str, ...]
@@ -71,13 +72,13 @@ def choose(members: Iterable[Known], room: Room, request: Request) -> Chosen:
     """
     found: list[tuple[Rank, Choice]] = []
     refusals: dict[str, str] = {}
-    per_cpu = memory_per_cpu(room, request)
+    fleet = typical(room, request)
     for one in members:
         cells = room.get(one.root)
         if cells is None:
             refusals[one.member.name] = "has nothing left, is set aside as stale, or was not published"
             continue
-        answer = one.answer(request, cells, per_cpu, _answer)
+        answer = one.answer(request, cells, fleet, _answer)
         if isinstance(answer, str):
             refusals[one.member.name] = answer
         else:
@@ -86,7 +87,7 @@ def choose(members: Iterable[Known], room: Room, request: Request) -> Chosen:
     return Chosen(tuple(choice for _, choice in found), refusals)
 
 
-def _answer(one: Known, cells: Mapping[str, CellRoom], request: Request, per_cpu: float) -> tuple[Rank, Choice] | str:
+def _answer(one: Known, cells: Mapping[str, CellRoom], request: Request, fleet: Typical) -> tuple[Rank, Choice] | str:
     """A choice and what to compare it by, or why the guest does not fit."""
     reason = _too_small(cells, request)
     if reason is not None:
@@ -98,7 +99,7 @@ def _answer(one: Known, cells: Mapping[str, CellRoom], request: Request, per_cpu
         # A device that one host has is unknown to another.
         return str(error)
     choice = Choice(known=one, plan=plan, amounts=amounts, cells=cells)
-    return rank(one, cells, plan, amounts, per_cpu), choice
+    return rank(one, cells, plan, amounts, fleet), choice
 
 
 def _too_small(cells: Mapping[str, CellRoom], request: Request) -> str | None:

@@ -1,7 +1,10 @@
-"""Which of the hosts where a guest fits is best: the cheapest access, then what remains useful to other guests."""
+"""Which of the hosts where a guest fits is best: cheap accesses, weighed against what remains useful to others."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from ...named import namedtuple
 from .tree import MEMORY, PCPU, VCPU, huge_class
 
 TYPE_CHECKING = False
@@ -14,28 +17,47 @@ if TYPE_CHECKING:
 
     # By cell and resource class.
     Amounts = Mapping[int, Mapping[str, int]]
+    # CPUs, and memory in CPUs' worth of it, for each cell.
+    Left = tuple[tuple[int, float], ...]
 
 LOCAL = 10.0
 # The guests that may come next: vcpus, and memory for each of them in parts of what the fleet has for each CPU.
-NEXT_VCPUS = (1, 2, 4, 8, 16)
-NEXT_MEMORY = (0.5, 1.0, 2.0)
-# What a CPU without its memory, or memory without its CPU, costs in guests that do not fit any more. Tried from 0 to 2
-# on replayed weeks (benchmarks/fleet_week.py): guests accepted were the same within their spread, memory without CPUs
-# least at 2.
-UNEVEN = 2.0
+NEXT = tuple((vcpus, vcpus * part) for vcpus in (1, 2, 4, 8, 16) for part in (0.5, 1.0, 2.0))
+# A shape that fewer hosts can take counts as if one of them in so many could.
+RARE = 20
+# Prices in hosts: of an access twice as expensive as a local one; of as many CPUs without their memory, or of as much
+# memory without its CPUs, as a host has on average. How much counts that a guest fits on one cell; the rest is that it
+# fits on the host. All three were tried on replayed weeks (benchmarks/fleet_week.py), other ones than are published.
+ACCESS = 0.2
+UNEVEN = 0.45
+ON_ONE_CELL = 0.85
 
 
-def memory_per_cpu(room: Room, request: Request) -> float:
-    """MiB for each CPU that the fleet's cells with CPUs offer, of the pages that a request asks for; 1 at least."""
+class Typical(namedtuple("Typical", "per_cpu cpus fits")):
+    """A fleet's hosts on average, when empty: MiB for each CPU, CPUs, and how many guests of each shape fit."""
+
+    __slots__ = ()
+    per_cpu: int
+    cpus: float
+    fits: tuple[float, ...]
+
+
+def typical(room: Room, request: Request) -> Typical:
+    """The average host of a fleet, of its memory in the pages that a request asks for."""
     pages = pages_of(request)
-    memory = cpus = 0
-    for cells in room.values():
-        for one in cells.values():
-            here = one.capacity.get(VCPU, 0) + one.capacity.get(PCPU, 0)
-            if here:
-                memory += one.capacity.get(pages, 0)
-                cpus += here
-    return max(1.0, memory / cpus) if cpus else 1.0
+    hosts = [
+        [(one.capacity.get(VCPU, 0) + one.capacity.get(PCPU, 0), one.capacity.get(pages, 0)) for one in cells.values()]
+        for cells in room.values()
+    ]
+    cpus = sum([count for cells in hosts for count, _ in cells])
+    # Memory beside no CPU is nobody's share.
+    memory = sum([size for cells in hosts for count, size in cells if count])
+    per_cpu = _round(memory // cpus) if cpus else 1
+    number = max(1, len(hosts))
+    fits = [_fits(tuple([(count, size / per_cpu) for count, size in cells])) for cells in hosts]
+    return Typical(
+        per_cpu, max(1.0, cpus / number), tuple([max(1 / RARE, sum(one) / number) for one in zip(*fits, strict=True)])
+    )
 
 
 def pages_of(request: Request) -> str:
@@ -44,46 +66,62 @@ def pages_of(request: Request) -> str:
 
 
 def rank(
-    one: Known, cells: Mapping[str, CellRoom], plan: Plan, amounts: Amounts, per_cpu: float
+    one: Known, cells: Mapping[str, CellRoom], plan: Plan, amounts: Amounts, fleet: Typical
 ) -> tuple[float | int | str, ...]:
     """What to compare hosts by, the least first.
 
-    The cost of an access, then the number of cells. Then how many guests of several shapes the host could take before
-    and not after, and how much further its CPUs and its memory are apart, on the whole host and on the guest's cells.
-    Then what is left there, so that the fullest is filled; at last the name.
+    First the price, in hosts: the cost of an access above a local one; the guests of several shapes that the host could
+    take before and not after, each shape in parts of what an average host takes when it is empty, so that room for what
+    few hosts can take is expensive; and how much further apart its CPUs and its memory are, on the whole host and on
+    the guest's cells. Then the cost of an access, the number of cells, and what is left, so that the fullest is filled;
+    at last the name.
     """
     pages = pages_of(plan.request)
-    cpus, memory = _left(cells.values(), pages, per_cpu)
-    taken_cpus, taken_memory = _taken(amounts.values(), pages, per_cpu)
-    after = cpus - taken_cpus, memory - taken_memory
-    uneven = abs(after[0] - after[1]) - abs(cpus - memory)
-    for cell, resources in amounts.items():
-        here = _left((cells[one.cells[cell]],), pages, per_cpu)
-        taken = _taken((resources,), pages, per_cpu)
-        uneven += abs(here[0] - taken[0] - (here[1] - taken[1])) - abs(here[0] - here[1])
-    lost = _next_guests(cpus, memory) - _next_guests(*after)
+    taken = {one.cells[cell]: _taken(resources, pages) for cell, resources in amounts.items()}
+    before, after = [], []
+    uneven = 0.0
+    for name, room in cells.items():
+        cpus, memory = room.left(VCPU) + room.left(PCPU), room.left(pages)
+        before.append((cpus, memory / fleet.per_cpu))
+        if (gone := taken.get(name)) is not None:
+            cpus, memory = cpus - gone[0], memory - gone[1]
+            uneven += _apart(((cpus, memory / fleet.per_cpu),)) - _apart(before[-1:])
+        after.append((cpus, memory / fleet.per_cpu))
+    uneven += _apart(after) - _apart(before)
+    lost = [
+        (had - has) / usual
+        for had, has, usual in zip(_fits(tuple(before)), _fits(tuple(after)), fleet.fits, strict=True)
+    ]
     # On one cell every access is local, whether or not the host says what that costs.
     distance = LOCAL if len(plan.cells) == 1 and not plan.memory_only else plan.distance or float("inf")
-    return round(distance, 6), len(plan.cells), round(lost + UNEVEN * uneven, 6), round(min(after), 6), one.member.name
+    price = ACCESS * (distance / LOCAL - 1) + sum(lost) / len(NEXT) + UNEVEN * uneven / fleet.cpus
+    left = min(sum([cpus for cpus, _ in after]), sum([memory for _, memory in after]))
+    return round(price, 6), round(distance, 6), len(plan.cells), round(left, 6), one.member.name
 
 
-def _left(cells: Iterable[CellRoom], pages: str, per_cpu: float) -> tuple[float, float]:
-    """CPUs, and memory in CPUs' worth of it."""
-    cpus = memory = 0
-    for cell in cells:
-        cpus += cell.left(VCPU) + cell.left(PCPU)
-        memory += cell.left(pages)
-    return cpus, memory / per_cpu
+def _round(size: int) -> int:
+    """Guests have round sizes, and what a cell offers is a little less than that: its reserve is not offered."""
+    step = 1 << max(0, size.bit_length() - 3)
+    return max(1, -(-size // step) * step)
 
 
-def _taken(amounts: Iterable[Mapping[str, int]], pages: str, per_cpu: float) -> tuple[float, float]:
-    cpus = memory = 0
-    for resources in amounts:
-        cpus += resources.get(VCPU, 0) + resources.get(PCPU, 0)
-        memory += resources.get(pages, 0)
-    return cpus, memory / per_cpu
+def _taken(resources: Mapping[str, int], pages: str) -> tuple[int, int]:
+    return resources.get(VCPU, 0) + resources.get(PCPU, 0), resources.get(pages, 0)
 
 
-def _next_guests(cpus: float, memory: float) -> int:
-    """How many guests fit, summed over shapes; memory in CPUs' worth."""
-    return sum(int(min(cpus // vcpus, memory // (vcpus * part))) for vcpus in NEXT_VCPUS for part in NEXT_MEMORY)
+def _apart(cells: Iterable[tuple[int, float]]) -> float:
+    """How many CPUs are without their memory, or how much memory, in CPUs' worth, without its CPUs."""
+    return abs(sum([cpus - memory for cpus, memory in cells]))
+
+
+@lru_cache(4096)
+def _fits(cells: Left) -> tuple[float, ...]:
+    """How many guests of each shape fit: those that fit on one cell weighed with those that fit on the host."""
+    cpus, memory = sum([one for one, _ in cells]), sum([one for _, one in cells])
+    return tuple(
+        [
+            ON_ONE_CELL * sum([int(min(count // vcpus, size // need)) for count, size in cells])
+            + (1 - ON_ONE_CELL) * int(min(cpus // vcpus, memory // need))
+            for vcpus, need in NEXT
+        ]
+    )

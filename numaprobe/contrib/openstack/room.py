@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 
     from .client import Client
     from .members import Member
+    from .ranking import Typical
 
     Answer = TypeVar("Answer")
+
+
+# Requests whose answers a host remembers: guests that differ come in turn.
+ANSWERS = 16
 
 
 class CellRoom(namedtuple("CellRoom", "capacity used cpu_ratio")):
@@ -44,7 +49,7 @@ def read_room(client: Client, resource: str = MEMORY, amount: int = 1, *, stale:
     """
     required = f"{OURS}" if stale else f"{OURS},!{STALE}"
     try:
-        found = client.read(f"/allocation_candidates?resources={resource}:{amount}&root_required={required}").body
+        found = client.read(f"/allocation_candidates?resources1={resource}:{amount}&root_required={required}").body
     except Unheard:
         # Of a class that no host has, and of traits of a ledger to which nobody has published yet.
         return {}
@@ -84,20 +89,26 @@ class Known:
         self.order = _order(member)
         self.cell_of = {cpu.id: cpu.cell for cpu in member.host.cpus}
         self._last: tuple[object, Host] | None = None
-        self._answered: tuple[object, Any] | None = None
+        # By request: what it depends on, and the answer.
+        self._answered: dict[Request, tuple[object, Any]] = {}
 
     def answer(
         self,
         request: Request,
         room: Mapping[str, CellRoom],
-        per_cpu: float,
-        find: Callable[[Known, Mapping[str, CellRoom], Request, float], Answer],
+        fleet: Typical,
+        find: Callable[[Known, Mapping[str, CellRoom], Request, Typical], Answer],
     ) -> Answer:
         """What ``find`` says of this host: the last answer as long as nothing that it depends on has changed."""
-        key = request, per_cpu, _state(room)
-        if self._answered is None or self._answered[0] != key:
-            self._answered = key, find(self, room, request, per_cpu)
-        answer: Answer = self._answered[1]
+        key = fleet, _state(room)
+        last = self._answered.pop(request, None)
+        if last is None or last[0] != key:
+            last = key, find(self, room, request, fleet)
+        # The one that was asked for last is the last to go.
+        self._answered[request] = last
+        if len(self._answered) > ANSWERS:
+            del self._answered[next(iter(self._answered))]
+        answer: Answer = last[1]
         return answer
 
     def cut(self, room: Mapping[str, CellRoom], request: Request) -> Host:
