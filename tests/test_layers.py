@@ -15,7 +15,7 @@ import numaprobe
 PACKAGE = Path(numaprobe.__file__).parent
 
 # What each folder or top-level module may import of ours, beside itself and the ground floor.
-GROUND = {"_fast", "errors", "named", "ports", "version", "wording", "atomic_file"}
+GROUND = {"_fast", "errors", "named", "ports", "version", "wording", "atomic_file", "plain_json"}
 FACTS = {"linux", "linux.guests", "xen", "xen.domains"}
 MAY_IMPORT: dict[str, set[str]] = {
     "linux": set(),

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import SourceDenied, SourceError, SourceUnavailable
+from ..plain_json import parse
 from .claims import Claim, claim_document, read_claim
 
 TYPE_CHECKING = False
@@ -253,7 +254,7 @@ def _read(folder_fd: int, folder: str) -> list[Claim]:
     try:
         if len(content) > MAX_BYTES:
             raise ValueError(f"is larger than {MAX_BYTES >> 20} MiB")
-        return [read_claim(one) for one in json.loads(content)]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        return [read_claim(one) for one in parse(content)]
+    except (ValueError, TypeError, KeyError) as error:
         text = f"is not a ledger of claims ({error}); remove it if no guest is being started"
         raise SourceError(where, None, text) from None

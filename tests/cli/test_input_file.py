@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from commands import complaint
 
-from numaprobe.cli import input_file
+from numaprobe.plain_json import MAX_BYTES, MAX_CONTAINERS
 
 COMMANDS = (("pin", "--plan", "{}", "--dry-run", "--", "true"), ("place", "--batch", "{}"))
 
@@ -55,4 +55,14 @@ def test_a_file_has_a_largest_size(tmp_path: Path, words: tuple[str, ...]) -> No
     file = tmp_path / "input.json"
     with open(file, "wb") as out:
         out.truncate(1 << 40)
-    assert f"{input_file.MAX_BYTES >> 20} MiB" in complaint(2, *(word.format(file) for word in words))
+    assert f"{MAX_BYTES >> 20} MiB" in complaint(2, *(word.format(file) for word in words))
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=("plan", "batch"))
+@pytest.mark.parametrize("one", [b"[]", b"{}", b'{"a":1}'])
+def test_many_small_things_are_not_made(tmp_path: Path, words: tuple[str, ...], one: bytes) -> None:
+    """Two bytes of a file become 72 of memory, so what is built is bounded before it is."""
+    file = tmp_path / "input.json"
+    file.write_bytes(b"[" + (one + b",") * MAX_CONTAINERS + one + b"]")
+    said = complaint(2, *(word.format(file) for word in words))
+    assert f"has more than {MAX_CONTAINERS} lists and objects" in said

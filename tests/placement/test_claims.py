@@ -142,7 +142,26 @@ def test_the_ledger_is_a_file_of_one_user(folder: Path, tmp_path: Path) -> None:
     assert target.read_text() == "keep"
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", '[{"id": 1}]', "[" * 100_000, '{"a": 1}'])
+CLAIM = (
+    '[{"id": 1, "name": null, "vcpus": 1, "memory": {"0": 4096}, "huge_page": null, "cpus": [], "cells": [0],'
+    ' "floating": 1, "pid": null, "start": null, "domain": null, "expires": %s}]'
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[1]",
+        '[{"id": 1}]',
+        "[" * 100_000,
+        '{"a": 1}',
+        CLAIM % "NaN",
+        CLAIM % "1e999",
+        "[" + "{}," * 10**6 + "1]",
+    ],
+)
 def test_a_damaged_ledger_is_no_empty_one(folder: Path, content: str) -> None:
     """An empty one would promise the same memory again."""
     folder.mkdir()

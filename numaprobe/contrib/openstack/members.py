@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 import numaprobe
 
 from ...errors import NumaprobeError, printable
 from ...named import namedtuple
+from ...plain_json import content_of, parse
 from .documents import guests_of, host_of
 
 TYPE_CHECKING = False
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from numaprobe import Domains, Host
 
 MAX_NAME = 120
-MAX_BYTES = 64 << 20
 SUFFIXES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".json")
 
 
@@ -89,15 +88,9 @@ def _stem(path: str) -> str:
 
 
 def _json(path: str) -> object:
+    content = content_of(path)
     try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"{path} is larger than {MAX_BYTES >> 20} MiB")
-    try:
-        found: object = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
+        found: object = parse(content)
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from None
     return found
