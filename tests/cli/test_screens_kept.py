@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hosts import GIB, MIB, domain, host
+from kept import agrees
 
 import numaprobe
 from numaprobe import CellUse, HugePages, Memory
@@ -95,9 +96,4 @@ def screens(name: str) -> Iterator[str]:
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_screen_is_what_it_was(name: str, pytestconfig: pytest.Config) -> None:
     """Every height down to one line, several widths, an error, one cell alone, and what the keys make of it."""
-    found = "\n".join(screens(name)) + "\n"
-    kept = SCREENS / f"{name}.txt"
-    if pytestconfig.getoption("rewrite"):
-        kept.parent.mkdir(exist_ok=True)
-        kept.write_text(found, "utf-8")
-    assert found.splitlines() == kept.read_text("utf-8").splitlines()
+    agrees(SCREENS / f"{name}.txt", screens(name), pytestconfig)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kept import agrees, differences
 from rich import rich
 from trees import Machine, Shelf
 
@@ -21,7 +22,6 @@ from numaprobe.normalise.linux import from_linux
 KEPT = Path(__file__).parent / "spoiled.txt"
 TEXTS = ("#!?\n", "", "18446744073709551615\n", "1\n", "0-2\n")
 EVERYTHING = {"devices": True, "allowed": True, "caches": True, "usable": True, "memory_state": True}
-MOST = 5
 
 
 def files() -> Iterator[str]:
@@ -38,36 +38,13 @@ def read(tree: Machine) -> Host:
     return from_linux(linux.collect(Shelf(tree), **EVERYTHING))
 
 
-def figures(value: object, where: str = "") -> Iterator[tuple[str, object]]:
-    """Every figure of a document with its path, by the id or address of what it belongs to."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from figures(inner, f"{where} {name}")
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
-        for number, inner in enumerate(value):
-            key = next((inner[name] for name in ("id", "address", "size") if name in inner), number)
-            yield from figures(inner, f"{where} {key}")
-    else:
-        yield where.strip(), value
-
-
 def told(whole: Host, path: str, text: str) -> Iterator[str]:
-    found = read({**rich(), path: text})
-    changes = [f"note {note.where}: {note.text}" for note in found.notes if note not in whole.notes]
-    before, after = (dict(figures(one._replace(notes=()).to_dict())) for one in (whole, found))
-    for where in {**before, **after}:
-        if before.get(where, "-") != after.get(where, "-"):
-            changes.append(f"{where}: {before.get(where, '-')} -> {after.get(where, '-')}")
     yield f"{path.removeprefix('sys/devices/system/')} {text!r}"
-    yield from (f"  {change}" for change in changes[:MOST])
-    if len(changes) > MOST:
-        yield f"  and {len(changes) - MOST} more"
+    for change in differences(whole.to_dict(), read({**rich(), path: text}).to_dict(), 5):
+        yield f"  {change}"
 
 
 def test_a_spoiled_file_changes_what_it_did(pytestconfig: pytest.Config) -> None:
     """A figure that another file spoils, a note that falls silent or says something else: each is a difference."""
     whole = read(rich())
-    found = "\n".join(line for path in files() for text in TEXTS for line in told(whole, path, text)) + "\n"
-    if pytestconfig.getoption("rewrite"):
-        KEPT.write_text(found, "utf-8")
-    assert found.splitlines() == KEPT.read_text("utf-8").splitlines()
+    agrees(KEPT, (line for path in files() for text in TEXTS for line in told(whole, path, text)), pytestconfig)
