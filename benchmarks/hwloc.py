@@ -1,7 +1,7 @@
-"""Which releases of hwloc there are to compare with: the installed one, and the newest that the lab has unpacked.
+"""Which releases of hwloc there are to compare with: the installed one, and those that the lab has unpacked.
 
-The lab's runs on the loader and the C library of its own suite (``tests/lab/install benchmarks``). A program built with
-the headers of one release 2.x runs on the library of any later one.
+Each of the lab's runs on the loader and the C library of its own suite (``tests/lab/install benchmarks``). A
+program built with the headers of one release 2.x runs on the library of any later one.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ class Hwloc(NamedTuple):
 def hwloc_versions(program: Path) -> list[Hwloc]:
     """The releases that ``program``, a compiled peer, can be run on."""
     found = [Hwloc(_installed(), program, ())]
-    folder = packages.cache() / "trixie/benchmarks"
-    if folder.is_dir():
+    for suite in ("trixie", "sid"):
+        folder = packages.cache() / suite / "benchmarks"
+        if not folder.is_dir():
+            continue
         libraries = folder / _LIBRARIES
         words = ("--library-path", libraries, program)
         version = _release((folder / "version").read_text())
