@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "": {"doctor", "model", "probing", "sampling", "recording", "normalise", "placement", "export", "pin"},
     "pin": {"", "model", "placement", "xen", "xen.domains"},
     "contrib": {"", "model", "metrics", "placement"},
-    "cli": {"", "doctor", "model", "drawing", "metrics", "contrib", "pin", "placement", "sampling"},
+    "cli": {"", "doctor", "model", "drawing", "metrics", "contrib", "pin", "placement", "sampling", "sources"},
     "__main__": {"cli"},
 }
 

@@ -9,6 +9,7 @@ from ..errors import printable
 from ..model.documents import domains_document
 from ..model.host import total as sum_of
 from ..named import namedtuple
+from ..sources.opening import kept_open
 from ..wording import count
 from .layout import UNITS, UNKNOWN, columns, id_words, size, table
 from .progress import progress
@@ -47,8 +48,9 @@ def observe(root: str | None, recording: str | None, source: str, **arguments: A
     Raises what that raises, and ``SourceUnavailable`` for a process or control group that does not exist.
     """
     live = root is None and recording is None
-    host = probe(root, recording=recording, source=source, available=False)
-    found = domains(host, root=root, recording=recording, **arguments)
+    with kept_open(recording if root is None else None):
+        host = probe(root, recording=recording, source=source, available=False)
+        found = domains(host, root=root, recording=recording, **arguments)
     there = {domain.id for domain in found}
     for process in arguments.get("processes") or ():
         if process not in there:

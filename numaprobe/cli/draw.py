@@ -7,6 +7,7 @@ from ..atomic_file import replace
 from ..drawing import draw
 from ..errors import NumaprobeError
 from ..named import namedtuple
+from ..sources.opening import kept_open
 from .layout import columns
 from .progress import progress
 
@@ -33,6 +34,11 @@ class Drawn(namedtuple("Drawn", "host domains uses remark")):
 
 def read(root: str | None, recording: str | None, source: str, *, guests: bool = True) -> Drawn:
     """A host with its guests, where these can be queried. Raises what ``numaprobe.probe`` raises."""
+    with kept_open(recording if root is None else None):
+        return _read(root, recording, source, guests=guests)
+
+
+def _read(root: str | None, recording: str | None, source: str, *, guests: bool) -> Drawn:
     host = probe(root, recording=recording, source=source, caches=True, devices=True)
     if not guests:
         return Drawn(host=host, domains=Domains(), uses=None, remark=None)

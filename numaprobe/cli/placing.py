@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import Ledger, Request, place_all, probe, visible_claims
+from ..sources.opening import kept_open
 from .input_file import read_json
 from .progress import progress
 from .sizes import parse
@@ -43,6 +44,11 @@ def solved(options: argparse.Namespace, requests: Sequence[Request], ledger: Led
 
     What others have claimed on a live host is not offered: as ``ledger`` has it, which is locked, or as all see it.
     """
+    with kept_open(options.recording if options.root is None else None):
+        return _solved(options, requests, ledger)
+
+
+def _solved(options: argparse.Namespace, requests: Sequence[Request], ledger: Ledger | None) -> Batch:
     near = any(request.near for request in requests)
     # Which CPUs share a cache matters only to guests that get some of their own.
     caches = any(request.exclusive for request in requests)

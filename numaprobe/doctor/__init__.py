@@ -26,6 +26,13 @@ def diagnose(root: Path | None = None, *, recording: Path | None = None, source:
     ``root``, ``recording`` and ``source`` are as for ``probe``. Guests that cannot be read are skipped and said so.
     Reads the host with its devices, the guests, and the kernel's settings; raises what ``probe`` raises.
     """
+    from ..sources.opening import kept_open
+
+    with kept_open(recording if root is None else None):
+        return _diagnosed(root, recording, source)
+
+
+def _diagnosed(root: Path | None, recording: Path | None, source: str) -> Diagnosis:
     from ..linux.policy import collect
     from ..linux.source import Source
     from ..probing.domains import collect as collect_domains

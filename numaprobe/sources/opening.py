@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from errno import ENOENT, ENOTDIR
 
 from ..errors import RecordingError, SourceDenied, SourceUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from typing import Any, Protocol
@@ -48,8 +48,31 @@ def open_source(root: Path | None, recording: Path | None) -> AbstractContextMan
     Raises ``SourceUnavailable`` or ``SourceDenied`` for a root that cannot be opened, ``RecordingError`` for a bad
     recording, ``ValueError`` for both at once.
     """
+    if recording is not None and root is None and (kept := _kept.get(os.fspath(recording))) is not None:
+        return _Opened(kept, _nothing_to_close)
     reader = _open(root, recording)
     return _Opened(reader, reader.close)
+
+
+# Recordings that are unpacked at the moment, by the name they were opened with.
+_kept: dict[str, ClosableReader] = {}
+
+
+class kept_open:  # noqa: N801 (a context manager reads as a verb)
+    """Unpack a recording once for everything that is read from it in a ``with`` block; None is no recording."""
+
+    def __init__(self, recording: Path | None) -> None:
+        self._name = None if recording is None else os.fspath(recording)
+
+    def __enter__(self) -> None:
+        if self._name is None or self._name in _kept:
+            self._name = None
+        else:
+            _kept[self._name] = _open(None, self._name)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._name is not None:
+            _kept.pop(self._name).close()
 
 
 def _open(root: Path | None, recording: Path | None) -> ClosableReader:

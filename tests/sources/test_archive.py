@@ -14,7 +14,9 @@ from archives import COMPRESSIONS, Plant, archive, entry, small, two_cells
 from trees import NODE, Link, Machine, Shelf, meminfo, pack
 
 import numaprobe
+from numaprobe.cli import main
 from numaprobe.linux import collect as linux
+from numaprobe.sources import opening
 from numaprobe.sources.archive import MANIFEST, Archive
 from numaprobe.sources.recorder import RecordingReader
 
@@ -235,3 +237,25 @@ def test_the_last_of_two_equal_members_counts(tmp_path: Path) -> None:
     again = entry(f"{NODE}/node1/meminfo", size=len(text := meminfo(1, 8, 4).encode()))
     path = archive(tmp_path, pack(small(), members=[(again, text)]))
     assert numaprobe.probe(recording=path).cell(1).memory.total == 8192
+
+
+def test_a_recording_is_unpacked_once_for_all_that_is_read_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unpacking is what takes the time of a large one; afterwards nothing of it is kept."""
+    path = archive(tmp_path, pack(two_cells()))
+    made: list[object] = []
+    load = Archive._load
+
+    def counted(self: Archive) -> None:
+        made.append(self)
+        load(self)
+
+    monkeypatch.setattr(Archive, "_load", counted)
+    for words in (["domains"], ["draw"], ["doctor"], ["place", "--vcpus", "1", "--memory", "1M"]):
+        made.clear()
+        assert main([*words, "--recording", str(path)]) == 0
+        assert len(made) == 1, words
+    assert opening._kept == {}
+    with pytest.raises(numaprobe.RecordingError), opening.kept_open(tmp_path / "absent"):
+        pass

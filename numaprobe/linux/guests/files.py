@@ -45,6 +45,7 @@ class ProcessFiles:
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
         self.failures: list[Failure] = []
+        self._failed: set[tuple[int, str]] = set()
 
     def each(self, processes: Sequence[int], names: Sequence[str]) -> list[list[bytes | None]]:
         """The same files of many processes, read in one call; None for one that is absent or unreadable."""
@@ -74,11 +75,12 @@ class ProcessFiles:
     def failed(self, process: int, name: str, errno: int) -> None:
         """Keep an error, unless it is that of a process that has ended."""
         if errno not in GONE:
-            self.failures.append(Failure(process, name, f"cannot be read: {os.strerror(errno)}"))
+            self.broken(process, name, f"cannot be read: {os.strerror(errno)}")
 
     def broken(self, process: int, name: str, reason: str) -> None:
         """Keep the failure of a file that was read and is broken."""
         self.failures.append(Failure(process, name, reason))
+        self._failed.add((process, name))
 
     def understood(self, process: int, name: str, content: bytes | None, parse: Callable[[str, bytes], T]) -> T | None:
         """What a parser makes of a file; None, and the failure is kept, if the file is broken."""
@@ -92,12 +94,13 @@ class ProcessFiles:
 
     def has_failed(self, process: int, name: str) -> bool:
         """Whether a file of a process is on the account."""
-        return any(failure.process == process and failure.name == name for failure in self.failures)
+        return (process, name) in self._failed
 
     def forget(self, processes: Iterable[int]) -> None:
         """Take processes off the account: they have ended."""
         ended = frozenset(processes)
         self.failures = [failure for failure in self.failures if failure.process not in ended]
+        self._failed = {(failure.process, failure.name) for failure in self.failures}
 
     def forget_ended(self) -> None:
         """Drop the failures of every process that has ended or is a zombie."""
@@ -111,13 +114,12 @@ class ProcessFiles:
 
     def notes(self) -> tuple[tuple[str, str], ...]:
         """The account in words: a line for each file and reason, however many processes it is about."""
-        found: dict[tuple[str, str], list[int]] = {}
+        # As a set that keeps the order: there may be as many as processes.
+        found: dict[tuple[str, str], dict[int, None]] = {}
         for failure in self.failures:
             name = "task/*/" + failure.name.rpartition("/")[2] if failure.name.startswith("task/") else failure.name
-            processes = found.setdefault((name, failure.reason), [])
-            if failure.process not in processes:
-                processes.append(failure.process)
-        return tuple([note(*key, processes) for key, processes in found.items()])
+            found.setdefault((name, failure.reason), {})[failure.process] = None
+        return tuple([note(*key, list(processes)) for key, processes in found.items()])
 
 
 _ENDED = ([b"Z"], [b"X"], [b"x"])
