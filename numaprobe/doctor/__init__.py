@@ -101,11 +101,11 @@ def _firmware_cells(reader: Reader, host: Host, skipped: list[tuple[str, str]]) 
     from ..xen import srat
 
     table, kind = reader.read((srat.PATH, "sys/hypervisor/type"))
+    if host.source == "linux" and isinstance(kind, bytes) and kind.strip() == b"xen":
+        return None
     if isinstance(table, int):
         if table not in (ENOENT, ENOTDIR):
             skipped.append((srat.PATH, "cannot be read: whether the firmware has more cells is unknown"))
-        return None
-    if host.source == "linux" and isinstance(kind, bytes) and kind.strip() == b"xen":
         return None
     try:
         return len({part.node for part in srat.parse(table).ranges if not part.hot_pluggable})
