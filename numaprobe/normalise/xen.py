@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from .._fast import rows as columns_to_rows
 from ..model.host import Cell, Cpu, Host, Hypervisor, Memory, Note
 from ..named import namedtuple
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..linux.facts import DeviceFacts
-    from ..xen.facts import CpuInfo, CpuTopology, NodeClaims, NodeMemory, XenFacts
+    from ..xen.facts import CpuInfo, CpuPool, CpuTopology, NodeClaims, NodeMemory, XenFacts
 
 # Xen counts pages of this size on every architecture that it runs on (XEN_PAGE_SIZE of its public headers).
 PAGE = 4096
@@ -25,17 +27,15 @@ SRAT = "sys/firmware/acpi/tables/SRAT"
 def from_xen(facts: XenFacts, devices: tuple[DeviceFacts, ...] | None = None) -> Host:
     """Normalise a Xen host. ``devices`` are those of the control domain's Linux; their node is taken from Xen."""
     notes = [Note(where, text) for where, text in facts.notes]
-    cpus = _cpus(facts, notes)
-    members: dict[int, list[int]] = {}
-    for cpu in cpus:
-        if cpu.online and cpu.cell is not None:
-            members.setdefault(cpu.cell, []).append(cpu.id)
+    present = frozenset([node for node, memory in enumerate(facts.nodes) if memory is not None])
+    cpus, members, about_cpus = _cpus(facts.cpus, facts.cpuinfo, facts.online_cpus, present, facts.cpupools)
+    notes += about_cpus
     nodes = [(node, memory) for node, memory in enumerate(facts.nodes) if memory is not None]
     claims = claims_of(facts.claims, facts.physinfo.outstanding_pages, [node for node, _ in nodes])
     cells = tuple(
         Cell(
             id=node,
-            cpus=None if facts.online_cpus is None else tuple(members.get(node, ())),
+            cpus=None if facts.online_cpus is None else members.get(node, ()),
             memory=_memory(facts, node, memory, claims, notes),
             distances=_distances(facts, node, [other for other, _ in nodes], notes),
         )
@@ -156,25 +156,31 @@ def _distances(
     return tuple([(other, within(row[other], MAX_COST, where, notes) if other < len(row) else None) for other in nodes])
 
 
-def _cpus(facts: XenFacts, notes: list[Note]) -> tuple[Cpu, ...]:
-    rows = {cpu: row for cpu, row in enumerate(facts.cpus) if row.socket is not None}
-    present = set(rows)
+@lru_cache(maxsize=2)
+def _cpus(
+    topology: tuple[CpuTopology, ...],
+    cpuinfo: tuple[CpuInfo | None, ...] | None,
+    online: frozenset[int] | None,
+    nodes: frozenset[int],
+    pools: tuple[CpuPool, ...] | None,
+) -> tuple[tuple[Cpu, ...], dict[int, tuple[int, ...]], list[Note]]:
+    """The CPUs, those that are online by node, and notes; most probes of a machine find the same ones."""
+    notes: list[Note] = []
+    rows = {cpu: row for cpu, row in enumerate(topology) if row.socket is not None}
     # Before 4.12 an offline cpu has no row, and only get_cpuinfo reports that it exists (Xen commit 780e2d3098).
-    present.update(cpu for cpu, info in enumerate(facts.cpuinfo or ()) if info is not None)
-    online = facts.online_cpus
+    present = {*rows, *(cpu for cpu, info in enumerate(cpuinfo or ()) if info is not None)}
     siblings = {}
-    numbered = _numbered(rows, facts.cpuinfo)
+    numbered = _numbered(rows, cpuinfo)
     if numbered and online is not None:
-        siblings = _siblings(rows, online, facts.cpuinfo, notes)
-    nodes = {node for node, memory in enumerate(facts.nodes) if memory is not None}
+        siblings = _siblings(rows, online, cpuinfo, notes)
     elsewhere: dict[int, list[int]] = {}
     for cpu, row in rows.items():
         if row.node is not None and row.node not in nodes:
             elsewhere.setdefault(row.node, []).append(cpu)
-    for node, cpus in elsewhere.items():
-        text = f"on node {node}, which numainfo does not have: cpu {id_list(cpus)}"
+    for node, there in elsewhere.items():
+        text = f"on node {node}, which numainfo does not have: cpu {id_list(there)}"
         notes.append(Note("sysctl cputopoinfo", text))
-    pool_of = {cpu: pool.id for pool in facts.cpupools or () for cpu in pool.cpus}
+    pool_of = {cpu: pool.id for pool in pools or () for cpu in pool.cpus}
     known = {cpu: row for cpu, row in rows.items() if numbered}
     ids = tuple(sorted(present))
     columns = {
@@ -186,7 +192,12 @@ def _cpus(facts: XenFacts, notes: list[Note]) -> tuple[Cpu, ...]:
         "siblings": siblings,
         "pool": pool_of,
     }
-    return tuple(columns_to_rows(Cpu, ids, tuple(map(columns.get, Cpu._fields))))
+    cpus = tuple(columns_to_rows(Cpu, ids, tuple(map(columns.get, Cpu._fields))))
+    members: dict[int, list[int]] = {}
+    for one in cpus:
+        if one.online and one.cell is not None:
+            members.setdefault(one.cell, []).append(one.id)
+    return cpus, {cell: tuple(those) for cell, those in members.items()}, notes
 
 
 def _numbered(rows: dict[int, CpuTopology], cpuinfo: tuple[CpuInfo | None, ...] | None) -> bool:

@@ -147,7 +147,6 @@ def cpuinfo(calls: Hypercalls, possible: int) -> tuple[CpuInfo | None, ...]:
     ``possible`` is ``max_cpu_id`` + 1, beyond which nothing is queried.
     """
     found: list[CpuInfo | None] = []
-    unpack = abi.PCPUINFO.unpack_from
     last = 0
     # The first answer says how many there are.
     while len(found) <= last:
@@ -156,10 +155,10 @@ def cpuinfo(calls: Hypercalls, possible: int) -> tuple[CpuInfo | None, ...]:
             if len(found) > last:
                 break
             reply = _while_busy(calls, op, answer) if isinstance(answer, SourceError) else answer
-            _, last, *about = unpack(reply, abi.PCPUINFO_AT)
+            last, info = _cpuinfo(reply)
             if last >= possible:
                 last = possible - 1
-            found.append(_cpuinfo(*about))
+            found.append(info)
     return tuple(found)
 
 
@@ -170,11 +169,12 @@ def _cpuinfo_operation(cpu: int) -> bytes:
 
 
 @lru_cache(maxsize=1 << 12)
-def _cpuinfo(flags: int, apic_id: int, acpi_id: int) -> CpuInfo | None:
-    """One answer; as many are kept as a large machine has cpus, because most are the same in every probe."""
+def _cpuinfo(reply: bytes) -> tuple[int, CpuInfo | None]:
+    """The last cpu, and this one; as many are kept as a large machine has, for most are the same in every probe."""
+    _, last, flags, apic_id, acpi_id = abi.PCPUINFO.unpack_from(reply, abi.PCPUINFO_AT)
     if flags & abi.PCPU_NOT_PRESENT:
-        return None
-    return CpuInfo(bool(flags & abi.PCPU_ONLINE), known(apic_id), known(acpi_id))
+        return last, None
+    return last, CpuInfo(bool(flags & abi.PCPU_ONLINE), known(apic_id), known(acpi_id))
 
 
 def _while_busy(calls: Hypercalls, op: bytes, error: SourceError) -> bytes:

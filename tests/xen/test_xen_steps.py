@@ -72,11 +72,11 @@ def calls_of(name: str) -> tuple[int, int, int]:
 @pytest.mark.parametrize("release", ["4.14", "4.17", "4.20"])
 @pytest.mark.parametrize("machine", ["one-node", "two-nodes-hole", "four-nodes-memory-only", "numa-fake"])
 def test_a_probe_makes_no_more_calls_than_it_did(release: str, machine: str) -> None:
-    """A regression shows here without a hypervisor: today there are 7 to 9 calls for each hypercall."""
+    """A regression shows here without a hypervisor: today there are 6 to 9 calls for each hypercall."""
     calls, built_in, hypercalls = calls_of(f"xen-{release}-{machine}")
     assert 20 < hypercalls <= 30
-    assert calls <= 10 * hypercalls
-    assert built_in <= 11 * hypercalls
+    assert calls <= 9 * hypercalls
+    assert built_in <= 9 * hypercalls
 
 
 @pytest.mark.parametrize("recording", sorted(FIXTURES.glob("xen-*/host.tar.gz")), ids=lambda path: path.parent.name)
