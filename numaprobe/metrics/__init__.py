@@ -168,6 +168,12 @@ METRICS: tuple[Metric, ...] = (
         "memory.claimed",
     ),
     _gauge(
+        "node_claimed_memory_bytes",
+        "Memory of the cell that Xen has promised to domains and not yet allocated, where Xen reports it by cell.",
+        _NODE,
+        "node.claimed_memory",
+    ),
+    _gauge(
         "huge_pages_total_bytes",
         "Memory of the cell in huge pages of a size (bytes), including surplus pages.",
         _PAGES,

@@ -68,9 +68,17 @@ def topology_rows(host: Host, *, distances: bool | None = None, cpu_info: bool =
 
 
 def claimed_rows(host: Host) -> Rows:
-    """Memory that Xen has promised and not yet allocated, of the whole host."""
+    """Memory that Xen has promised and not yet allocated, of the whole host, and of each cell where that is known."""
     claimed = None if host.hypervisor is None else host.hypervisor.claimed
-    return {} if claimed is None else {"numaprobe_memory_claimed_bytes": [((), claimed)]}
+    return _add(
+        {},
+        {
+            "numaprobe_memory_claimed_bytes": _known([((), claimed)]),
+            "numaprobe_node_claimed_memory_bytes": _known(
+                ((str(cell.id),), cell.memory.claimed) for cell in host.cells
+            ),
+        },
+    )
 
 
 def memory_rows(cells: Sequence[tuple[int, int | None, int | None]]) -> Rows:

@@ -8,6 +8,7 @@ import pytest
 from fake_xen import GIB, MIB, PC_TOTAL_PAGES, SRAT, SYSCTL, VERSIONS, FakeFiles, FakeNode, FakeXen, two_node_pc
 
 from numaprobe import DoesNotFit, place
+from numaprobe.metrics.rows import host_rows
 from numaprobe.normalise.xen import from_xen
 from numaprobe.sampling.xen import XenSampler
 from numaprobe.sources.transcript import RecordingHypercalls, Transcript
@@ -47,6 +48,15 @@ def test_a_plan_counts_the_claims_of_its_own_cell() -> None:
     assert place(known, vcpus=1, memory=GIB, reserve=0).cells == (1,)
     with pytest.raises(DoesNotFit, match="1 GiB claimed by other domains are kept back in every cell"):
         place(unknown, vcpus=1, memory=GIB, reserve=0)
+
+
+def test_claims_of_a_cell_are_a_metric_of_it() -> None:
+    """Where Xen does not say on which node they are, there is the figure of the whole host alone."""
+    known, unknown = (from_xen(collect(xen, SRAT)) for xen in (xenserver((GIB, 0)), xenserver((GIB, 0), claims=None)))
+    name = "numaprobe_node_claimed_memory_bytes"
+    assert host_rows(known)[name] == [(("0",), GIB), (("1",), 0)]
+    assert name not in host_rows(unknown)
+    assert host_rows(unknown)["numaprobe_memory_claimed_bytes"] == [((), GIB)]
 
 
 def test_claims_on_no_node_in_particular_are_kept_back_everywhere() -> None:
