@@ -70,7 +70,12 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
         if field in ("annotation", "returns", "decorator_list", "bases", "keywords") and not isinstance(node, ast.Call):
             continue
         for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            # What only a type checker reads, and an argument that only finds other faults.
+            if isinstance(child, (ast.If, ast.Assign)) and ast.unparse(child).startswith(
+                ("if TYPE_CHECK", "TYPE_CHECK")
+            ):
+                continue
+            if isinstance(child, ast.keyword) and child.arg == "strict":
                 continue
             if isinstance(child, ast.AST):
                 yield child
