@@ -90,9 +90,6 @@ class _Groups:
 
     def _own_paths(self) -> dict[str, str]:
         found = groups.own_paths(self.source)
-        content = self.source.one(groups.OWN)
-        if content is not None and not found and groups.OWN not in self.source.broken:
-            self.source.misread(FactError(groups.OWN, content, "names no control group"))
         # Linux before 2.6.24 has cpusets without control groups; proc/self/cpuset still answers for them.
         if not found:
             cpuset = self.source.one("proc/self/cpuset")

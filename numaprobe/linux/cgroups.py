@@ -122,13 +122,16 @@ def paths(content: bytes | None) -> dict[str, str]:
 
 
 def own_paths(source: Source) -> dict[str, str]:
-    """The same of this process. What is left out makes the table broken: it may be where a limit is."""
+    """The same of this process. What is left out, or nothing at all, makes the table broken: it may have a limit."""
     content = source.one(OWN)
+    found = paths(content)
     if content is not None and OWN not in source.broken:
         longest = len(content) if len(content) > MAX_TABLE else max(map(len, content.split(b"\n")))
         if longest > MAX_LINE:
             source.misread(FactError(OWN, content[:60], f"a line or table of {longest} bytes"))
-    return paths(content)
+        elif not found:
+            source.misread(FactError(OWN, content, "names no control group"))
+    return found
 
 
 def directories(mounted: Sequence[Mount], own: dict[str, str], controller: str) -> list[str]:
