@@ -264,7 +264,7 @@ class Topology:
         if level is not CORE:
             return ids
         capacity = columns.get(CAPACITY, {})
-        if None in capacity.values() or not (not has_id or self._last_threads_agree(members, ids)):
+        if not all(capacity.values()) or not (not has_id or self._last_threads_agree(members, ids)):
             return None
         self.siblings, self.capacity = members, capacity
         self.cluster = columns.get(CLUSTER_ID)
@@ -358,7 +358,7 @@ class Topology:
         if found is None:
             return None
         columns = dict(zip(paths, found[1], strict=True))
-        if None in columns.get(CAPACITY, {}).values():
+        if not all(columns.get(CAPACITY, {}).values()):
             return None
         ids = {first: self._id(level, first, self.first[level.id_name]), **columns[f"topology/{level.id_name}"]}
         if CAPACITY in columns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EBADMSG, ENOENT, ENOTDIR
 
 from .. import _fast
-from ..errors import printable
+from ..errors import FactError, printable
 from ..linux import text
 from ..linux.nodes import COUNTS, HUGE_PAGES, huge_page_sizes
 from ..linux.source import NODE, Source
@@ -193,7 +193,11 @@ class Details:
 
     def _available(self, sample: Sample) -> list[int | None]:
         totals = [total for total, *_ in sample.rows()]
-        kept = self._watermarks.kept_back(self._ids, totals)
+        try:
+            kept = self._watermarks.kept_back(self._ids, totals)
+        except ValueError as error:
+            self._add_note(ZONEINFO, error)
+            return [None] * len(totals)
         if isinstance(kept, int):
             if kept not in (ENOENT, ENOTDIR):
                 self._add_error(ZONEINFO, kept)
@@ -332,10 +336,13 @@ class Details:
         contents = self._read(name, paths)
         rows: list[tuple[int | None, ...] | None] = []
         for path, content in zip(paths, contents, strict=True):
+            row = None
             try:
-                rows.append(None if isinstance(content, int) else text.words(path, content, names))
+                row = None if isinstance(content, int) else text.words(path, content, names)
+                if row is not None and name == "numastat" and None in row:
+                    raise FactError(path, content, "is not whole")  # type: ignore[arg-type]
             except ValueError as error:
                 self._add_note(path, error)
                 self._errors.append((path, EBADMSG))
-                rows.append(None)
+            rows.append(row)
         return rows, not any(isinstance(content, int) for content in contents)

@@ -189,7 +189,7 @@ class LinuxSampler(Engine):
             number=1,
             cells=nodes.ids,
             since=(),
-            cpus=None if files.cpus is None else text.ids(ONLINE, files.cpus),
+            cpus=source.parsed(text.id_list, ONLINE, files.cpus),
             totals=_totals(nodes.ids, base, nodes.without_memory),
         )
         shape = next_shape(None, new) if before is None else next_shape(before.origin.shape, new, before.files.alive())
@@ -303,7 +303,7 @@ def _failed(paths: tuple[str, ...], missed: Missed | None) -> Exception:
 def _nodes(source: Source) -> Nodes:
     """The nodes, or the machine. Raises ``SourceUnavailable`` if there is neither."""
     online, has_memory = (
-        None if content is None else text.ids(f"{NODE}/{name}", content)
+        source.parsed(text.id_list, f"{NODE}/{name}", content)
         for name, content in zip(("online", "has_memory"), source.read(("online", "has_memory"), NODE), strict=True)
     )
     ids = node_ids(source, online)

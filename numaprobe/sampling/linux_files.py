@@ -6,6 +6,7 @@ import time
 from errno import ENOENT
 
 from .. import _fast
+from ..errors import FactError
 from ..linux import text
 from ..linux.nodes import HUGE_PAGES, huge_page_sizes
 from ..normalise.available import page_kb
@@ -37,10 +38,15 @@ def default_huge_page_size(source: Source) -> int | None:
 def is_whole_machine(source: Source, shape: Shape) -> bool:
     """Whether the only cell has all of the machine's memory, so that ``/proc/meminfo`` is about it alone."""
     content = source.one(MEMINFO) if len(shape.cells) == 1 else None
-    if content is None:
+    found = source.parsed(_whole, MEMINFO, content)
+    if found is None:
         return False
-    total_kb, available_kb = text.fields(MEMINFO, content, (b"MemTotal", b"MemAvailable"))
+    total_kb, available_kb = found
     return total_kb is not None and available_kb is not None and (total_kb << 10,) == shape.totals
+
+
+def _whole(where: str, content: bytes) -> tuple[int | None, ...]:
+    return text.fields(where, content, (b"MemTotal", b"MemAvailable"))
 
 
 def deduced_page_size(reader: Reader, shape: Shape) -> int | None:
@@ -48,7 +54,11 @@ def deduced_page_size(reader: Reader, shape: Shape) -> int | None:
     (content,) = reader.read((ZONEINFO,))
     if isinstance(content, int):
         return None
-    managed = sum(zone[4] or 0 for zone in text.zones(ZONEINFO, content))
+    try:
+        managed = sum([zone[4] or 0 for zone in text.zones(ZONEINFO, content)])
+    except FactError:
+        # Noted where available memory is computed; what is free is read without it.
+        return None
     size_kb = page_kb(sum(total or 0 for total in shape.totals) >> 10, managed)
     return None if size_kb is None else size_kb << 10
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from errno import ENOENT
 
+from ..errors import FactError
 from ..linux import text
 from ..linux.facts import ZoneFacts
 from ..normalise.available import kept_back
@@ -73,6 +74,8 @@ class Watermarks:
         zones: dict[int, list[ZoneFacts]] = {}
         for zone in map(ZoneFacts._make, text.zones(ZONEINFO, content)):
             zones.setdefault(zone.node, []).append(zone)
+        if not zones:
+            raise FactError(ZONEINFO, content, "contains no zone")
         pairs = zip(ids, totals, strict=True)
         return [None if total is None else kept_back(total, zones.get(node, [])) for node, total in pairs], content
 
