@@ -115,7 +115,7 @@ def _try(options: argparse.Namespace, out: TextIO) -> None:
     client.check()
     for one in found:
         out.write(_reported(publish(client, one)))
-    request = Request(2, 128 << 20)
+    request = Request(2, 128 << 20, nearest=True)
     out.write(f"\nWhere does a guest of {count(request.vcpus, 'vcpu')} and {size_of(request.memory)} fit?\n")
     _tell(choose(known(found), room_for(client, request), request), out)
     out.write(f"\nThe ledger is in {directory}: numaprobe fleet show --directory {shlex.quote(directory)}\n")

@@ -152,7 +152,11 @@ def guest_options(parser: argparse.ArgumentParser) -> None:
         help="memory of this kind may be used (with --memory-only)",
     )
     where.add_argument("--fewest", action="store_true", help="the fewest cells, even if an access then costs more")
-    where.add_argument("--nearest", action="store_true", help="accepted; the cheapest access is the default")
+    where.add_argument(
+        "--nearest",
+        action="store_true",
+        help="the default; of several hosts (fleet place), the cheapest access",
+    )
     where.add_argument("--policy", choices=POLICIES, default="pack", help="which of cells that are alike")
 
 

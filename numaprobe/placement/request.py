@@ -44,7 +44,8 @@ class Request(
     without CPUs may be used; ordinary memory is taken first, then CXL memory, and GPU memory only if ``kinds`` names
     ``gpu``. ``vfio``: a device is passed through to it, so that all its memory is pinned, and has to be outside of
     ZONE_MOVABLE where the host was probed with ``usable=True``; huge pages of the pool count as they are.
-    ``fewest``: the fewest cells even if an access costs more; ``nearest`` is the default and has no effect.
+    ``fewest``: the fewest cells even if an access costs more; ``nearest`` has no effect on one host;
+    of several (``numaprobe fleet``) that with the cheapest access is then best, whatever room is lost to others.
     ``policy`` decides between sets of cells that are otherwise equal: ``pack`` takes the one with the least left, which
     keeps large cells for large guests; ``balance`` the one whose scarcer resource is least used afterwards; ``spread``
     the one that is emptiest by all resources together.

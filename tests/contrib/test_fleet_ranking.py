@@ -56,9 +56,10 @@ def test_the_smallest_host_that_is_large_enough_is_filled() -> None:
 
 @pytest.mark.parametrize(("far", "first"), [(11, "small"), (20, "small"), (200, "large")])
 def test_two_near_cells_of_a_small_host_are_better_than_one_cell_of_the_only_large_host(far: int, first: str) -> None:
-    """An access that is a little dearer costs less than the room which only one host has; a far one costs more."""
+    """An access that is a little dearer costs less than the room which only one host has; not if nearest."""
     members = fleet(large=large(), **{f"small{i}" if i else "small": small(far) for i in range(5)})
     assert order(members, Request(4, 6 * GIB))[0] == first
+    assert order(members, Request(4, 6 * GIB, nearest=True))[0] == "large"
 
 
 def test_a_host_is_chosen_where_cpus_and_memory_are_left_evenly() -> None:

@@ -70,11 +70,11 @@ def rank(
 ) -> tuple[float | int | str, ...]:
     """What to compare hosts by, the least first.
 
-    First the price, in hosts: the cost of an access above a local one; the guests of several shapes that the host could
-    take before and not after, each shape in parts of what an average host takes when it is empty, so that room for what
-    few hosts can take is expensive; and how much further apart its CPUs and its memory are, on the whole host and on
-    the guest's cells. Then the cost of an access, the number of cells, and what is left, so that the fullest is filled;
-    at last the name.
+    The cost of an access if the request says ``nearest``. Then the price, in hosts: the cost of an access above a local
+    one; the guests of several shapes that the host could take before and not after, each shape in parts of what an
+    average host takes when it is empty, so that room for what few hosts can take is expensive; and how much further
+    apart its CPUs and its memory are, on the whole host and on the guest's cells. Then the cost of an access, the
+    number of cells, and what is left, so that the fullest is filled; at last the name.
     """
     pages = pages_of(plan.request)
     taken = {one.cells[cell]: _taken(resources, pages) for cell, resources in amounts.items()}
@@ -96,7 +96,8 @@ def rank(
     distance = LOCAL if len(plan.cells) == 1 and not plan.memory_only else plan.distance or float("inf")
     price = ACCESS * (distance / LOCAL - 1) + sum(lost) / len(NEXT) + UNEVEN * uneven / fleet.cpus
     left = min(sum([cpus for cpus, _ in after]), sum([memory for _, memory in after]))
-    return round(price, 6), round(distance, 6), len(plan.cells), round(left, 6), one.member.name
+    first = round(distance, 6) if plan.request.nearest else 0
+    return first, round(price, 6), round(distance, 6), len(plan.cells), round(left, 6), one.member.name
 
 
 def _round(size: int) -> int:
