@@ -59,6 +59,17 @@ def test_the_page_is_beside_the_metrics_and_loads_nothing() -> None:
         assert gzip.decompress(get(where, "/", Accept_Encoding="gzip")[2]).startswith(b"<!doctype html>")
 
 
+@pytest.mark.parametrize("path", ["/", "/metrics"])
+def test_an_answer_is_compressed_only_for_whom_takes_it(path: str) -> None:
+    """And then says so, or the client would show the bytes."""
+    with endpoint(lambda _form: b"page") as where:
+        plain = get(where, path)
+        packed = get(where, path, Accept_Encoding="gzip")
+        assert (plain[1]["Content-Encoding"], packed[1]["Content-Encoding"]) == (None, "gzip")
+        assert "Accept-Encoding" in plain[1]["Vary"]
+        assert gzip.decompress(packed[2]) == plain[2] == (b"page" if path == "/" else b"metrics\n")
+
+
 def test_a_page_and_a_textfile_exclude_each_other(tmp_path: Path) -> None:
     """With a textfile nothing listens, so nobody could see the page."""
     assert "--page has no effect with --textfile" in complaint(2, "serve", "--page", "--textfile", tmp_path / "x.prom")

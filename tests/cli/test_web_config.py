@@ -22,7 +22,7 @@ from endpoints import serving
 from waiting import until
 
 from numaprobe.cli import web_config
-from numaprobe.cli.web_config_file import load, openssl_cipher
+from numaprobe.cli.web_config_file import _ciphers, load, openssl_cipher
 
 bcrypt = pytest.importorskip("bcrypt", reason="takes numaprobe[serve]")
 pytest.importorskip("yaml", reason="takes numaprobe[serve]")
@@ -422,3 +422,17 @@ def test_a_password_is_remembered_only_if_it_is_right_and_for_its_user(monkeypat
     checked.clear()
     assert asyncio.run(asked("x", "x")) == [False, False]
     assert len(checked) == 2
+
+
+@pytest.mark.parametrize(
+    ("wish", "prefers"),
+    [({}, True), ({"prefer_server_cipher_suites": True}, True), ({"prefer_server_cipher_suites": False}, False)],
+)
+def test_the_servers_order_of_ciphers_is_preferred_unless_it_is_told_not_to(
+    wish: dict[str, bool], prefers: bool
+) -> None:
+    """As exporter-toolkit has it, whose file this is."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    _ciphers(context, wish)
+    assert bool(context.options & ssl.OP_CIPHER_SERVER_PREFERENCE) == prefers

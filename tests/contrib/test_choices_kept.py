@@ -23,6 +23,7 @@ from numaprobe import Domain, GuestCell, Host
 from numaprobe.contrib.openstack import Member
 from numaprobe.contrib.openstack.choose import choose, known
 from numaprobe.contrib.openstack.guests import held_by_guests
+from numaprobe.contrib.openstack.members import MAX_NAME, checked_name
 from numaprobe.contrib.openstack.room import CellRoom, Room
 from numaprobe.contrib.openstack.tree import Tree, tree_of
 
@@ -110,3 +111,16 @@ def told(seed: int) -> Iterator[str]:
 def test_a_fleet_offers_and_chooses_what_it_did(pytestconfig: pytest.Config) -> None:
     """Three random hosts with guests and four requests, many times."""
     agrees(KEPT, (line for seed in range(30) for line in told(seed)), pytestconfig)
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [("a" * MAX_NAME, True), ("a" * (MAX_NAME + 1), False), ("", False), (" a", False), ("a\n", False)],
+)
+def test_a_name_of_a_host_is_one_that_a_provider_can_have(name: str, good: bool) -> None:
+    """The longest name that is taken, and those that could not be told from others on a screen."""
+    if good:
+        assert checked_name(name) == name
+    else:
+        with pytest.raises(ValueError, match="not a name for a host"):
+            checked_name(name)

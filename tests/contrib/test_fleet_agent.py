@@ -122,3 +122,23 @@ def test_a_scrape_does_not_wait_for_a_ledger_that_accepts_and_never_answers() ->
         finally:
             process.terminate()
             assert process.wait(20) == 0
+
+
+def test_a_ledger_that_is_none_is_found_out_before_the_host_is_read() -> None:
+    """Each connection is checked once: a host is costly to read, and its error would hide that of the ledger."""
+    asked: list[str] = []
+
+    class Wrong:
+        def check(self) -> None:
+            asked.append("check")
+            raise FleetError("this is no Placement")
+
+    def member() -> Member:
+        asked.append("member")
+        raise AssertionError("not reached")
+
+    agent = Agent(Wrong, member, interval=3600).start()  # type: ignore[arg-type]
+    until(lambda: agent.failures)
+    agent.close()
+    assert asked == ["check"]
+    assert str(agent.error) == "this is no Placement"

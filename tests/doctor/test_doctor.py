@@ -18,10 +18,11 @@ from trees import CPU, NODE, Machine, machine, meminfo
 
 import numaprobe
 from numaprobe import cli
-from numaprobe.doctor import CHECKS, document, examine
+from numaprobe.doctor import CHECKS, _firmware_cells, _without_node, document, examine
 from numaprobe.doctor.finding import Patient
 from numaprobe.doctor.hardware import devices
 from numaprobe.linux.policy import PolicyFacts
+from numaprobe.xen import srat
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 TWO = machine({0: [0, 1], 1: [2, 3]})
@@ -374,3 +375,23 @@ def test_the_cell_matters_for_fast_devices() -> None:
         if list(devices(Patient(host([GIB, GIB], devices=[lost]), None, None))):
             found.add(code)
     assert found == fast
+
+
+def test_a_table_that_is_broken_is_skipped_and_said() -> None:
+    """It is read for a Xen that leaves memory without a node, and for cells that the kernel does not show."""
+    shelf = trees.Shelf({srat.PATH: "SRAT"})
+    skipped: list[tuple[str, str]] = []
+    assert _without_node(shelf, "4.17.5", skipped) == ()
+    assert _firmware_cells(shelf, host([GIB]), skipped) is None
+    assert [where for where, _ in skipped] == [srat.PATH] * 2
+    assert _without_node(shelf, "4.10.0", []) == ()
+
+
+def test_cells_of_the_firmware_are_counted_once_and_only_those_with_memory() -> None:
+    """Two ranges of one domain are one cell; the control domain's own view of the table is another machine's."""
+    table = fake_srat([(0, 0), (1, 1), (2, 2)], [(0, 0, 1 << 30), (0, 4 << 30, 1 << 30), (1, 1 << 30, 1 << 30)])
+    shelf = trees.Shelf({srat.PATH: table})
+    assert _firmware_cells(shelf, host([GIB]), []) == 2
+    dom0 = trees.Shelf({srat.PATH: table, "sys/hypervisor/type": "xen\n"})
+    assert _firmware_cells(dom0, host([GIB]), []) is None
+    assert _firmware_cells(trees.Shelf({}), host([GIB]), []) is None

@@ -154,3 +154,9 @@ def test_json_has_names_by_class() -> None:
     """One adapter can be two network interfaces and an RDMA device, and scripts look it up by any."""
     known = host(TWO | pci("0000:3b:00.0", 1, "0x020700", "net/ib0", "net/ib1", "infiniband/mlx5_0"), devices=True)
     assert known.to_dict()["devices"][0]["names"] == {"net": ["ib0", "ib1"], "infiniband": ["mlx5_0"]}
+
+
+def test_local_cpus_say_nothing_where_one_cell_alone_has_cpus() -> None:
+    """The list of all CPUs is then that of one cell: the device may be next to the other one."""
+    found = only(machine({0: [0, 1], 1: []}) | pci("0000:00:03.0", -1, local_cpulist="0-1\n"))
+    assert (found.cell, found.cell_from) == (None, None)

@@ -27,6 +27,12 @@ MAPS = """\
 """
 
 
+LIBVIRT = """<domstatus state='running' reason='booted' pid='{pid}'><domain type='kvm' id='3'><name>private</name>
+<uuid>cccccccc-0000-1111-2222-333333333333</uuid><memory unit='KiB'>98304</memory><vcpu current='2'>4</vcpu>
+<devices><disk><source file='/srv/private.img'/></disk></devices></domain></domstatus>
+"""
+
+
 def two_guests() -> trees.Machine:
     """One in a control group, one that maps files of every kind and whose threads are named as KVM's, and another."""
     second = QEMU.replace("vm1", "web,front").replace("AAAA", "BBBB") + "-drive\0file=/srv/private.img\0"
@@ -36,13 +42,19 @@ def two_guests() -> trees.Machine:
         process(600, cmdline=second, maps=MAPS, vcpus=threads, cgroup="/private.slice", guest_ticks=7, huge_kb=4096),
         process(700, cmdline="/usr/bin/sleep\x0060\0", vcpus=(), cgroup="/machine.slice/vm1.scope"),
         group(GROUP, "500\n700\n", anon="N0=1658880 N1=103149568"),
+        {f"run/libvirt/qemu/{name}.xml": LIBVIRT.format(pid=pid) for name, pid in (("vm1", 500), ("other", 700))},
     )
 
 
 def told(recording: Path) -> Iterator[str]:
     with tarfile.open(recording) as tar:
         for member in sorted(tar, key=lambda member: member.name):
-            if "proc/" in member.name or "cgroup" in member.name or "sys/" not in member.name:
+            if (
+                "proc/" in member.name
+                or "cgroup" in member.name
+                or "libvirt" in member.name
+                or "sys/" not in member.name
+            ):
                 yield f"{member.name} {member.linkname}".rstrip()
                 content = tar.extractfile(member) if member.isreg() else None
                 if content is not None and not member.name.endswith(".json"):

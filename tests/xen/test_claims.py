@@ -80,7 +80,8 @@ def test_sizes_are_the_memory_of_the_cells_where_no_table_has_it() -> None:
 @pytest.mark.parametrize(
     ("rows", "why"),
     [
-        ({0: (SIZES[0] - 4096, FREE[0], 0), 1: (SIZES[1], FREE[1], 0)}, "sizes that are not all of the memory"),
+        ({0: (SIZES[0] - 4096, FREE[0], 0), 1: (SIZES[1], FREE[1], 0)}, f"{SIZES[0] + SIZES[1] - 4096}"),
+        ({0: (SIZES[0] - 4096, FREE[0], 0), 1: (SIZES[1], FREE[1], 0)}, f"all of the memory, {TOTAL} bytes"),
         ({0: (SIZES[0], FREE[0] - 4096, 0), 1: (SIZES[1], FREE[1], 0)}, "free memory of node 0 that is not numainfo's"),
         ({0: (SIZES[0], FREE[0], 4096), 1: (SIZES[1], FREE[1], 64 * MIB)}, "more is claimed than in the whole host"),
         ({0: (TOTAL, FREE[0], 0)}, "not the number of nodes"),

@@ -358,3 +358,23 @@ def test_numbers_are_those_of_the_public_headers() -> None:
     """A wrong command number could do something else to a hypervisor than read."""
     assert {name: getattr(abi, name) for name in NUMBERS} == NUMBERS
     assert {name: getattr(domain_abi, name) for name in DOMAIN_NUMBERS} == DOMAIN_NUMBERS
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {8: ("<I", 1)},
+        {8: ("<I", 16)},
+        {12: ("<I", abi.MAX_CPUS - 1)},
+        {16: ("<I", 1)},
+        {16: ("<I", 64)},
+        {20: ("<I", abi.MAX_NODES - 1)},
+        {48: ("<Q", 1000)},
+        {56: ("<Q", 1000)},
+        {64: ("<Q", 1000)},
+        {72: ("<Q", 1000)},
+    ],
+)
+def test_physinfo_at_its_limits_is_taken(change: dict[int, tuple[str, int]]) -> None:
+    """All CPUs online, one node, all memory free, scrubbed or claimed: each is a real machine's."""
+    assert physinfo.decode(reply_of_physinfo({**GOOD, **change}), 0x15).total_pages == 1000
