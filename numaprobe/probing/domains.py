@@ -188,12 +188,12 @@ def names_of(
     content = reader.read((NAMES,))[0]
     if not isinstance(content, bytes):
         return {}
-    from json import loads
+    from ..plain_json import parse
 
     try:
-        known = loads(content)
+        known = parse(content)
         return {int(number): str(name) for number, name in known.items()}
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, AttributeError):
         from ..errors import RecordingError
 
         raise RecordingError(f"{NAMES} in the recording is damaged") from None

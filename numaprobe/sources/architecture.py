@@ -20,10 +20,10 @@ def machine(reader: Reader, *, live: bool) -> str | None:
         return os.uname().machine
     (manifest,) = reader.read((MANIFEST,))
     if isinstance(manifest, bytes):
-        import json
+        from ..plain_json import parse
 
         try:
-            word = json.loads(manifest).get("machine")
+            word = parse(manifest).get("machine")
         except (ValueError, AttributeError):
             word = None
         if isinstance(word, str):

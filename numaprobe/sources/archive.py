@@ -207,17 +207,17 @@ class Archive:
         content = self.read((MANIFEST,))[0]
         if isinstance(content, int):
             return None
-        import json
+        from ..plain_json import parse
 
         try:
-            manifest = json.loads(content)
+            manifest = parse(content)
             errors = manifest["errors"]
             known = manifest["schema"] == MANIFEST_SCHEMA
             # 4095 is Linux's MAX_ERRNO.
             well_formed = type(manifest["files"]) is int and all(
                 isinstance(path, str) and type(errno) is int and 0 < errno < 4096 for path, errno in errors.items()
             )
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             raise RecordingError(f"{self.name}: {MANIFEST} in it is damaged") from None
         if not known:
             raise RecordingError(f"{self.name}: unknown format of recording: {str(manifest['schema'])[:40]!r}")

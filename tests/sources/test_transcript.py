@@ -147,6 +147,14 @@ def test_a_damaged_transcript_is_one_clear_error(text: str) -> None:
         Transcript(text)
 
 
+def test_lists_that_no_call_has_are_not_made() -> None:
+    """Two bytes of a line become 72 of memory."""
+    header = recorded(two_node_pc()).partition("\n")[0]
+    for many in ("[" + "[]," * 100_000 + "[]]", '{"outs":[' + "0," * 100_000 + "0]}"):
+        with pytest.raises(RecordingError, match="more lists than a hypercall has"):
+            Transcript(f"{header}\n{many}\n")
+
+
 def test_few_characters_cannot_ask_for_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sum of all runs is bounded, and so is the text."""
     bomb = GOOD + (json.dumps({**LINE, "op": "00*16000000", "reply": "00*16000000"}) + "\n") * 9

@@ -244,3 +244,14 @@ def test_resolving_never_leaves_and_finds_what_the_kernel_finds(
         assert isinstance(found, str)
         assert (root / found).read_bytes() == wanted
     assert isinstance(found, int) or not {"..", ".", ""} & set(found.split("/"))
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"machine":' * 100_000, "9" * 5000, '{"machine": NaN}', "[" + "[]," * 10**6]
+)
+def test_a_manifest_that_is_none_says_nothing_of_the_machine(tmp_path: Path, text: str) -> None:
+    """A tree may have any file of that name: the architecture is then unknown, and the host is read."""
+    root = plant_at(tmp_path / "tree", {**machine({0: [0, 1]}), "numaprobe.json": text})
+    found = numaprobe.probe(root)
+    assert found.machine is None
+    assert len(found.cpus) == 2
