@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from errno import EACCES
 
 import pytest
-from rich import rich
+from rich import kinds_of_files, rich
 from trees import CPU, NODE, Shelf, machine
 
 from numaprobe import Host
@@ -55,9 +55,9 @@ def whole() -> Host:
     return from_linux(linux.collect(Shelf(rich()), **EVERYTHING))
 
 
-@pytest.mark.parametrize("path", FILES)
+@pytest.mark.parametrize("path", kinds_of_files())
 def test_one_spoiled_file_costs_its_figure_and_leaves_a_note(path: str, whole: Host) -> None:
-    """Every file of the machine that is read, with junk, nothing, -1 and 2^64-1 in it."""
+    """Every kind of file of the machine that is read, with junk, nothing, -1 and 2^64-1 in it."""
     for kind, text in JUNK.items():
         shelf = Shelf({**rich(), path: text})
         found = from_linux(linux.collect(shelf, **EVERYTHING))

@@ -6,13 +6,12 @@ the difference before you commit it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from kept import agrees, differences
-from rich import rich
+from rich import kinds_of_files, rich
 from trees import Machine, Shelf
 
 from numaprobe import Host
@@ -22,16 +21,6 @@ from numaprobe.normalise.linux import from_linux
 KEPT = Path(__file__).parent / "spoiled.txt"
 TEXTS = ("#!?\n", "", "18446744073709551615\n", "1\n", "0-2\n")
 EVERYTHING = {"devices": True, "allowed": True, "caches": True, "usable": True, "memory_state": True}
-
-
-def files() -> Iterator[str]:
-    """One of each kind, and the last one too where they are several."""
-    kinds: dict[str, list[str]] = {}
-    for path, content in sorted(rich().items()):
-        if content:
-            kinds.setdefault(re.sub(r"(cpu|node|index|memory)\d+", r"\1N", path), []).append(path)
-    for paths in kinds.values():
-        yield from dict.fromkeys((paths[0], paths[-1]))
 
 
 def read(tree: Machine) -> Host:
@@ -47,4 +36,6 @@ def told(whole: Host, path: str, text: str) -> Iterator[str]:
 def test_a_spoiled_file_changes_what_it_did(pytestconfig: pytest.Config) -> None:
     """A figure that another file spoils, a note that falls silent or says something else: each is a difference."""
     whole = read(rich())
-    agrees(KEPT, (line for path in files() for text in TEXTS for line in told(whole, path, text)), pytestconfig)
+    agrees(
+        KEPT, (line for path in kinds_of_files() for text in TEXTS for line in told(whole, path, text)), pytestconfig
+    )

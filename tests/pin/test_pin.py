@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -16,8 +17,10 @@ from hosts import GIB, domain, host
 from pinning import HERE, Recorder, plan_here, policies
 from waiting import until
 
-from numaprobe import _fast, pin, place
+from numaprobe import Batch, _fast, pin, place
 from numaprobe.cli import main
+from numaprobe.cli import pin as command
+from numaprobe.cli.parser import parsed
 from numaprobe.errors import SourceDenied, SourceError
 from numaprobe.pin import changes as apply
 
@@ -280,3 +283,20 @@ def test_a_plan_for_a_recorded_host_is_not_applied(tmp_path: Path, capsys: pytes
     """Its cells are another machine's."""
     assert main(["pin", "--root", str(tmp_path), "--vcpus", "1", "--memory", "1M", "--", "true"]) == 2
     assert "--dry-run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_only_a_command_that_is_started_claims_its_room(dry: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run that claimed would keep others off cells that nobody uses; this process's number ends the claim."""
+    claimed: list[int | None] = []
+
+    def claim(options: argparse.Namespace, _wanted: object) -> tuple[Batch]:
+        claimed.append(options.claim_pid)
+        return (Batch(plans=(plan_here(),), missed=(), optimal=False),)
+
+    monkeypatch.setattr(command, "claim", claim)
+    monkeypatch.setattr(command, "plan_for", lambda _options: plan_here())
+    monkeypatch.setattr(command, "claimable", lambda _options: True)
+    options = parsed(["pin", "--vcpus", "1", "--memory", "1M", *(["--dry-run"] if dry else []), "--", "true"])
+    assert command.planned(options).cells
+    assert claimed == ([] if dry else [os.getpid()])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from cache_files import usual_caches
 from trees import CPU, NODE, Machine, fold, machine, meminfo
 
@@ -28,6 +30,15 @@ ZONE = """Node {node}, zone   Normal
               count: 3
               high:  7
 """
+
+
+def kinds_of_files() -> list[str]:
+    """The files of ``rich`` that have text: the first of each kind, and the last where there are several."""
+    kinds: dict[str, list[str]] = {}
+    for path, content in sorted(rich().items()):
+        if content:
+            kinds.setdefault(re.sub(r"(cpu|node|index|memory)\d+", r"\1N", path), []).append(path)
+    return sorted({path for paths in kinds.values() for path in (paths[0], paths[-1])})
 
 
 def rich() -> Machine:
