@@ -54,6 +54,9 @@ def _diagnosed(root: Path | None, recording: Path | None, source: str) -> Diagno
             debug_key_limit=0,
         )
         domains = tuple(found)
+        if not found.complete:
+            why = "; ".join([f"{note.where}: {note.text}" for note in found.notes[:1]])
+            skipped.append(("guests that could not all be seen", why or "the list is not complete"))
     except NumaprobeError as error:
         skipped.append(("guests", str(error)))
     if host.source == "linux":

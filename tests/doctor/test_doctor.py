@@ -59,19 +59,31 @@ def test_a_planted_fault_is_found_and_nothing_else(fault: str, plant: Plant) -> 
     assert ids(numaprobe.diagnose(plant({**TWO, **FAULTS[fault]}))) == [fault]
 
 
+# One process that is no guest, so that the list of guests is complete and empty.
+WITHOUT_GUESTS: Machine = {
+    "proc/1/stat": f"1 (init) S 0 1 1 0 -1 {'0 ' * 44}\n",
+    "proc/1/cmdline": "/sbin/init\0",
+    "proc/self/mountinfo": "20 1 0:20 / /proc rw - proc proc rw\n",
+}
+
+
 def test_a_good_machine_has_no_finding(plant: Plant) -> None:
     """Every file that the checks read is there with its right value, so silence means that each was examined."""
-    good: Machine = TWO | {
-        "proc/sys/vm/zone_reclaim_mode": "0\n",
-        "proc/sys/kernel/numa_balancing": "1\n",
-        "sys/kernel/mm/ksm/run": "1\n",
-        "sys/kernel/mm/ksm/merge_across_nodes": "0\n",
-        "sys/devices/system/memory/block_size_bytes": "80000000\n",
-        "sys/devices/system/memory/memory8/state": "online\n",
-        f"{PCI}/numa_node": "1\n",
-        f"{PCI}/class": "0x020000\n",
-        **{f"{NODE}/node{cell}/hugepages/hugepages-2048kB/nr_hugepages": "8\n" for cell in (0, 1)},
-    }
+    good: Machine = (
+        TWO
+        | WITHOUT_GUESTS
+        | {
+            "proc/sys/vm/zone_reclaim_mode": "0\n",
+            "proc/sys/kernel/numa_balancing": "1\n",
+            "sys/kernel/mm/ksm/run": "1\n",
+            "sys/kernel/mm/ksm/merge_across_nodes": "0\n",
+            "sys/devices/system/memory/block_size_bytes": "80000000\n",
+            "sys/devices/system/memory/memory8/state": "online\n",
+            f"{PCI}/numa_node": "1\n",
+            f"{PCI}/class": "0x020000\n",
+            **{f"{NODE}/node{cell}/hugepages/hugepages-2048kB/nr_hugepages": "8\n" for cell in (0, 1)},
+        }
+    )
     assert numaprobe.diagnose(plant(good)) == ((), ())
 
 
@@ -139,13 +151,19 @@ def test_cells_of_the_firmware_that_the_kernel_does_not_show(
 
 def test_one_package_is_not_suspected_of_more_cells(plant: Plant) -> None:
     """The table is not even read: on most machines with one package and one cell nothing is hidden."""
-    tree = {**machine({0: [0, 1]}), SRAT: b"broken"}
+    tree = {**machine({0: [0, 1]}), **WITHOUT_GUESTS, SRAT: b"broken"}
     assert numaprobe.diagnose(plant(tree)) == numaprobe.Diagnosis((), ())
+
+
+def test_guests_that_could_not_all_be_seen_are_said_to_be_skipped(plant: Plant) -> None:
+    """No finding about guests is no sign that none is hurt where their list is not complete."""
+    found = numaprobe.diagnose(plant(machine({0: [0, 1]})))
+    assert found.skipped == (("guests that could not all be seen", "proc: shows no process"),)
 
 
 def test_a_broken_table_is_said_to_be_skipped(plant: Plant) -> None:
     """A guess from a part of it would be a false alarm."""
-    found = numaprobe.diagnose(plant({**one_node(), SRAT: b"SRAT and no more"}))
+    found = numaprobe.diagnose(plant({**one_node(), **WITHOUT_GUESTS, SRAT: b"SRAT and no more"}))
     assert (ids(found), [where for where, _ in found.skipped]) == ([], [SRAT])
 
 
