@@ -120,7 +120,11 @@ def _failed(options: Any, error: OSError) -> str:
     """What could not be done, and why."""
     name = error.filename
     if not name:
-        return str(error.strerror or error)
+        from errno import EDQUOT, EFBIG, ENOSPC
+
+        # Of what has no name, only standard output can be full.
+        full = error.errno in (ENOSPC, EDQUOT, EFBIG)
+        return f"cannot write standard output: {error.strerror}" if full else str(error.strerror or error)
     verb = "read"
     if name == getattr(options, "listen", None):
         verb = "listen on"

@@ -12,7 +12,7 @@ from errno import ENOENT, ENOTDIR, ESTALE
 from functools import partial
 
 from .. import _fast
-from ..errors import SourceError, SourceUnavailable
+from ..errors import FactError, SourceError, SourceUnavailable
 from ..linux import text
 from ..linux.nodes import HUGE_PAGES, huge_page_sizes, is_of_another, node_ids
 from ..linux.source import CPU, NODE, Source
@@ -189,7 +189,7 @@ class LinuxSampler(Engine):
             number=1,
             cells=nodes.ids,
             since=(),
-            cpus=source.parsed(text.id_list, ONLINE, files.cpus),
+            cpus=source.parsed(_online, ONLINE, files.cpus),
             totals=_totals(nodes.ids, base, nodes.without_memory),
         )
         shape = next_shape(None, new) if before is None else next_shape(before.origin.shape, new, before.files.alive())
@@ -298,6 +298,13 @@ def _failed(paths: tuple[str, ...], missed: Missed | None) -> Exception:
     if missed is None or missed.position < 0 or missed.reason != _fast.UNREADABLE:
         return SourceError(NODE, ESTALE, "nodes or CPUs kept being added or removed while they were read")
     return unreadable(paths[missed.position], missed.error)
+
+
+def _online(where: str, content: bytes) -> tuple[int, ...]:
+    found = text.id_list(where, content)
+    if not found:
+        raise FactError(where, content, "names no CPU, although at least one is running")
+    return found
 
 
 def _nodes(source: Source) -> Nodes:

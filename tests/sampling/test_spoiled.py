@@ -9,7 +9,14 @@ from trees import CPU, NODE, machine, plant
 
 import numaprobe
 
-JUNK = {"empty": "", "cut": "0,2-", "junk": "#!?\n", "minus one": "-1\n", "all ones": "18446744073709551615\n"}
+JUNK = {
+    "empty": "",
+    "bytes of nothing": "\0" * 64,
+    "cut": "0,2-",
+    "junk": "#!?\n",
+    "minus one": "-1\n",
+    "all ones": "18446744073709551615\n",
+}
 COUNTS = "numa_hit 5\nnuma_miss 1\nnuma_foreign 0\ninterleave_hit 2\nlocal_node 5\nother_node 0\n"
 
 
@@ -30,6 +37,7 @@ def test_a_broken_list_does_not_lose_the_sampler(tmp_path: Path, name: str, kind
         assert [cell.free for cell in sample.cells] == [2 << 30, 2 << 30]
         assert len(sample.notes) == 1
         assert sample.notes[0].where == name.rpartition("/")[2]
+        assert sample.shape.cpus is None or name != f"{CPU}/online"
     numaprobe.record(tmp_path / "host.tar", root=root)
     assert [cell.id for cell in numaprobe.probe(recording=tmp_path / "host.tar").cells] == [0, 1]
 
