@@ -25,9 +25,14 @@ LINUX = Machine(
     seconds=600,
 )
 XEN_MACHINES = [
-    replace(machine, name="xen-4.17-exclusive", layout=replace(machine.layout, more=()), seconds=900)
+    replace(
+        machine,
+        name=machine.name.replace("two-nodes-hole", "exclusive"),
+        layout=replace(machine.layout, more=()),
+        seconds=900,
+    )
     for machine in XEN
-    if machine.name == "xen-4.17-two-nodes-hole"
+    if machine.name.endswith("-two-nodes-hole")
 ]
 
 ALONE = {"name": "alone", "vcpus": 2, "memory": "96M", "pinned": True}

@@ -20,14 +20,16 @@ POLICIES = {
 }
 
 
-def topology(host, dedicated):
+def topology(host, guest):
     """The host. A guest that shares CPUs shares those that no other has for itself."""
     return objects.NUMATopology(
         cells=[
             objects.NUMACell(
                 id=cell["id"],
                 # The same for both: nova's isolate is only for hosts that do not tell shared CPUs from dedicated ones.
-                cpuset=set(cell["cpus"]) if dedicated else set(cell["cpus"]) - set(cell["pinned"]),
+                cpuset=set(cell["cpus"])
+                if guest["dedicated"] and not guest["floating"]
+                else set(cell["cpus"]) - set(cell["pinned"]),
                 pcpuset=set(cell["cpus"]),
                 memory=cell["memory"],
                 memory_usage=cell["memory_used"],
@@ -49,22 +51,26 @@ def topology(host, dedicated):
 
 def instance(guest, cells):
     """The guest's NUMA cells: ids, vcpus and pins by cell."""
-    dedicated = guest["dedicated"]
+    dedicated, floating = guest["dedicated"], guest["floating"]
     policy = fields.CPUAllocationPolicy.DEDICATED if dedicated else fields.CPUAllocationPolicy.SHARED
+    if floating:
+        policy = fields.CPUAllocationPolicy.MIXED
     return objects.InstanceNUMATopology(
+        emulator_threads_policy=guest["emulator"],
         cells=[
             objects.InstanceNUMACell(
                 id=cell["id"],
-                cpuset=set() if dedicated else set(cell["vcpus"]),
-                pcpuset=set(cell["vcpus"]) if dedicated else set(),
+                cpuset=set(cell["vcpus"][len(cell["vcpus"]) - floating :]) if dedicated else set(cell["vcpus"]),
+                pcpuset=set(cell["vcpus"][: len(cell["vcpus"]) - floating]) if dedicated else set(),
                 memory=cell["memory"],
                 cpu_policy=policy,
                 cpu_thread_policy=POLICIES[guest["threads"]],
                 cpu_pinning={int(vcpu): cpu for vcpu, cpu in cell.get("pins", {}).items()} or None,
+                cpuset_reserved=set(cell.get("reserved", ())) or None,
                 pagesize=None,
             )
             for cell in cells
-        ]
+        ],
     )
 
 
@@ -75,7 +81,7 @@ def accounted(case):
         return None
     try:
         after = hardware.numa_usage_from_instance_numa(
-            topology(case["host"], case["guest"]["dedicated"]), instance(case["guest"], plan)
+            topology(case["host"], case["guest"]), instance(case["guest"], plan)
         )
     except Exception as error:
         return f"{type(error).__name__}: {error}"
@@ -92,9 +98,7 @@ def main():
     verdicts = []
     for case in json.load(sys.stdin):
         wanted = instance(case["guest"], case["guest"]["cells"])
-        found = hardware.numa_fit_instance_to_host(
-            topology(case["host"], case["guest"]["dedicated"]), wanted, None, limits=limits
-        )
+        found = hardware.numa_fit_instance_to_host(topology(case["host"], case["guest"]), wanted, None, limits=limits)
         verdicts.append([found is not None, accounted(case)])
     json.dump(verdicts, sys.stdout)
 
