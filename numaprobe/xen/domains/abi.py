@@ -67,15 +67,6 @@ def row_layout(domctl_version: int) -> RowLayout:
     return next(layout for since, layout in _ROWS_SINCE if domctl_version >= since)
 
 
-DYING = 1 << 0
-HVM = 1 << 1
-SHUTDOWN = 1 << 2
-PAUSED = 1 << 3
-SHUTDOWN_CODE_SHIFT = 16
-# SHUTDOWN_suspend and SHUTDOWN_crash of public/sched.h
-SUSPENDED = 2
-CRASHED = 3
-
 # A bitmap is a handle and a width in bits.
 BITMAP = Struct("<QI4x")
 NODE_AFFINITY_HANDLE_AT = 16
