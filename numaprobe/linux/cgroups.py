@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..errors import FactError
 from ..named import namedtuple
-from . import nodes, text
+from . import nodes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ OWN = "proc/self/cgroup"
 # Without one of these it is not known which groups limit this process.
 OWN_TABLES = (OWN, MOUNTINFO, *OLDER_MOUNTS)
 MAX_MOUNTS = 1 << 14
+MAX_DIGITS = 10  # of a process's number
 MAX_TABLE = 1 << 20
 MAX_LINE = 4096 + 256  # PATH_MAX of Linux, and the names of controllers
 MAX_DEPTH = 16  # deeper than any hierarchy that somebody made on purpose
@@ -236,6 +237,14 @@ class Groups:
         return held, found == {pid} and groups is not None
 
     def _held(self, directory: str, contents: Sequence[bytes | None], *, huge: bool) -> Held | None:
+        try:
+            return self._understood(directory, contents, huge=huge)
+        except FactError as error:
+            # What the group holds can be counted process by process.
+            self._source.misread(error)
+            return None
+
+    def _understood(self, directory: str, contents: Sequence[bytes | None], *, huge: bool) -> Held | None:
         content, *hugetlb = contents
         if content is None:
             return None
@@ -275,7 +284,11 @@ class Groups:
     ) -> tuple[set[int], int | None]:
         """Processes of a group and below, and how many groups are below it, None if not all could be looked into."""
         # The processes of a threaded group are listed in the nearest one above that is not (EOPNOTSUPP).
-        found = set() if procs is None else set(text.numbers(f"{directory}/cgroup.procs", procs))
+        words = [] if procs is None else procs.split()
+        if odd := next((word for word in words if not word.isdigit() or len(word) > MAX_DIGITS), None):
+            self._source.misread(FactError(f"{directory}/cgroup.procs", odd, "not a process"))
+            return set(), None
+        found = {int(word) for word in words}
         if stat is None:
             return found, None
         below = _count_below(stat)

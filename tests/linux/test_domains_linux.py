@@ -60,6 +60,25 @@ def test_a_group_above_that_holds_only_the_guest_will_do() -> None:
     assert found_on(tree)[0].how_from == f"{GROUP}/memory.numa_stat"
 
 
+@pytest.mark.parametrize("name", ["cgroup.procs", "memory.numa_stat"])
+def test_a_broken_file_of_a_group_costs_the_group_and_not_the_guests(name: str) -> None:
+    """The maps are read instead, and a note quotes what is not understood."""
+    tree = machine(process(500, cgroup="/machine.slice/vm1.scope"), group(anon=f"N0={25591 * 4096}"))
+    assert found_on(tree)[0].how_from == f"{GROUP}/memory.numa_stat"
+    tree[f"{GROUP}/{name}"] = "anon N0=?\n"
+    found = found_on(tree)
+    assert (found[0].how, found[0].how_from, found[0].cells) == ("exact", "proc/500/numa_maps", tuple(PRIVATE.items()))
+    assert any(name in note.where and "'" in note.text for note in found.notes)
+
+
+def test_a_group_of_more_processes_than_a_row_has_is_read() -> None:
+    """Ten thousand processes in one group are more than 64 kB of numbers."""
+    numbers = "".join(f"{number}\n" for number in range(100_000, 112_000))
+    tree = machine(process(500, cgroup="/machine.slice/vm1.scope"), group(anon=f"N0={25591 * 4096}"))
+    tree[f"{GROUP}/cgroup.procs"] = numbers
+    assert found_on(tree)[0].how_from == "proc/500/numa_maps", "the group is not the guest's alone"
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -232,6 +232,8 @@ class _Look:
         directory = self.groups.named(name)
         members = None if directory is None else self.groups.processes(directory)
         if directory is None or members is None:
+            if error := self.source.broken.get(f"{directory}/cgroup.procs"):
+                raise error
             if older := self.groups.of_version_1(name):
                 text = f"is a group of version 1 ({older}), and only those of version 2 are supported"
                 self._notes.append((f"control group {name}", text))

@@ -88,7 +88,8 @@ class GuestMemory:
         if members is None or numa_stat is None or stat is None or members.split() != [str(process).encode()]:
             return None
         line = next((line for line in numa_stat.split(b"\n") if line.startswith(b"unevictable=")), b"")
-        found = {node: pages * page_kb << 10 for node, pages in by_node(f"{directory}/memory.numa_stat", line).items()}
+        by_nodes = self._source.parsed(by_node, f"{directory}/memory.numa_stat", line) or {}
+        found = {node: pages * page_kb << 10 for node, pages in by_nodes.items()}
         figures = _figures(stat)
         if not found or not figures.keys() >= {b"cache", b"shmem", b"active_file", b"inactive_file"}:
             return None
