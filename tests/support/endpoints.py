@@ -26,7 +26,7 @@ def running(*command: object, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(60)
         finally:
             process.kill()
             assert process.stderr is not None

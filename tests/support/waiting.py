@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(answer: Callable[[], T], met: Callable[[T], object] = bool, *, seconds: float = 20) -> T:
+def until(answer: Callable[[], T], met: Callable[[T], object] = bool, *, seconds: float = 60) -> T:
     """The first answer that meets the condition; the last one if none does in time, for an assertion to show."""
     end = time.monotonic() + seconds
     while True:
