@@ -53,12 +53,15 @@ def fits(on: Host, wanted: Request) -> bool | None:
             units[cpu.cell or 0] += 1
     sizes = {cell: size // wanted.granule * wanted.granule for cell, size in memory(on, wanted.huge_page).items()}
     able = [cell for cell in units if wanted.memory_only or any(cpu.cell == cell for cpu in free)]
+    # Cells of other pools give memory, and no CPUs.
+    lenders = {cpu.cell for cpu in on.cpus if on.source == "xen" and cpu.online and cpu.pool is not None}
     if wanted.parts:
         parts = shares(wanted)
         return any(
             all(units[cell] >= vcpus and sizes[cell] >= size for cell, (vcpus, size) in zip(cells, parts, strict=True))
             for cells in itertools.permutations(able, len(parts))
         )
+    able = [cell for cell in units if cell in able or cell in lenders]
     return any(
         sum(sizes[cell] for cell in cells) >= wanted.memory
         and sum(units[cell] for cell in cells) >= wanted.vcpus + own
