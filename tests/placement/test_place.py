@@ -166,14 +166,17 @@ def test_cpus_of_other_pools_are_not_used() -> None:
         place(machine, vcpus=2, memory=GIB, pool=7)
 
 
+def in_every_cell(machine: Host) -> tuple[Host, tuple[int, ...]]:
+    """The host with all of its CPUs listed by each cell, and their ids."""
+    every = tuple(cpu.id for cpu in machine.cpus)
+    cpus = tuple(cpu._replace(cell=None) for cpu in machine.cpus)
+    return machine._replace(cpus=cpus, cells=tuple(cell._replace(cpus=every) for cell in machine.cells)), every
+
+
 def test_cpus_that_every_cell_lists_reach_the_memory_of_them_all() -> None:
     """As with ``numa=fake``, and where firmware gives every cpu to every node."""
     machine = host([4 * GIB, 4 * GIB], distances={0: (10, 10), 1: (10, 10)})
-    every = tuple(cpu.id for cpu in machine.cpus)
-    fake = machine._replace(
-        cpus=tuple(cpu._replace(cell=None) for cpu in machine.cpus),
-        cells=tuple(cell._replace(cpus=every) for cell in machine.cells),
-    )
+    fake, every = in_every_cell(machine)
     small = place(fake, vcpus=16, memory=GIB)
     assert (small.cells, small.cpus, small.memory) == ((0,), every, {0: GIB})
     assert "CPUs 0-15 are in cells 0-1 alike, and counted once" in small.reasons
@@ -188,11 +191,7 @@ def test_cpus_that_every_cell_lists_reach_the_memory_of_them_all() -> None:
 def test_cpus_that_every_cell_lists_are_counted_where_the_guest_fits() -> None:
     """They are local to the memory of each of these cells, so a guest that fits only the second is not divided."""
     machine = host([4 * GIB, 8 * GIB], distances={0: (10, 10), 1: (10, 10)})
-    every = tuple(cpu.id for cpu in machine.cpus)
-    fake = machine._replace(
-        cpus=tuple(cpu._replace(cell=None) for cpu in machine.cpus),
-        cells=tuple(cell._replace(cpus=every) for cell in machine.cells),
-    )
+    fake, every = in_every_cell(machine)
     plan = place(fake, vcpus=16, memory=6 * GIB)
     assert (plan.cells, plan.cpus, plan.memory) == ((1,), every, {1: 6 * GIB})
     assert plan.rejected[0].reason.startswith("is missing 2")
