@@ -372,11 +372,12 @@ class Host(
         Raises ``KeyError`` if there is no such CPU.
         """
         self.cpu(cpu_id)
-        found = None
-        for cache in self.caches or ():
-            if cache.type != "instruction" and cpu_id in cache.cpus and (found is None or cache.level > found.level):
-                found = cache
-        return found
+        # In the order of their levels.
+        cache: Cache
+        for cache in reversed(self.caches or ()):
+            if cache.type != "instruction" and cpu_id in cache.cpus:
+                return cache
+        return None
 
     def to_dict(self) -> dict[str, Any]:
         """The host as the JSON document ``numaprobe/1``: built-in types only."""

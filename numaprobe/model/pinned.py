@@ -21,10 +21,12 @@ def held_cpus(domain: Domain, core_of: Mapping[int, tuple[int, ...] | None], sev
     held: set[int] = set()
     cores: list[tuple[int, ...]] = []
     for cpus in each:
+        choice = several.get(cpus[0])
+        if choice is not None and choice <= len(cpus):
+            continue
         if len(cpus) == 1:
-            if several.get(cpus[0], 2) > 1:
-                held.add(cpus[0])
-        elif set(cpus) <= set(core_of.get(cpus[0]) or ()) and len(cpus) < several.get(cpus[0], len(cpus) + 1):
+            held.add(cpus[0])
+        elif set(cpus) <= set(core_of.get(cpus[0]) or ()):
             cores.append(cpus)
     if len(cores) > 1 and len({cpu for cpus in cores for cpu in cpus}) == sum(map(len, cores)):
         held.update(cpu for cpus in cores for cpu in cpus)

@@ -98,9 +98,9 @@ def process(plan: Plan, pid: int, *, force: bool = False) -> tuple[Step, ...]:
 
     Raises what that raises, and ``SourceError`` for cpus that the kernel refuses or leaves out.
     """
-    done: dict[int, Step] = {}
+    done: dict[int | None, Step] = {}
     for _ in range(MAX_ROUNDS):
-        new = [step for step in process_steps(plan, pid, force=force) if done.get(step.target or 0) != step]
+        new = [step for step in process_steps(plan, pid, force=force) if done.get(step.target) != step]
         if not new:
             break
         for step in new:
@@ -109,7 +109,7 @@ def process(plan: Plan, pid: int, *, force: bool = False) -> tuple[Step, ...]:
                 apply((step,))
             except ProcessLookupError:
                 continue
-            done[step.target or 0] = step
+            done[step.target] = step
     return tuple(done.values())
 
 
