@@ -113,6 +113,95 @@ def test_memory_that_is_allocated_meanwhile_is_no_contradiction() -> None:
     assert facts.notes == ()
 
 
+@pytest.mark.parametrize(
+    ("reported", "later", "believed"),
+    [
+        (GIB - 8 * MIB, GIB - 8 * MIB, True),
+        (GIB - 8 * MIB - 4096, GIB - 8 * MIB, False),
+        (GIB + 8 * MIB, GIB + 8 * MIB, True),
+        (GIB + 8 * MIB + 4096, GIB + 8 * MIB, False),
+        (GIB - 4096, None, False),
+    ],
+)
+def test_free_memory_is_believed_up_to_what_numainfo_has_later(
+    reported: int, later: int | None, believed: bool
+) -> None:
+    """At the later figure itself, and not a page beyond; a node that is gone by then has no later figure."""
+
+    def change(xen: FakeXen, number: int, command: int) -> None:
+        if (number, command) == MEMINFO:
+            xen.claims = {0: (SIZES[0], FREE[0], 0), 1: (SIZES[1], reported + MIB, 0)}
+            if later is None:
+                del xen.nodes[1]
+            else:
+                xen.nodes[1] = FakeNode(2560 * MIB, later + MIB, GIB)
+
+    facts = collect(xenserver((0, 0), before=change), SRAT)
+    assert (facts.claims is not None) is believed
+    figure = FREE[1] if later is None else later + MIB
+    text = f"free memory of node 1 that is not numainfo's, {figure}: {reported + MIB}"
+    assert [note for where, note in facts.notes if where == "sysctl numa_meminfo"] == ([] if believed else [text])
+
+
+@pytest.mark.parametrize(
+    ("claimed", "at_first", "later", "queries"),
+    [(8192, 8192, 8192, 0), (8192, 4096, 8192, 1), (4096, 0, 4096, 1), (4096, 0, 0, 1), (8192, 4096, 4096, 1)],
+)
+def test_claims_are_at_most_those_of_the_whole_host(claimed: int, at_first: int, later: int, queries: int) -> None:
+    """Those are queried again only if they are less, for they may have grown meanwhile."""
+
+    def change(xen: FakeXen, number: int, command: int) -> None:
+        if (number, command) == MEMINFO:
+            xen.outstanding_pages = later >> 12
+
+    xen = xenserver((claimed, 0), host=at_first, before=change)
+    facts = collect(xen, SRAT)
+    assert (facts.claims is not None) is (claimed <= later)
+    assert xen.made[xen.made.index(MEMINFO) :].count((SYSCTL, 3)) == queries
+    text = f"more is claimed than in the whole host, {later} bytes: {claimed}"
+    assert facts.notes == (() if claimed <= later else (("sysctl numa_meminfo", text),))
+
+
+def test_a_node_that_is_absent_has_no_claims() -> None:
+    """Its row says so in either word, as numainfo's does, and the others are believed."""
+    for word in (0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF):
+        xen = xenserver((0, 4096))
+        xen.nodes[2] = xen.nodes.pop(1)
+        assert xen.claims is not None
+        xen.claims = {0: xen.claims[0], 1: (word, 0, 0), 2: xen.claims[1]}
+        rows = collect(xen, SRAT).claims
+        assert rows == (NodeClaims(SIZES[0], GIB, 0), None, NodeClaims(SIZES[1], GIB + MIB, 4096))
+
+
+def test_claims_are_requested_with_room_for_four_more_nodes() -> None:
+    """A recording answers only a request of the same length."""
+    asked: list[tuple[int, int]] = []
+
+    class Measured(FakeXen):
+        def call(
+            self, number: int, command: int, op: bytes, buffers: tuple[tuple[int, bytes], ...] = ()
+        ) -> tuple[int, bytes, tuple[bytes, ...]]:
+            if (number, command) == MEMINFO:
+                asked.append((int.from_bytes(op[8:12], "little"), len(buffers[0][1])))
+                assert set(buffers[0][1]) == {0xFF}
+            return super().call(number, command, op, buffers)
+
+    assert collect(Measured(**vars(xenserver())), SRAT).claims is not None
+    assert asked == [(6, 6 * 24)]
+
+
+def test_an_error_without_a_number_is_not_taken_for_an_absent_operation() -> None:
+    """It is noted, as a refusal by a policy is."""
+
+    def fail(_: FakeXen, number: int, command: int) -> None:
+        if (number, command) == MEMINFO:
+            raise OSError
+
+    facts = collect(xenserver(before=fail), SRAT)
+    assert facts.claims is None
+    assert [where for where, _ in facts.notes] == ["sysctl numa_meminfo"]
+
+
 @pytest.mark.parametrize("release", [release for release in VERSIONS if VERSIONS[release][0] >= 0x15])
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM])
 def test_an_ordinary_xen_is_asked_once_and_nothing_is_said(release: str, code: int) -> None:
