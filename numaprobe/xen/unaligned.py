@@ -8,6 +8,8 @@ non-aligned memory affinity ranges", Xen 4.22.0; 2a6a75fc03 in 4.20.4, 94fa7e162
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from .abi import PAGE
 
 TYPE_CHECKING = False
@@ -32,7 +34,8 @@ def is_affected(version: str) -> bool:
     release, point = (int(parts[0]), int(parts[1])), int(parts[2])
     if not SINCE <= release < FIXED_SINCE:
         return False
-    return point < FIXED.get(release, point + 1)
+    fixed = FIXED.get(release)
+    return fixed is None or point < fixed
 
 
 def without_node(ranges: Sequence[MemoryRange]) -> tuple[tuple[int, int, int], ...]:
@@ -41,20 +44,19 @@ def without_node(ranges: Sequence[MemoryRange]) -> tuple[tuple[int, int, int], .
     Follows extract_lsb_from_nodes and populate_memnodemap of xen/common/numa.c, without the compression of addresses
     that Xen uses where all of them have a gap in common.
     """
-    found = [(one.start // PAGE, (one.end - 1) // PAGE, one.node) for one in sorted(ranges) if one.end > one.start]
-    starts, used = 0, 0
-    for position, (first, _, node) in enumerate(found):
-        if not position or found[position - 1][2] != node:
-            used += 1
-            starts |= first if position else 0
-    if used <= 1 or not starts or len(found) > MAX_RANGES:
+    found = [(one.start // PAGE, (one.end - 1) // PAGE, one.node) for one in sorted(ranges)]
+    starts = 0
+    for (_, _, before), (first, _, node) in pairwise(found):
+        if node != before:
+            starts |= first
+    if not starts or len(found) > MAX_RANGES:
         return ()
     shift = (starts & -starts).bit_length() - 1
     left_out = []
     for first, last, node in found:
         chunk = last >> shift
         if not any(_marks(other, end, chunk, shift) for other, end, _ in found):
-            left_out.append((max(chunk << shift, first) * PAGE, (last + 1) * PAGE, node))
+            left_out.append(((chunk << shift) * PAGE, (last + 1) * PAGE, node))
     return tuple(left_out)
 
 

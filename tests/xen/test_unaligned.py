@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import numaprobe
+from numaprobe.xen import unaligned
 from numaprobe.xen.srat import PATH, MemoryRange, parse
 from numaprobe.xen.unaligned import is_affected, without_node
 
@@ -52,6 +53,9 @@ def marked(found: list[MemoryRange], shift: int) -> set[int]:
         ("4.22.0", False),
         ("5.0.0", False),
         ("4.19", False),
+        ("4.19.2.1", True),
+        ("4.19.2.x", True),
+        ("4.x.2", False),
         ("unstable", False),
     ],
 )
@@ -79,6 +83,31 @@ def test_the_last_chunk_of_a_range_that_begins_within_one_is_left_out() -> None:
 def test_ranges_on_whole_chunks_and_a_single_node_lose_nothing(found: list[MemoryRange]) -> None:
     """What begins between two chunks is what the loop skips."""
     assert without_node(found) == ()
+
+
+def test_a_range_ends_on_the_page_that_has_its_last_byte() -> None:
+    """A byte more is a page more, which is then within the chunk that is left out, or the first of one."""
+    byte = MemoryRange(start=3 * PAGE, end=18 * PAGE + 1, node=0, hot_pluggable=False)
+    found = [*ranges((0, 0, 2)), byte, *ranges((1, 24, 40))]
+    assert without_node(found) == ((16 * PAGE, 19 * PAGE, 0),)
+    found[1] = byte._replace(end=18 * PAGE)
+    assert without_node(found) == ((16 * PAGE, 18 * PAGE, 0),)
+
+
+def test_a_chunk_is_left_out_from_where_its_range_begins() -> None:
+    """Memory of another node in the same chunk is that node's."""
+    found = ranges((1, 0, 8), (0, 8, 9), (0, 10, 11), (1, 32, 40))
+    assert without_node(ranges((0, 0, 8), (0, 13, 18), (1, 24, 32))) == ((16 * PAGE, 18 * PAGE, 0),)
+    assert without_node(found) == ()
+
+
+def test_a_table_with_more_ranges_than_firmware_writes_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison is quadratic: 1024 ranges are the last that are looked at."""
+    assert unaligned.MAX_RANGES == 1024
+    found = ranges((0, 0, 2), (0, 3, 18), (1, 24, 40))
+    for most, looked_at in ((3, True), (2, False)):
+        monkeypatch.setattr(unaligned, "MAX_RANGES", most)
+        assert bool(without_node(found)) is looked_at
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(1, 20), st.integers(0, 5)), min_size=2, max_size=8))
