@@ -201,9 +201,7 @@ def test_nodes_other_than_those_of_the_table_are_refused(nodes: int, text: str) 
         (None, 0, False),
     ],
 )
-def test_a_cpu_is_a_witness_where_it_is_online_and_in_the_table(
-    info: CpuInfo | None, node: int, refused: bool
-) -> None:
+def test_a_cpu_is_a_witness_where_it_is_online_and_in_the_table(info: CpuInfo | None, node: int, refused: bool) -> None:
     """Any other says nothing of where its node's memory is."""
     srat = parse(fake_srat([(0, 0), (1, 4)], PC_MEMORY))
     nodes = (NodeMemory(2560 * MIB, 0),) * 2
