@@ -53,7 +53,7 @@ def without_node(ranges: Sequence[MemoryRange]) -> tuple[tuple[int, int, int], .
         return ()
     shift = (starts & -starts).bit_length() - 1
     left_out = []
-    for first, last, node in found:
+    for _, last, node in found:
         chunk = last >> shift
         if not any(_marks(other, end, chunk, shift) for other, end, _ in found):
             left_out.append(((chunk << shift) * PAGE, (last + 1) * PAGE, node))
