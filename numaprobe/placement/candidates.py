@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from math import ceil
 
+from .request import PAGE
 from .rooms import CellCapacity, HostCapacity
 
 TYPE_CHECKING = False
@@ -44,13 +45,13 @@ class Candidates:
         self.stock = stock
         self.request = request
         self.need = -(-request.memory // request.granule) * request.granule
-        self.shares = shares(request) if request.parts else None
+        self.shares = shares(request, request.parts) if request.parts else None
         self.out: dict[int, str] = {}
         self.blocked = _blocked(stock, request)
         allowed = allowed_cells(stock, request, self.out)
         self._table: Table | None = None
         self._in_cores: Candidates | None = None
-        shared = _shared_emulator(stock, request)
+        shared = _shared_emulator(stock, request.emulator) if isinstance(request.emulator, tuple) else frozenset()
         if allowed is None and stock.ordinary and not (shared and request.exclusive):
             self.ids = list(stock.rooms)
             self.rooms = list(stock.rooms.values())
@@ -64,7 +65,7 @@ class Candidates:
         else:
             self.cpus = [room.cpus for room in rooms]
         if page is None and request.vfio:
-            self.memory = [max(0, room.for_vfio()) // granule * granule for room in rooms]
+            self.memory = [max(0, room.for_vfio() // granule * granule) for room in rooms]
         elif page is None:
             self.memory = [room.memory - room.memory % granule for room in rooms]
         else:
@@ -159,9 +160,7 @@ def units(room: CellCapacity, request: Request, more: int, kept: int = 0) -> int
         if more and threads < room.kept:
             return 0
         return max(0, min(room.idle, threads) if request.smt == "avoid" else threads)
-    threads -= max(room.kept, kept)
-    if threads <= 0:
-        return 0
+    threads = max(0, threads - max(room.kept, kept))
     if request.smt == "isolate":
         return _whole_cores(room, threads)
     if request.smt == "avoid":
@@ -174,7 +173,7 @@ def units(room: CellCapacity, request: Request, more: int, kept: int = 0) -> int
 def siblings(room: CellCapacity) -> list[tuple[int, int]]:
     """For each number of threads from 2, the largest first, how many cores have as many available."""
     sizes = [len(core.threads) for core in room.cores]
-    return [(each, sum(size >= each for size in sizes)) for each in range(max(sizes, default=0), 1, -1)]
+    return [(each, sum(size >= each for size in sizes)) for each in range(max(sizes, default=1), 1, -1)]
 
 
 def _whole_cores(room: CellCapacity, threads: int) -> int:
@@ -218,15 +217,13 @@ def _blocked(stock: HostCapacity, request: Request) -> str | None:
     return None
 
 
-def _shared_emulator(stock: HostCapacity, request: Request) -> frozenset[int]:
+def _shared_emulator(stock: HostCapacity, named: tuple[int, ...]) -> frozenset[int]:
     """The CPUs that a request names for its emulator; raises ``ValueError`` for those that may not be used."""
-    if not isinstance(request.emulator, tuple):
-        return frozenset()
     usable = {cpu for room in stock.rooms.values() for core in room.cores for cpu in core.threads}
-    for cpu in request.emulator:
+    for cpu in named:
         if cpu not in usable:
             raise ValueError(f"emulator: CPU {cpu} is not available on this host")
-    return frozenset(request.emulator)
+    return frozenset(named)
 
 
 def _barred(room: CellCapacity, request: Request) -> str | None:
@@ -244,19 +241,18 @@ def without_cpus(room: CellCapacity) -> str:
     return f"has no usable CPUs{': ' + '; '.join(room.notes) if room.notes else ''}"
 
 
-def shares(request: Request) -> list[tuple[int, int]]:
+def shares(request: Request, parts: int) -> list[tuple[int, int]]:
     """Equal parts as (vcpus, bytes), the largest first: vcpus differ by one at most, memory is in proportion."""
-    parts = request.parts or 1
     granule = request.granule
     grains = -(-request.memory // granule)
     if grains < parts:
-        granule = request.huge_page or 4096
+        granule = PAGE
         grains = -(-request.memory // granule)
     few, more = divmod(request.vcpus, parts)
-    small = max(1, grains * few // request.vcpus) if more else 0
-    groups = [(few + 1, more, grains - small * (parts - more)), (few, parts - more, small * (parts - more))]
-    if not more:
-        groups = [(few, parts, grains)]
+    groups = [(few, parts, grains)]
+    if more:
+        small = max(1, grains * few // request.vcpus)
+        groups = [(few + 1, more, grains - small * (parts - more)), (few, parts - more, small * (parts - more))]
     out = []
     for vcpus, number, total in groups:
         base, extra = divmod(total, number)

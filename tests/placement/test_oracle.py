@@ -56,7 +56,7 @@ def fits(on: Host, wanted: Request) -> bool | None:
     # Cells of other pools give memory, and no CPUs.
     lenders = {cpu.cell for cpu in on.cpus if on.source == "xen" and cpu.online and cpu.pool is not None}
     if wanted.parts:
-        parts = shares(wanted)
+        parts = shares(wanted, wanted.parts)
         return any(
             all(units[cell] >= vcpus and sizes[cell] >= size for cell, (vcpus, size) in zip(cells, parts, strict=True))
             for cells in itertools.permutations(able, len(parts))
