@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from ..errors import DoesNotFit
 from ..wording import cells, count, id_list, size
 from .access import expected_cost, for_cores
@@ -29,14 +27,12 @@ def shortage(field: Candidates, chosen: Sequence[int]) -> str | None:
     missing = _missing(field, chosen)
     request = field.request
     words = []
-    if missing[0] > 0:
+    if missing[0]:
         pages = request.huge_page
         words.append(size(missing[0]) + (f" in huge pages of {size(pages)}" if pages else ""))
-    if missing[1] > 0:
+    if missing[1]:
         words.append(count(missing[1], "free core" if request.smt in ("isolate", "avoid") else "CPU"))
     if not words and not field.fits(chosen):
-        if request.emulator_cpus and field.shares is None:
-            return f"{count(request.emulator_cpus, 'CPU')} for the emulator"
         return "equal shares: its free memory and CPUs cannot be split that evenly"
     return " and ".join(words) or None
 
@@ -45,8 +41,8 @@ def _missing(field: Candidates, chosen: Sequence[int]) -> tuple[int, int]:
     """Bytes and CPUs that a set is missing; for equal shares, what its cells are missing of each, summed."""
     if field.shares is None:
         return (
-            field.need - sum(field.memory[i] for i in chosen),
-            field.request.vcpus - field.runs(chosen),
+            max(0, field.need - sum(field.memory[i] for i in chosen)),
+            max(0, field.request.vcpus - field.runs(chosen)),
         )
     by_memory = sorted((field.memory[i] for i in chosen), reverse=True)
     by_cpus = sorted((field.cpus[i] for i in chosen), reverse=True)
@@ -99,7 +95,7 @@ def _reserved(field: Candidates, chosen: Sequence[int]) -> str:
     """That the reserve is what is missing, where it is."""
     missing = _missing(field, chosen)[0]
     kept = sum([field.rooms[i].reserve for i in chosen])
-    if field.request.huge_page is not None or not 0 < missing <= kept:
+    if field.request.huge_page is not None or not missing or missing > kept:
         return ""
     return f"; {size(kept)} there {'is' if len(chosen) == 1 else 'are'} kept back as reserve"
 
@@ -119,7 +115,7 @@ def _nearest(field: Candidates, wanted: int) -> tuple[int, ...]:
 
 def _relative(field: Candidates, chosen: tuple[int, ...]) -> float:
     memory, cpus = _missing(field, chosen)
-    return max(0.0, memory / field.need) + max(0.0, cpus / field.request.vcpus)
+    return memory / field.need + cpus / field.request.vcpus
 
 
 def rejected(field: Candidates, chosen: tuple[int, ...], most: int) -> tuple[Rejected, ...]:
@@ -128,7 +124,7 @@ def rejected(field: Candidates, chosen: tuple[int, ...], most: int) -> tuple[Rej
     rank = ranker(field)
     mine = rank(chosen)
     cost = expected_cost(field, chosen)
-    for other in islice(smaller_sets(field, len(chosen)), most + 1):
+    for other in smaller_sets(field, len(chosen)):
         if len(out) >= most:
             break
         if other == chosen:
@@ -142,10 +138,10 @@ def rejected(field: Candidates, chosen: tuple[int, ...], most: int) -> tuple[Rej
 def _against(field: Candidates, other: tuple[int, ...], chosen: tuple[int, ...], cost: float) -> str:
     """What speaks against another set before policies and ids do; empty if nothing does."""
     if len(other) == 1 and not field.rooms[other[0]].full_cpus:
-        room, less = field.rooms[other[0]], field.need - field.memory[other[0]]
+        room, less = field.rooms[other[0]], max(0, field.need - field.memory[other[0]])
         if not room.lends or room.lends_last:
             return without_cpus(room)
-        return f"is missing {size(less)}" if less > 0 else LENT
+        return f"is missing {size(less)}" if less else LENT
     short = shortage(field, other)
     if short is not None:
         return f"is missing {short}" if len(other) == 1 else f"are missing {short}"
@@ -158,8 +154,6 @@ def _against(field: Candidates, other: tuple[int, ...], chosen: tuple[int, ...],
     theirs_cost = expected_cost(field, other)
     if theirs_cost > cost * (1 + 1e-12):
         return f"an access costs {theirs_cost:.4g}, not {cost:.4g}"
-    if len(other) > len(chosen):
-        return "more cells"
     if field.request.fewest and len(chosen) > 1:
         mine_apart, theirs_apart = (_apart(field, one) for one in (chosen, other))
         if theirs_apart > mine_apart:
