@@ -3,6 +3,8 @@
 cdef enum:
     # Linux's MAX_NUMNODES is 1 << NODES_SHIFT, at most 10 (mm/Kconfig and the architectures').
     MAX_NODES = 1024
+    # 16 GiB, the largest page of any architecture (powerpc).
+    MAX_PAGE_KB = 1 << 24
 
 
 cdef inline bint number_after(Text *token, const char *key, Py_ssize_t length, uint64_t *value) noexcept nogil:
@@ -76,33 +78,38 @@ def numa_maps(bytes content not None):
                 continue
             if token.at[0] == c"N":
                 token.at += 1
-                if scan_decimal(&token, &node) and token.at < token.end and token.at[0] == c"=":
-                    token.at += 1
-                    if not scan_decimal(&token, &value) or token.at != token.end:
-                        raise ValueError("a node without a number of pages")
-                    if node >= MAX_NODES or count == MAX_NODES:
-                        raise ValueError(f"more than {MAX_NODES} nodes")
-                    nodes[count] = node
-                    pages[count] = value
-                    count += 1
+                if not scan_decimal(&token, &node) or token.at == token.end or token.at[0] != c"=":
+                    raise ValueError("a node without a number")
+                token.at += 1
+                if not scan_decimal(&token, &value) or token.at != token.end:
+                    raise ValueError("a node without a number of pages")
+                if node >= MAX_NODES or count == MAX_NODES:
+                    raise ValueError(f"more than {MAX_NODES} nodes")
+                nodes[count] = node
+                pages[count] = value
+                count += 1
             elif token.at[0] == c"f" and token.end - token.at > 5 and memcmp(token.at, b"file=", 5) == 0:
                 file = token.at + 5
                 file_length = token.end - file
             elif token.end - token.at == 4 and memcmp(token.at, b"huge", 4) == 0:
                 huge = True
-            elif number_after(&token, b"anon=", 5, &value):
-                anon = value
+            elif token.end - token.at >= 5 and memcmp(token.at, b"anon=", 5) == 0:
+                if not number_after(&token, b"anon=", 5, &anon):
+                    raise ValueError("anonymous pages without a number")
             elif number_after(&token, b"kernelpagesize_kB=", 18, &value):
                 page_kb = value
         if count == 0:
             continue
-        if page_kb == 0 or page_kb >> 32:
-            raise ValueError("pages without a size")
+        if page_kb == 0 or page_kb > MAX_PAGE_KB:
+            raise ValueError("pages without a possible size")
         value = 0
         for i in range(count):
-            if pages[i] >> 40:
+            # No product of both exceeds 64 bits.
+            if pages[i] * page_kb >> 46 or pages[i] >> 40:
                 raise ValueError("more pages than can be")
             value += pages[i]
+        if anon > value:
+            raise ValueError("more anonymous pages than pages")
         if file == NULL or anon >= value:
             for i in range(count):
                 plain[nodes[i]] += pages[i] * page_kb

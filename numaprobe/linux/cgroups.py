@@ -5,13 +5,16 @@ Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/cgroups.rst of Linux; cgro
 
 from __future__ import annotations
 
+from errno import EOPNOTSUPP
+
 from ..errors import FactError
 from ..named import namedtuple
 from . import nodes
+from .source import ABSENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .source import Source
 
@@ -56,7 +59,11 @@ def mounts(source: Source, kinds: Sequence[str]) -> list[Mount]:
     """
     content = source.one(MOUNTINFO)
     if content is not None:
-        found = mounts_in(content, kinds)
+        try:
+            found = mounts_in(content, kinds)
+        except FactError as error:
+            source.misread(error)
+            return []
         if len(found) > MAX_MOUNTS:
             text = "more mounts of a kind than can be looked at"
             source.misread(FactError(MOUNTINFO, f"{len(found)} and more", text))
@@ -76,19 +83,27 @@ def mounts(source: Source, kinds: Sequence[str]) -> list[Mount]:
     return found
 
 
-def mounts_in(mountinfo: bytes, kinds: Sequence[str]) -> list[Mount]:
-    """Mounted file systems of some types in a mountinfo (proc(5)); lines that are not understood are left out.
+def mounts_in(mountinfo: bytes, kinds: Sequence[str], where: str = MOUNTINFO) -> list[Mount]:
+    """Mounted file systems of some types in a mountinfo (proc(5)).
 
     A host of many containers has tens of thousands of lines, so that only those of these types are looked at, and no
-    more than one above ``MAX_MOUNTS``.
+    more than one above ``MAX_MOUNTS``. Raises ``FactError`` for a line of them that is none, and for a file without
+    any: a process can read it only where proc is mounted.
     """
     found = []
+    if b" - " not in mountinfo:
+        raise FactError(where, mountinfo, "names no mount")
+    last = mountinfo[mountinfo.rfind(b"\n") + 1 :]
+    if last and last.partition(b" - ")[2].count(b" ") < 2:
+        raise FactError(where, last, "is cut in this line")
     for start, end in sorted(_lines_with(mountinfo, [f" - {kind} ".encode() for kind in kinds])):
         before, _, after = mountinfo[start:end].decode("utf-8", "replace").partition(" - ")
-        left, right = before.split(), after.split()
-        if len(left) >= 5 and len(right) >= 3 and right[0] in kinds:
-            options = frozenset(right[2].split(","))
-            found.append(Mount(root=unescaped(left[3]), point=unescaped(left[4]), kind=right[0], options=options))
+        # The source of a mount may be empty.
+        left, right = before.split(" "), after.split(" ")
+        if len(left) < 6 or len(right) < 3 or "" in left[3:5] or right[0] not in kinds:
+            raise FactError(where, mountinfo[start:end], "not a mount")
+        options = frozenset(right[2].split(","))
+        found.append(Mount(root=unescaped(left[3]), point=unescaped(left[4]), kind=right[0], options=options))
     return found
 
 
@@ -105,10 +120,23 @@ def _lines_with(content: bytes, words: Sequence[bytes]) -> set[tuple[int, int]]:
     return found
 
 
+def table(where: str, content: bytes) -> dict[str, str]:
+    """The same as :func:`paths` of a table without an odd line. Raises ``FactError`` for any other, and for none."""
+    if len(content) > MAX_TABLE:
+        raise FactError(where, content[:60], f"a table of {len(content)} bytes")
+    for line in content.split(b"\n"):
+        number, _, rest = line.partition(b":")
+        if line and not (number.isdigit() and rest.partition(b":")[2].startswith(b"/") and len(line) <= MAX_LINE):
+            raise FactError(where, line, "not a control group")
+    if not (found := paths(content)):
+        raise FactError(where, content, "names no control group")
+    return found
+
+
 def paths(content: bytes | None) -> dict[str, str]:
     """Path by controller, from ``/proc/PID/cgroup``; the unified hierarchy (v2) has the empty name.
 
-    A line longer than any is left out, and all of a table that is; see :func:`own_paths`.
+    A line longer than any is left out, and all of a table that is; see :func:`table`.
     """
     found: dict[str, str] = {}
     if content is None or len(content) > MAX_TABLE:
@@ -127,15 +155,11 @@ def own_paths(source: Source) -> dict[str, str]:
     content = source.one(OWN)
     found = paths(content)
     if content is not None and OWN not in source.broken:
-        longest = len(content) if len(content) > MAX_TABLE else max(map(len, content.split(b"\n")))
-        if longest > MAX_LINE:
-            source.misread(FactError(OWN, content[:60], f"a line or table of {longest} bytes"))
-        elif not found:
-            source.misread(FactError(OWN, content, "names no control group"))
+        source.parsed(table, OWN, content)
     return found
 
 
-def directories(mounted: Sequence[Mount], own: dict[str, str], controller: str) -> list[str]:
+def directories(mounted: Sequence[Mount], own: Mapping[str, str], controller: str) -> list[str]:
     """Directories from a process's group up to the mount point, relative to the root of the tree."""
     unified = own.get("")
     for mount in mounted:
@@ -191,9 +215,8 @@ class Groups:
         # hugetlb_cgroup_file_init of Linux's mm/hugetlb_cgroup.c
         self._stats = ("memory.numa_stat", *(f"hugetlb.{_size_name(size)}.numa_stat" for size in sizes))
 
-    def of_process(self, cgroup: bytes | None) -> list[str]:
-        """Directories from the group that ``/proc/PID/cgroup`` names up to the mount point; none without a group."""
-        own = paths(cgroup)
+    def of_process(self, own: Mapping[str, str]) -> list[str]:
+        """Directories from a process's group (see :func:`table`) up to the mount point; none without a group."""
         return directories(self.mounted, {"": own[""]}, "memory") if "" in own else []
 
     def named(self, name: str) -> str | None:
@@ -253,6 +276,9 @@ class Groups:
         anon, shmem, file, swapcached, active, inactive, unevictable = [
             by_node(where, lines.get(kind, b"")) for kind in KINDS
         ]
+        # The kernel writes every kind for every node (memory_numa_stat_show of mm/memcontrol.c).
+        if missing := next((kind for kind in KINDS[:3] if b"=" not in lines.get(kind, b"")), None):
+            raise FactError(where, content, f"has no {missing.decode()}")
         unlisted = {
             node: left
             for node, size in file.items()
@@ -275,6 +301,9 @@ class Groups:
 
     def _look(self, directory: str, depth: int) -> tuple[set[int], int | None]:
         procs, stat = self._source.reader.read([f"{directory}/{name}" for name in MEMBERS])
+        for name, content in zip(MEMBERS, (procs, stat), strict=True):
+            if isinstance(content, int) and content not in (*ABSENT, EOPNOTSUPP):
+                self._source.unreadable(directory, name, content)
         return self._members(
             directory, depth, procs if isinstance(procs, bytes) else None, stat if isinstance(stat, bytes) else None
         )
@@ -292,6 +321,8 @@ class Groups:
         if stat is None:
             return found, None
         below = _count_below(stat)
+        if below is None:
+            self._source.misread(FactError(f"{directory}/cgroup.stat", stat, "has no nr_descendants"))
         if not below:
             return found, below
         if depth >= MAX_DEPTH:

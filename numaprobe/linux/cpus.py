@@ -49,13 +49,14 @@ def collect(source: Source, own: tuple[int, ...] = ()) -> CpuFacts:
         source.note(f"{CPU}/present", f"does not list the online cpus {missing}")
     one_thread = source.parsed(_flag, f"{CPU}/smt/active", active) is False
     topology = Topology(source, online, one_thread)
-    partitioned = source.ids(ISOLATED, source.one(ISOLATED)) if online else None
+    at_run_time = source.ids(ISOLATED, source.one(ISOLATED)) if online else None
     packages, dies, cores = topology.packages(), topology.ids(DIE), topology.ids(CORE)
     return CpuFacts(
         present=tuple(sorted({*present, *online})),
         online=online,
         possible=possible,
-        isolated=isolated if partitioned is None else tuple(sorted({*(isolated or ()), *partitioned})),
+        isolated=isolated if at_run_time is None else tuple(sorted({*(isolated or ()), *at_run_time})),
+        isolated_are_all=isolated is not None and source.failure(ISOLATED) is None,
         nohz_full=nohz_full,
         package=packages,
         die=dies,

@@ -106,14 +106,16 @@ class NodeFacts(
 class CpuFacts(
     namedtuple(
         "CpuFacts",
-        "present online possible isolated nohz_full package die cluster core book drawer siblings capacity kinds",
-        defaults=(None, None, None, {}, {}, {}, {}, {}, {}, {}, {}, ()),
+        "present online possible isolated isolated_are_all nohz_full package die cluster core book drawer siblings"
+        " capacity kinds",
+        defaults=(None, None, True, None, {}, {}, {}, {}, {}, {}, {}, {}, ()),
     )
 ):
     """``/sys/devices/system/cpu``. The dictionaries are by cpu id and hold online cpus only.
 
     ``siblings`` are the threads of a cpu's core as the kernel lists them. ``kinds`` are pairs of a hybrid kind's name
     and its cpus. ``isolated``, ``nohz_full`` and ``possible`` are None where the kernel has no such file.
+    Two files list isolated cpus: ``isolated_are_all`` is False where one of them is unknown.
     """
 
     __slots__ = ()
@@ -121,6 +123,7 @@ class CpuFacts(
     online: tuple[int, ...]
     possible: tuple[int, ...] | None
     isolated: tuple[int, ...] | None
+    isolated_are_all: bool
     nohz_full: tuple[int, ...] | None
     package: dict[int, int | None]
     die: dict[int, int | None]

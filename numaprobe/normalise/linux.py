@@ -342,7 +342,7 @@ def _cpus(facts: CpuFacts, cell_of: dict[int, int | None], online: frozenset[int
         facts.core,
         facts.siblings,
         kind_of,
-        _membership(facts.isolated, present),
+        _membership(facts.isolated, present, others=False if facts.isolated_are_all else None),
         _membership(facts.nohz_full, present),
         facts.book,
         facts.drawer,
@@ -355,9 +355,11 @@ def _cpus(facts: CpuFacts, cell_of: dict[int, int | None], online: frozenset[int
     return rows(Cpu, present, columns)
 
 
-def _membership(ids: tuple[int, ...] | None, cpus: tuple[int, ...]) -> tuple[bool, ...] | bool | None:
-    """Whether each cpu is one of these, or the same for all; None where nothing says."""
+def _membership(
+    ids: tuple[int, ...] | None, cpus: tuple[int, ...], *, others: bool | None = False
+) -> tuple[bool | None, ...] | bool | None:
+    """Whether each cpu is one of these, or the same for all; None where nothing says. ``others`` is for the rest."""
     if not ids:
-        return None if ids is None else False
+        return None if ids is None else others
     known = frozenset(ids)
-    return tuple([cpu in known for cpu in cpus])
+    return tuple([True if cpu in known else others for cpu in cpus])

@@ -7,6 +7,7 @@ understood of it, a mapped file is only marked as memory or not, and of the moun
 
 from __future__ import annotations
 
+from ..errors import FactError
 from ..linux.cgroups import mounts, mounts_in
 from ..linux.guests import collect as guests
 from ..linux.guests import command_line, guest_memfd, hint_faults, libvirt, numa_maps, recorded, threads
@@ -159,7 +160,8 @@ class Redactor:
                 # The groups' own paths are kept as they are below the mount.
                 of = b"cgroup cgroup rw,memory" if is_memory else b"cgroup2 cgroup2 rw"
                 kept.append(b" ".join([*words[:3], b"/", words[4]]) + b" rw - " + of + b"\n")
-        return b"".join(kept)
+        # A table that names no mount at all is a broken one.
+        return b"".join(kept) or b"1 1 0:1 / / rw - rootfs rootfs rw\n"
 
     def _of_process(self, path: str, content: bytes, line: CommandLine, pid: int) -> bytes:
         name = path.rpartition("/")[2]
@@ -229,7 +231,11 @@ def _anonymous_uuid(pid: int) -> str:
 
 def _own_mounts(seen: RecordingReader, pid: int | str) -> list[Mount]:
     """The memory file systems of a process's own mount namespace, where they were needed."""
-    return mounts_in(seen.files.get(f"proc/{pid}/mountinfo", b""), MEMORY_FILE_SYSTEMS)
+    try:
+        return mounts_in(seen.files[f"proc/{pid}/mountinfo"], MEMORY_FILE_SYSTEMS)
+    except (KeyError, FactError):
+        # It was not needed, or the look that is recorded has a note on it.
+        return []
 
 
 class WithoutHandles:

@@ -7,7 +7,7 @@ import time
 from errno import EACCES, EIO, EMFILE, ENOENT, ENOMEM, EPERM, ESRCH
 
 import pytest
-from processes import MIB, PRIVATE, RESIDENT_KB, UNPLACED, found_on, group, machine, process
+from processes import GROUP, MIB, PRIVATE, RESIDENT_KB, UNPLACED, found_on, group, machine, process
 from trees import Link, Machine, Shelf
 
 import numaprobe
@@ -131,6 +131,85 @@ def test_a_file_that_makes_no_sense_costs_itself_and_not_the_others(name: str, t
     assert not found.complete
     assert any(note.where == f"proc/500/{name}" for note in found.notes)
     assert [domain.id for domain in found][-1] == 600
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("cgroup", "junk\n"),
+        ("cgroup", ""),
+        ("cgroup", "0::\n"),
+        ("cmdline", ""),
+        ("cmdline", "junk\0"),
+        ("task/501/status", "junk\n"),
+        ("task/501/status", ""),
+        ("task/501/wchan", "#!?\n"),
+        ("stat", "500 (qemu) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 -3 0 1000 1 1\n"),
+        ("stat", "500 (qemu) -1 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 3 0 1000 1 1\n"),
+        ("numa_maps", "7f0000000000 default anon=2 Nx=2 kernelpagesize_kB=4\n"),
+        ("numa_maps", "7f0000000000 default anon=x N0=2 kernelpagesize_kB=4\n"),
+        ("numa_maps", "7f0000000000 default anon=9 N0=2 kernelpagesize_kB=4\n"),
+        ("numa_maps", "7f0000000000 default anon=2 N0=2 kernelpagesize_kB=99999999\n"),
+        ("status", "Name:\tq\nState:\tS\nVmRSS:\t1 kB\nRssAnon:\t1 kB\nRssShmem: 1"),
+    ],
+)
+def test_every_file_of_a_guest_that_makes_no_sense_is_noted(name: str, text: str) -> None:
+    """No figure is taken from it, and none that it was needed for is called exact and complete."""
+    found = found_on(machine(process(500, cgroup="/vm"), process(600)) | {f"proc/500/{name}": text})
+    assert not found.complete
+    (note,) = [note for note in found.notes if note.where.startswith("proc/500/")]
+    assert text.strip()[-4:] in note.text or text[:4].strip() in note.text
+    assert found[-1] == found_on(machine(process(600)))[0]
+
+
+@pytest.mark.parametrize("name", ["stat", "cmdline", "task/501/stat", "task/501/status"])
+def test_a_file_that_only_is_missing_is_no_end_of_a_process(name: str) -> None:
+    """A process or thread that ends takes all of its files with it; a copy may lack one."""
+    tree = machine(process(500), process(600))
+    del tree[f"proc/500/{name}"]
+    found = found_on(tree)
+    assert not found.complete
+    assert [(note.where, note.text) for note in found.notes] == [(f"proc/500/{name}".replace("501", "*"), "is missing")]
+    assert [domain.vcpus for domain in found if domain.id == 500] in ([], [2 if name == "cmdline" else None])
+
+
+def test_a_guest_that_is_swapped_out_has_not_ended() -> None:
+    """It has no resident page, but still its addresses, which a process that ends has given up first."""
+    tree = machine(process(500))
+    tree["proc/500/stat"] = str(tree["proc/500/stat"]).replace(" 1000 1 1 ", " 1000 1 0 ")
+    assert found_on(tree) == found_on(machine(process(500)))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "junk\n", HIDDEN + "x\n30 20 0:26 / /sys/fs/cgroup rw - cgr", "30 / - proc proc rw\n"]
+)
+def test_a_broken_table_of_mounts_leaves_open_who_is_hidden(text: str) -> None:
+    """A process that can read it has at least the mount that it reads it from."""
+    tree = machine(process(500), reader()) | {"proc/self/mountinfo": text}
+    found = found_on(tree)
+    assert not found.complete
+    assert any(note.where == "proc/self/mountinfo" for note in found.notes)
+
+
+@pytest.mark.parametrize("text", ["", "junk\n", "anon\nfile\nshmem\n", "file N0=1 N1=1\nshmem N0=0 N1=0\n"])
+def test_a_group_whose_figures_are_broken_does_not_hold_nothing(text: str) -> None:
+    """0 bytes, exactly, was the answer for a group that was asked for; its processes tell what it holds."""
+    name = "/machine.slice/vm1.scope"
+    tree = machine(process(500, cgroup=name), group()) | {f"{GROUP}/memory.numa_stat": text}
+    (found,) = asked = found_on(tree, groups=[name])
+    assert dict(found.cells or ()) == PRIVATE
+    assert [note.where for note in asked.notes] == [f"{GROUP}/memory.numa_stat"]
+    assert [note.where for note in found_on(tree).notes] == [f"{GROUP}/memory.numa_stat"]
+
+
+@pytest.mark.parametrize("errno", [EACCES, EIO])
+@pytest.mark.parametrize("name", ["cgroup.procs", "cgroup.stat"])
+def test_members_of_a_group_that_cannot_be_read_are_noted(name: str, errno: int) -> None:
+    """Whether a guest is alone in its group is then unknown, and its maps are counted instead."""
+    tree = machine(process(500, cgroup="/machine.slice/vm1.scope"), group())
+    found = found_on(tree, {f"{GROUP}/{name}": errno})
+    assert (found[0].how_from, dict(found[0].cells or ())) == ("proc/500/numa_maps", PRIVATE)
+    assert [note.where for note in found.notes] == [f"{GROUP}/{name}"]
 
 
 def test_many_failures_of_a_kind_are_one_note() -> None:

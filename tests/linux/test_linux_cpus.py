@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from errno import EIO
+
 import pytest
 from collected import column, host, ids_of, renamed, texts, without
-from trees import CPU, NODE, Machine, fold, machine, mask
+from trees import CPU, NODE, Machine, Shelf, fold, machine, mask
+
+from numaprobe.linux.collect import collect
+from numaprobe.linux.cpus import ISOLATED as RUN_TIME
+from numaprobe.normalise.linux import from_linux
 
 # --- topology --------------------------------------------------------------------------------------------------
 
@@ -196,6 +202,27 @@ def test_isolated_and_nohz_full() -> None:
     assert {cpu.nohz_full for cpu in found.cpus} == {False}
     del tree[f"{CPU}/isolated"]
     assert {cpu.isolated for cpu in host(tree).cpus} == {None}
+
+
+@pytest.mark.parametrize("broken", [f"{CPU}/isolated", RUN_TIME])
+@pytest.mark.parametrize("text", ["junk\n", ""])
+def test_a_broken_list_of_isolated_cpus_leaves_the_others_unknown(broken: str, text: str) -> None:
+    """Two files list them (boot time and run time), and a cpu that the readable one leaves out may be in the other."""
+    tree = machine({0: (0, 1), 1: (2, 3)})
+    tree[f"{CPU}/isolated"] = tree[RUN_TIME] = "3\n"
+    tree[broken] = text
+    found = host(tree)
+    assert [cpu.isolated for cpu in found.cpus] == [None, None, None, True]
+    assert [note.where for note in found.notes] == [broken.removeprefix(f"{CPU}/")]
+
+
+def test_an_empty_list_of_isolated_cpus_says_nothing_while_the_other_fails() -> None:
+    """EIO on one of the two files is not "no cpu is isolated"."""
+    tree = machine({0: (0, 1)}) | {RUN_TIME: "\n"}
+    found = from_linux(collect(Shelf(tree, {f"{CPU}/isolated": EIO})))
+    assert {cpu.isolated for cpu in found.cpus} == {None}
+    found = from_linux(collect(Shelf(tree, {RUN_TIME: EIO})))
+    assert {cpu.isolated for cpu in found.cpus} == {None}
 
 
 # --- what firmware tells of memory -----------------------------------------------------------------------------

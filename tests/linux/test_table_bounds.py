@@ -55,7 +55,7 @@ def test_a_path_of_a_group_that_no_call_would_take_is_left_out() -> None:
 
 def test_a_group_of_this_process_that_is_left_out_makes_the_room_unknown() -> None:
     """The group may have the smallest limit, so that without it no limit is known."""
-    tree = {cgroups.OWN: f"0::/{'a' * 5000}\n1:cpu:/x\n", cgroups.MOUNTINFO: ""}
+    tree = {cgroups.OWN: f"0::/{'a' * 5000}\n1:cpu:/x\n", cgroups.MOUNTINFO: "1 1 0:1 / / rw - rootfs rootfs rw\n"}
     source = Source(Shelf(tree))
     room = usable._Room(source, None)
     room.look()

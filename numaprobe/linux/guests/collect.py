@@ -12,7 +12,7 @@ from errno import EACCES, ENOENT, ENOTDIR, EPERM
 
 from ...errors import SourceDenied, SourceError
 from ...named import namedtuple
-from ..cgroups import Groups
+from ..cgroups import Groups, table
 from ..source import Source
 from . import hint_faults, libvirt, threads
 from .detect import Detector
@@ -128,7 +128,7 @@ class _Look:
         detector = Detector(self.files)
         candidates = []
         for pid, (content, line) in zip(pids, self.files.each(pids, ("stat", "cmdline")), strict=True):
-            about = self.files.understood(pid, "stat", content, threads.stat)
+            about = detector.stat(pid, content)
             if about is not None:
                 candidates.append((pid, about, detector.candidate(pid, about, line)))
         contents = self.files.each([pid for pid, _, _ in candidates], ABOUT)
@@ -161,8 +161,14 @@ class _Look:
         line = None if candidate is None else candidate.line
         if candidate is not None and candidate.by_name:
             self._by_name.append(pid)
-        holding = self.holdings.of(pid, line, cgroup, status)
+        holding = self.holdings.of(pid, line, self._groups_of(pid, cgroup), status)
         return _Process(id=pid, line=line, began=about.began, state=about.state, status=status, holding=holding)
+
+    def _groups_of(self, pid: int, cgroup: bytes | None) -> dict[str, str]:
+        # Without any hierarchy a kernel with control groups writes nothing.
+        if not cgroup and not self.groups.mounted:
+            return {}
+        return self.files.understood(pid, "cgroup", cgroup, table) or {}
 
     def finished(self, found: list[_Process], *, each_vcpu: bool, faults: bool = False) -> list[GuestFacts]:
         """Facts of the processes that are still there, their shared memory counted once."""
@@ -214,8 +220,8 @@ class _Look:
     def _ended(self, found: Sequence[_Process]) -> set[int]:
         """Processes that have ended, or released their memory while it was read.
 
-        A process gives up its memory before it becomes a zombie, and has no resident pages in its stat from then on
-        (do_task_stat in Linux's fs/proc/array.c).
+        A process gives up its memory before it becomes a zombie, and has no address space in its stat from then on
+        (do_task_stat in Linux's fs/proc/array.c). Resident pages say nothing: all of them may be swapped out.
         """
         ended = set()
         for process, (content,) in zip(found, self.files.each([p.id for p in found], ("stat",)), strict=True):
@@ -223,7 +229,7 @@ class _Look:
             if now is None:
                 if not self.files.has_failed(process.id, "stat"):
                     ended.add(process.id)
-            elif now.began != process.began or now.resident <= 0:
+            elif now.began != process.began or not now.size:
                 ended.add(process.id)
         return ended
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from ...errors import FactError
 from ...named import namedtuple
 from . import command_line, threads
 from .facts import CommandLine
@@ -63,11 +64,20 @@ class Detector:
         """Processes with a KVM machine that are not among those listed."""
         return sorted(set((self._machines or {}).values()).difference(processes))
 
+    def stat(self, process: int, content: bytes | None) -> threads.Stat | None:
+        """What its stat says of a process; None if it has ended, or if the file is on the account of failures."""
+        if content is None and not self._files.has_failed(process, "stat"):
+            # One that has ended has no other file either.
+            if self._files.one(process, "cmdline") is not None:
+                self._files.broken(process, "stat", "is missing")
+            return None
+        return self._files.understood(process, "stat", content, threads.stat)
+
     def guests(self, processes: Sequence[int]) -> list[Candidate]:
         """Those of the processes that run a guest."""
         about = []
         for process, (content,) in zip(processes, self._files.each(processes, ("stat",)), strict=True):
-            stat = self._files.understood(process, "stat", content, threads.stat)
+            stat = self.stat(process, content)
             if stat is not None and self._may_be(process, stat):
                 about.append((process, stat))
         lines = self._files.each([process for process, _ in about], ("cmdline",))
@@ -105,13 +115,25 @@ class Detector:
             if named is None:
                 return self._by_name(process, stat, line, program) if program == "qemu" else None
             program = program or threads.program_of(named)
-        return _candidate(process, stat, line, program or "vmm", by_name=False)
+        return self._candidate(process, stat, line, program or "vmm", by_name=False)
 
     def _by_name(self, process: int, stat: threads.Stat, line: bytes | None, program: str | None) -> Candidate | None:
         machine = self._has_machine(process)
         if program is None and not machine:
             return None
-        return _candidate(process, stat, line, program or "vmm", by_name=not machine)
+        return self._candidate(process, stat, line, program or "vmm", by_name=not machine)
+
+    def _candidate(
+        self, process: int, stat: threads.Stat, line: bytes | None, program: str, *, by_name: bool
+    ) -> Candidate:
+        """The candidate; where its command line says nothing, files of memory that it would name are not known."""
+        if not line:
+            if not self._files.has_failed(process, "cmdline"):
+                self._files.broken(process, "cmdline", "is missing" if line is None else "is empty (0 bytes)")
+        elif program != "vmm" and command_line.program_of(line) is None and b"\0-" not in line:
+            reason = f"not the command line of a guest of {program}: '{FactError('', line).text}'"
+            self._files.broken(process, "cmdline", reason)
+        return Candidate(process=process, stat=stat, line=_parsed(line or b"", program), by_name=by_name)
 
     def _has_machine(self, process: int) -> bool:
         names = self._files.reader.listdir(f"proc/{process}/fd")
@@ -128,10 +150,6 @@ def _is_machine(name: str) -> bool:
 
 def _program(line: bytes | None, name: bytes) -> str | None:
     return (command_line.program_of(line) if line else None) or command_line.family(name)
-
-
-def _candidate(process: int, stat: threads.Stat, line: bytes | None, program: str, *, by_name: bool) -> Candidate:
-    return Candidate(process=process, stat=stat, line=_parsed(line or b"", program), by_name=by_name)
 
 
 @lru_cache(maxsize=512)

@@ -105,11 +105,15 @@ class ProcessFiles:
     def forget_ended(self) -> None:
         """Drop the failures of every process that has ended or is a zombie."""
         failing = sorted({failure.process for failure in self.failures})
-        contents = self.reader.read([f"{process}/stat" for process in failing], "proc")
+        contents = self.reader.read(
+            [f"{process}/{name}" for process in failing for name in ("stat", "cmdline")], "proc"
+        )
         self.forget(
             process
-            for process, content in zip(failing, contents, strict=True)
-            if content in GONE or (isinstance(content, bytes) and content.rpartition(b")")[2].split()[:1] in _ENDED)
+            for process, content, line in zip(failing, contents[::2], contents[1::2], strict=True)
+            # In a tree a process may be without a stat and there all the same.
+            if (content in GONE and line in GONE)
+            or (isinstance(content, bytes) and content.rpartition(b")")[2].split()[:1] in _ENDED)
         )
 
     def notes(self) -> tuple[tuple[str, str], ...]:

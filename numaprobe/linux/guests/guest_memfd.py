@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ...errors import FactError
 from .. import text
-from ..cgroups import by_node, directories, mounts, paths
+from ..cgroups import by_node, directories, mounts
 from .files import GONE, numbers
 
 TYPE_CHECKING = False
@@ -75,11 +75,11 @@ class GuestMemory:
         """Whether there is no more of it on this machine, charged to any group, than so many bytes."""
         return self._unevictable is not None and self._unevictable <= size + slack + size // 64
 
-    def charged_v1(self, process: int, cgroup: bytes | None, *, locked: int, page_kb: int) -> dict[int, int] | None:
+    def charged_v1(self, process: int, own: Mapping[str, str], *, locked: int, page_kb: int) -> dict[int, int] | None:
         """Bytes by node of the process's group of version 1, if it is alone there; None where that is not known."""
         if self._mounted is None:
             self._mounted = mounts(self._source, ("cgroup",))
-        directory = next(iter(directories(self._mounted, paths(cgroup), "memory")), None)
+        directory = next(iter(directories(self._mounted, own, "memory")), None)
         if directory is None or locked:
             return None
         members, numa_stat, stat = self._source.read(

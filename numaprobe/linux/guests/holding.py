@@ -66,10 +66,10 @@ class Holdings:
             self._places = _points(mounts(self._source, MEMORY_FILE_SYSTEMS))
         return self._places
 
-    def of(self, pid: int, line: CommandLine | None, cgroup: bytes | None, status: Status | None) -> Holding:
+    def of(self, pid: int, line: CommandLine | None, own: Mapping[str, str], status: Status | None) -> Holding:
         """What one process holds."""
         if status is not None:
-            charged = self._charged(pid, cgroup, status)
+            charged = self._charged(pid, own, status)
             if charged is not None:
                 return charged
         parts: tuple[SampledPart, ...] = ()
@@ -93,10 +93,10 @@ class Holdings:
             unplaced = None
         elif private:
             more = self._memory.charged_v1(
-                pid, cgroup, locked=0 if status is None else status.locked, page_kb=found.page_kb
+                pid, own, locked=0 if status is None else status.locked, page_kb=found.page_kb
             )
             if more is None and status is not None:
-                more = self._moved(pid, cgroup, status)
+                more = self._moved(pid, own, status)
             if more is None:
                 self._files.broken(pid, "fd", "has guest_memfd, and no control group of its own to count it")
                 unplaced = None
@@ -105,11 +105,11 @@ class Holdings:
         where = f"proc/{pid}/numa_maps" if self._sampling is None else f"{sampled.CALL} and proc/{pid}/maps"
         return Holding(held=held, unplaced=unplaced, where=where, maps=found, sampled=parts)
 
-    def _charged(self, pid: int, cgroup: bytes | None, status: Status) -> Holding | None:
+    def _charged(self, pid: int, own: Mapping[str, str], status: Status) -> Holding | None:
         """The memory of the process's own group, if it is all that is charged to the group and all of it is."""
         if not self._groups.mounted:
             return None
-        for directory in self._groups.of_process(cgroup)[:-1]:  # never the root: it is everybody's
+        for directory in self._groups.of_process(own)[:-1]:  # never the root: it is everybody's
             held, alone = self._groups.held_alone(directory, pid, huge=status.huge > 0)
             if held is None:
                 continue
@@ -133,12 +133,12 @@ class Holdings:
         unlisted = sum(held.unlisted.values())
         return {} if seen is False or unlisted <= SLACK + status.locked else None
 
-    def _moved(self, pid: int, cgroup: bytes | None, status: Status) -> dict[int, int] | None:
+    def _moved(self, pid: int, own: Mapping[str, str], status: Status) -> dict[int, int] | None:
         """The same for a process that is alone in a group it was moved to, with some of its memory charged elsewhere.
 
         Its guest_memfd may be, too, unless this group has all that there is on the machine.
         """
-        for directory in self._groups.of_process(cgroup)[:-1] if self._groups.mounted else ():
+        for directory in self._groups.of_process(own)[:-1] if self._groups.mounted else ():
             held, alone = self._groups.held_alone(directory, pid, huge=False)
             if held is None:
                 continue
@@ -160,8 +160,7 @@ class Holdings:
         if found is None or status is None or not status.by_kind or not _missing(found, status):
             return found
         # A tmpfs that only the process has: its own mounts name it.
-        mountinfo = self._files.one(pid, "mountinfo")
-        own = () if mountinfo is None else _points(mounts_in(mountinfo, MEMORY_FILE_SYSTEMS))
+        own = _points(self._own_mounts(pid))
         if not set(own) <= set(places):
             found = self._understood(pid, content, (*places, *own)) or found
         if not (missing := _missing(found, status)):
@@ -174,6 +173,13 @@ class Holdings:
             self._files.broken(pid, "numa_maps", f"does not show {missing >> 10} kB of what status has")
         return found._replace(unplaced=found.unplaced + missing)
 
+    def _own_mounts(self, pid: int) -> list[Mount]:
+        content = self._files.one(pid, "mountinfo")
+        found = self._files.understood(
+            pid, "mountinfo", content, lambda where, table: mounts_in(table, MEMORY_FILE_SYSTEMS, where)
+        )
+        return found or []
+
     def _sample(
         self, sampling: sampled.Sampling, pid: int, line: CommandLine | None, status: Status | None
     ) -> sampled.Sampled | None:
@@ -184,8 +190,7 @@ class Holdings:
         if not status.by_kind:
             self._files.broken(pid, "status", "has no RssAnon (Linux 4.5), which a sample needs")
             return None
-        own = self._files.one(pid, "mountinfo")
-        mounted = [*mounts(self._source, MEMORY_FILE_SYSTEMS), *mounts_in(own or b"", MEMORY_FILE_SYSTEMS)]
+        mounted = [*mounts(self._source, MEMORY_FILE_SYSTEMS), *self._own_mounts(pid)]
         huge = _points(mount for mount in mounted if mount.kind == "hugetlbfs")
         places = (*_points(mounted), *(line.memory_paths if line is not None else ()))
         try:

@@ -69,13 +69,17 @@ def parse(content: bytes) -> tuple[int, LibvirtRecord] | None:
         raise ValueError(str(error)) from None
     status = elements.attributes.get(_DOMAIN[:1], {})
     process = status.get("pid", "")
-    if not (process.isascii() and process.isdigit()) or len(process) > 10 or "state" not in status:
+    if "pid" not in status or "state" not in status:
         return None
+    if not (process.isascii() and process.isdigit()) or len(process) > 10:
+        raise ValueError(f"pid {process[:20]!r} is not that of a process")
     text = {path[-1]: "".join(parts).strip() for path, parts in elements.texts.items()}
     attributes = {path[-1]: found for path, found in elements.attributes.items() if path in _WANTED}
-    maximum = _count(text.get("vcpu", ""))
+    maximum = _count(text.get("vcpu"))
     current = attributes.get("vcpu", {}).get("current")
-    memory, unit = _count(text.get("memory", "")), UNITS.get(attributes.get("memory", {}).get("unit", "KiB"))
+    memory, unit = _count(text.get("memory")), UNITS.get(attributes.get("memory", {}).get("unit", "KiB"))
+    if memory is not None and unit is None:
+        raise ValueError(f"memory in the unit {attributes['memory']['unit'][:20]!r}")
     return int(process), LibvirtRecord(
         state=status["state"],
         name=text.get("name"),
@@ -86,8 +90,12 @@ def parse(content: bytes) -> tuple[int, LibvirtRecord] | None:
     )
 
 
-def _count(written: str) -> int | None:
-    return int(written) if written.isascii() and written.isdigit() and len(written) < 20 else None
+def _count(written: str | None) -> int | None:
+    if written is None:
+        return None
+    if not (written.isascii() and written.isdigit() and len(written) < 20):
+        raise ValueError(f"{written[:20]!r} is not a number")
+    return int(written)
 
 
 class _Elements:

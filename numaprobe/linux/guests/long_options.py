@@ -66,7 +66,9 @@ def _cloud_hypervisor(options: dict[str, list[str]]) -> CommandLine:
     base = size(memory.get("size", ""))
     # What virtio-mem may add is the guest's to take at any time.
     more = [size(words["hotplug_size"]) for words in (memory, *given) if "hotplug_size" in words]
-    guest_nodes = tuple([_guest_node(dict(pairs(word)), zones) for word in options.get("numa", ())])
+    numa = [dict(pairs(word)) for word in options.get("numa", ())]
+    understood = all(count(words.get("guest_numa_id", "0")) is not None for words in numa)
+    guest_nodes = tuple([_guest_node(words, zones) for words in numa]) if understood else ()
     vcpus = count(cpus.get("boot"))
     uuid = dict(pairs(_first(options, "platform"))).get("uuid")
     return CommandLine(

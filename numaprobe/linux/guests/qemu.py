@@ -89,8 +89,10 @@ class _Given:
     def vcpus(self) -> tuple[int | None, int | None]:
         """Vcpus at the start, and how many there may be (machine_parse_smp_config of hw/core/machine-smp.c)."""
         at_start, maximum = count(self.smp.get("cpus")), count(self.smp.get("maxcpus"))
-        levels = [number for level in LEVELS if (number := count(self.smp.get(level)))]
-        maximum = maximum or at_start or (prod(levels) if levels else None)
+        levels = [count(self.smp[level]) for level in LEVELS if level in self.smp]
+        # 0 stands for what QEMU computes.
+        known = [number for number in levels if number]
+        maximum = maximum or at_start or (prod(known) if known and None not in levels else None)
         return at_start or maximum, maximum
 
 
@@ -99,7 +101,9 @@ def parse(program: str, words: Iterable[str]) -> CommandLine:
     given = _Given()
     for option, value in _options(words):
         given.take(option, value)
-    guest_nodes = tuple([_guest_node(position, node, given.backends) for position, node in enumerate(given.nodes)])
+    understood = all(count(number) is not None for node in given.nodes for key, number in node if key == "nodeid")
+    nodes = given.nodes if understood else []
+    guest_nodes = tuple([_guest_node(position, node, given.backends) for position, node in enumerate(nodes)])
     bound = [node.nodes for node in guest_nodes]
     if not bound and given.main in given.backends:
         bound = [given.backends[given.main].nodes]
@@ -147,11 +151,11 @@ def _backend(value: str) -> dict[str, Backend]:
     if value.startswith("{"):
         given = _json(value)
         kind, nodes = str(given.get("qom-type", "")), given.get("host-nodes") or ()
-        bound = [node for node in nodes if isinstance(node, int)] if isinstance(nodes, (list, tuple)) else []
+        bound = list(nodes) if isinstance(nodes, (list, tuple)) and all(map(_is_node, nodes)) else []
     else:
         parts = pairs(value, "qom-type")
         given, kind = dict(parts), parts[0][1]
-        bound = [node for key, ranges in parts if key == "host-nodes" for node in ids(ranges) or ()]
+        bound = _all_ids(parts, "host-nodes") or []
     if not kind.startswith("memory-backend-"):
         return {}
     path = given.get("mem-path")
@@ -165,15 +169,25 @@ def _backend(value: str) -> dict[str, Backend]:
     }
 
 
+def _is_node(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _all_ids(given: Iterable[tuple[str, str]], name: str) -> list[int] | None:
+    """The ids of every list under this name; None if one of the lists is not understood."""
+    lists = [ids(ranges) for key, ranges in given if key == name]
+    return None if None in lists else [number for one in lists for number in one or ()]
+
+
 def _guest_node(position: int, given: list[tuple[str, str]], backends: dict[str, Backend]) -> GuestNode:
     words = dict(given)
     number = count(words.get("nodeid"))
-    vcpus = [cpu for key, ranges in given if key == "cpus" for cpu in ids(ranges) or ()]
+    vcpus = _all_ids(given, "cpus")
     backend = backends.get(words.get("memdev", ""), Backend(size=size(words.get("mem", ""), MIB)))
     return GuestNode(
         id=position if number is None else number,
         memory=backend.size,
-        vcpus=tuple(sorted(vcpus)) if "cpus" in words else None,
+        vcpus=tuple(sorted(vcpus)) if "cpus" in words and vcpus is not None else None,
         nodes=backend.nodes,
     )
 

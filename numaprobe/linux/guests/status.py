@@ -10,6 +10,7 @@ from .. import text
 MAX_KB = 1 << 46
 
 FIELDS = (b"RssAnon", b"RssShmem", b"HugetlbPages", b"PPid", b"VmLck", b"VmRSS")
+SIZES = (b"Rss", b"Vm", b"Huge")
 
 
 class Status(namedtuple("Status", "state parent anonymous shared huge locked by_kind cpus nodes")):
@@ -40,6 +41,10 @@ def parse(where: str, content: bytes) -> Status | None:
 
     Raises ``FactError`` for what is no status.
     """
+    last = content[content.rfind(b"\n") + 1 :]
+    # A unit ends each of them.
+    if last.startswith(SIZES) and not last.endswith(b" kB"):
+        raise FactError(where, last, "is cut in this line")
     anonymous, shared, huge, parent, locked, resident = text.fields(where, content, FIELDS)
     letter = _value(content, b"State:")
     if not letter:

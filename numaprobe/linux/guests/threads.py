@@ -30,9 +30,9 @@ MAX_LOOKED_AT = 64
 
 
 class Stat(
-    namedtuple("Stat", "name state parent flags run_time threads began resident cpu guest_time", defaults=(None, None))
+    namedtuple("Stat", "name state parent flags run_time threads began size cpu guest_time", defaults=(None, None))
 ):
-    """``/proc/PID/stat``: the kernel's letter, clock ticks run and at the start, resident pages, the last cpu.
+    """``/proc/PID/stat``: the kernel's letter, clock ticks run and at the start, bytes of addresses, the last cpu.
 
     ``guest_time`` are the clock ticks for which vcpus ran (Linux 2.6.24), with those of every thread in a process's.
     """
@@ -45,7 +45,7 @@ class Stat(
     run_time: int
     threads: int
     began: int
-    resident: int
+    size: int
     cpu: int | None
     guest_time: int | None
 
@@ -56,7 +56,7 @@ def stat(where: str, content: bytes) -> Stat:
     before, _, after = content.rpartition(b")")
     words = after.split()
     try:
-        return Stat(
+        found = Stat(
             name=before.partition(b"(")[2],
             state=words[0].decode("ascii"),
             parent=int(words[1]),
@@ -64,12 +64,16 @@ def stat(where: str, content: bytes) -> Stat:
             run_time=int(words[11]) + int(words[12]),
             threads=int(words[17]),
             began=int(words[19]),
-            resident=int(words[21]),
+            size=int(words[20]),
             cpu=int(words[36]) if len(words) > 36 else None,
             guest_time=int(words[40]) if len(words) > 40 else None,
         )
     except (IndexError, ValueError):
         raise FactError(where, content, "not the state of a process") from None
+    least = min(found.flags, found.threads, found.began, found.size, found.guest_time or 0)
+    if least < 0 or len(found.state) != 1 or not found.state.isalpha():
+        raise FactError(where, content, "not the state of a process")
+    return found
 
 
 def is_kernel_thread(content: bytes) -> bool:
@@ -131,10 +135,20 @@ def collect(files: ProcessFiles, processes: Sequence[int]) -> dict[int, tuple[Th
     contents = _contents(files, [(thread.process, names) for thread, names in paths])
     found: dict[int, list[ThreadFacts]] = {}
     for thread, (status, asleep) in zip(vcpus, contents, strict=True):
+        if status is None:
+            _still_there(files, thread.process, thread.id, "status")
         facts = _facts(files, thread, status, asleep)
         if facts is not None:
             found.setdefault(thread.process, []).append(facts)
-    failing = {failure.process for failure in files.failures if failure.name.startswith("task")}
+    # A thread that has no facts because of a failure may be a vcpu; a failure may also cost no more than a fact.
+    kept = {(process, f"task/{thread.id}/status") for process, threads in found.items() for thread in threads}
+    failing = {
+        failure.process
+        for failure in files.failures
+        if failure.name.startswith("task")
+        and not failure.name.endswith("/wchan")
+        and (failure.process, failure.name) not in kept
+    }
     return {
         process: tuple(sorted(found[process], key=lambda thread: (thread.vcpu, thread.id)))
         if process in found and process not in failing
@@ -164,10 +178,19 @@ def _read(files: ProcessFiles, listed: Sequence[tuple[int, int]]) -> list[_Threa
     contents = _contents(files, [(process, (f"task/{thread}/stat",)) for process, thread in listed])
     found = []
     for (process, thread), (content,) in zip(listed, contents, strict=True):
+        if content is None:
+            _still_there(files, process, thread, "stat")
         about = files.understood(process, f"task/{thread}/stat", content, stat)
         if about is not None:
             found.append(_Thread(process=process, id=thread, stat=about, vcpu=vcpu_of(about.name)))
     return found
+
+
+def _still_there(files: ProcessFiles, process: int, thread: int, name: str) -> None:
+    """Keep account of a file that a thread does not have, unless the thread has ended with all of its files."""
+    name = f"task/{thread}/{name}"
+    if not files.has_failed(process, name) and files.one(process, f"task/{thread}/comm") is not None:
+        files.broken(process, name, "is missing")
 
 
 def _named(files: ProcessFiles, threads: list[_Thread]) -> list[_Thread]:
@@ -189,6 +212,7 @@ def _facts(files: ProcessFiles, thread: _Thread, status: bytes | None, asleep: b
     if status is None or thread.vcpu is None:
         return None
     name = f"task/{thread.id}/status"
+    files.understood(thread.process, name, status, _is_status)
     switches = _line(status, SWITCHES).strip()
     return ThreadFacts(
         id=thread.id,
@@ -200,8 +224,13 @@ def _facts(files: ProcessFiles, thread: _Thread, status: bytes | None, asleep: b
         run_time=about.run_time,
         guest_time=about.guest_time,
         switches=int(switches) if switches.isdigit() else None,
-        asleep_in=_function(asleep),
+        asleep_in=files.understood(thread.process, f"task/{thread.id}/wchan", asleep, _function),
     )
+
+
+def _is_status(where: str, content: bytes) -> None:
+    if not content.startswith(b"Name:") and b"_allowed_list:" not in content:
+        raise FactError(where, content, "not the status of a thread" if content else "is empty (0 bytes)")
 
 
 def rested(files: ProcessFiles, found: dict[int, tuple[ThreadFacts, ...] | None]) -> set[int]:
@@ -227,15 +256,22 @@ def rested(files: ProcessFiles, found: dict[int, tuple[ThreadFacts, ...] | None]
             unsure.append((process, thread))
     wanted = [(process, (f"task/{thread.id}/wchan",)) for process, thread in unsure]
     for (process, thread), (asleep,) in zip(unsure, _contents(files, wanted), strict=True):
-        if _function(asleep) != thread.asleep_in:
+        if files.understood(process, f"task/{thread.id}/wchan", asleep, _function) != thread.asleep_in:
             quiet.discard(process)
     return quiet
 
 
-def _function(content: bytes | None) -> str | None:
-    """A function's name; the kernel gives 0 to whom it does not report it, and for a thread that runs."""
-    name = (content or b"").strip(b"\0\n ")
-    return name.decode("ascii", "replace") if name not in (b"", b"0") else None
+def _function(where: str, content: bytes) -> str | None:
+    """A function's name; the kernel gives 0 to whom it does not report it, and for a thread that runs.
+
+    Without names of functions in the kernel (KALLSYMS), it is a number (proc_pid_wchan of fs/proc/base.c).
+    """
+    name = content.strip(b"\0\n ")
+    if name.isdigit():
+        return None
+    if not name.replace(b".", b"_").replace(b"_", b"a").isalnum():
+        raise FactError(where, content, "not the name of a function")
+    return name.decode("ascii")
 
 
 def _line(content: bytes, name: bytes) -> bytes:
