@@ -41,6 +41,11 @@ def source_error(where: str, errno: int | None, reason: str | None = None) -> So
     return SourceError(where, errno, reason)
 
 
+def reason_of(error: SourceError) -> str:
+    """What a note says of an error: its own words, or the system's for its number."""
+    return error.reason or (strerror(error.errno) if error.errno else "cannot be queried")
+
+
 def issue(
     calls: Hypercalls, number: int, command: int, op: bytes, buffers: tuple[tuple[int, bytes], ...] = ()
 ) -> tuple[int, bytes, tuple[bytes, ...]]:
@@ -104,7 +109,7 @@ def _version_text(calls: Hypercalls, which: int, notes: list[tuple[str, str]]) -
     except SourceUnavailable:
         return None
     except SourceError as error:
-        notes.append((abi.call_name(abi.XEN_VERSION, which), error.reason or strerror(error.errno or 0)))
+        notes.append((abi.call_name(abi.XEN_VERSION, which), reason_of(error)))
         return None
     text = reply.partition(b"\0")[0].decode("utf-8", "backslashreplace").strip()
     # XSM hands out this word in place of a string (XENVER_* under a policy, Xen 4.6 and later).

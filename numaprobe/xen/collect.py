@@ -122,7 +122,7 @@ class _Asker:
             if self.x86:
                 self.note(error.where, "this Xen does not have it")
         except SourceError as error:
-            self.note(error.where, error.reason or (strerror(error.errno) if error.errno else "cannot be queried"))
+            self.note(error.where, calls.reason_of(error))
         except FactError as error:
             self.note(error.where, f"{error.reason}: {error.text}" if error.text else error.reason)
         return None
@@ -214,11 +214,13 @@ def _pci_device(address: str) -> tuple[int, int, int] | None:
     if len(address) != 12 or (address[4], address[7], address[10]) != (":", ":", "."):
         return None
     digits = address[:4] + address[5:7] + address[8:10] + address[11]
+    if not digits.isalnum():
+        return None
     try:
-        number = int(digits, 16) if digits.isalnum() else -1
+        number = int(digits, 16)
     except ValueError:
         return None
     slot, function = number >> 4 & 0xFF, number & 0xF
-    if number < 0 or slot > 0x1F or function > 7:  # 5 and 3 bits
+    if slot > 0x1F or function > 7:  # 5 and 3 bits
         return None
     return number >> 20, number >> 12 & 0xFF, slot << 3 | function
