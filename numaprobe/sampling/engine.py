@@ -133,7 +133,7 @@ class Engine(ABC):
             snapshot = self._renewed(snapshot)
             if snapshot.has_free:
                 found = snapshot.free()
-        return self.exact_free()
+        return found if isinstance(found, dict) else self.exact_free()
 
 
 def next_shape(before: Shape | None, new: Shape, kept: Sequence[bool] | None = None) -> Shape:
