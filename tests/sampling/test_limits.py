@@ -594,17 +594,19 @@ def test_claims_of_each_node_are_taken_from_what_is_free() -> None:
     """A XenServer's hypervisor counts them by node; a row that makes no sense is noted and leaves it unknown."""
     xen = two_node_pc("4.21")
     xen.outstanding_pages = 3
-    xen.claims = {0: (655263 * 4096, GIB, 3 * 4096), 1: (393184 * 4096, GIB + MIB, 0)}
-    engine = XenSampler(xen, FILES, timed=True)
+    xen.claims = {0: (655200 * 4096, GIB, 3 * 4096), 1: (393247 * 4096, GIB + MIB, 0)}
+    engine = XenSampler(xen, FILES, timed=False)
     ask: dict[str, Any] = {"huge_pages": False, "counters": False, "vmstat": ()}
     assert [cell.available for cell in engine.detailed(available=False, **ask).cells] == [None, None]
     sample = engine.detailed(available=True, **ask)
     assert [cell.available for cell in sample.cells] == [GIB - 3 * 4096, GIB + MIB]
     assert (sample.notes, sample.errors) == ((), ())
     assert [(cell.total, cell.free) for cell in sample.cells] == [(655263 * 4096, GIB), (393184 * 4096, GIB + MIB)]
-    xen.nodes[1].memfree = 393184 * 4096 + 1
+    xen.nodes[1].memfree = 393247 * 4096 + 1
     sample = engine.detailed(available=True, **ask)
-    assert [cell.available for cell in sample.cells] == [GIB - 3 * 4096, None]
+    assert [cell.available for cell in sample.cells] == [None, None]
+    assert [note.where for note in sample.notes] == ["sysctl numainfo node 1", "sysctl numa_meminfo"]
+    assert sample.notes[1].text == f"free memory of node 1 that is not numainfo's, {393247 * 4096 + 1}: {GIB + MIB}"
 
 
 def test_a_sampler_of_xen_closes_its_shape() -> None:
