@@ -27,7 +27,7 @@ def render(scene: Scene, columns: int) -> str:
     labels = [f"cell {cell.id}" for cell in scene.host.cells]
     figures = [_figure(cell.memory.free, cell.memory.total) for cell in scene.host.cells]
     left, right = max(map(len, labels), default=0), max(map(len, figures), default=0)
-    room = max(columns - left - right - 4, 8)
+    room = max(columns - left - right - 4, 1)
     lines, used = [], set()
     for cell, label, figure in zip(scene.host.cells, labels, figures, strict=True):
         bar, marks = _bar(scene, cell, room)
