@@ -10,7 +10,6 @@ from numaprobe.linux import cgroups
 from numaprobe.linux.cgroups import Mount
 from numaprobe.linux.source import Source
 
-
 V2 = "30 23 0:26 {root} {point} rw shared:4 - cgroup2 cgroup2 {options}\n"
 
 

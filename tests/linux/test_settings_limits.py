@@ -8,7 +8,6 @@ from trees import NODE, Machine, Shelf
 from numaprobe.linux import memory_state, policy, resctrl
 from numaprobe.linux.source import Source
 
-
 BLOCKS = "sys/devices/system/memory"
 
 
