@@ -58,7 +58,7 @@ class Candidates:
         else:
             self.ids, self.rooms = self._able(allowed, shared)
         granule, page, rooms = request.granule, request.huge_page, self.rooms
-        if request.smt is not None or request.emulator_cpus:
+        if request.smt is not None:
             self.cpus = [units(room, request, 0) for room in rooms]
         elif request.exclusive:
             self.cpus = [max(0, room.cpus - room.kept) for room in rooms]

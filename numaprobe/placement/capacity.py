@@ -212,7 +212,8 @@ def _loose_claims(host: Host) -> int:
 
 def default_reserve(cell: Cell) -> int:
     """Bytes kept back in a cell unless stated otherwise: a 64th of its memory, at most 512 MiB."""
-    return min(MAX_RESERVE, (cell.memory.total or cell.memory.span or cell.memory.free or 0) // RESERVE_PART)
+    known = cell.memory.total or cell.memory.span or cell.memory.free
+    return min(MAX_RESERVE, known // RESERVE_PART) if known else 0
 
 
 def _usable(cell: Cell, claimed: int) -> int | None:

@@ -245,7 +245,7 @@ def _cores(field: Candidates, chosen: tuple[int, ...]) -> list[str]:
     if not all(field.rooms[i].cores_known for i in chosen):
         return ["which CPUs share a core is unknown, so some vcpus may share one"] if request.vcpus > 1 else []
     text = f"{label} on {count(idle, 'free core')}, so some share a core"
-    if len(chosen) == 1 and len(field.ids) > 1:
+    if len(chosen) == 1:
         view = field.counting_cores()
         start = chosen[0]
         for cost, ring in field.table.around(start):

@@ -179,7 +179,7 @@ def _check(
             _whole(label, count, 1, 1 << 16)
     if huge_page is not None:
         _whole("huge_page", huge_page, PAGE, MAX_MEMORY)
-        if huge_page & (huge_page - 1):
+        if huge_page.bit_count() != 1:
             raise ValueError(f"huge_page must be a power of two, not {huge_page}")
         if memory % huge_page:
             raise ValueError(f"memory of {size(memory)} is not a whole number of huge pages of {size(huge_page)}")

@@ -80,6 +80,7 @@ def test_whole_cores_of_several_sizes_are_given_away_from_the_largest() -> None:
     request = Request(1, 4096, cores=True)
     assert [units(mixed, request, 0, kept=8 - left) for left in range(9)] == [0, 0, 0, 0, 1, 1, 2, 3, 3]
     assert units(cell(cores=[(0,)], broken=[0]), request, 0) == 0
+    assert [units(cell(cores=[(0, 1)]), request, 0, kept=kept) for kept in range(3)] == [1, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,10 @@ def test_siblings_are_counted_by_how_many_are_available(sizes: list[int], found:
         ({}, [8, 8], [8, 8]),
         ({"pinned": True}, [5, 0], [5, 0]),
         ({"emulator": 2}, [8, 8], [6, 0]),
+        ({"smt": "avoid"}, [4, 4], [4, 4]),
+        ({"smt": "avoid", "emulator": 5}, [4, 4], [3, 0]),
+        ({"smt": "require"}, [5, 0], [5, 0]),
+        ({"cores": True}, [2, 0], [2, 0]),
         ({"pinned": True, "emulator": 2}, [5, 0], [3, 0]),
         # Named CPUs that others use too: they are no vcpu's own, but floating vcpus may run on them.
         ({"emulator": (0, 4)}, [8, 8], [8, 8]),
@@ -161,6 +166,32 @@ def test_counted_in_cores_a_cell_has_those_on_which_nobody_runs(load: float, cor
     assert (view.cpus, view.hosting) == ([cores], [cores])
     own = Candidates(host_of(one), Request(1, 4096, emulator=6)).counting_cores()
     assert (own.cpus, own.hosting) == ([cores], [min(2, cores)])
+
+
+@pytest.mark.parametrize(
+    ("memory", "need"), [(4096, 4096), (4097, 8192), (64 * MIB, 64 * MIB), (64 * MIB + 1, 66 * MIB)]
+)
+def test_what_is_needed_is_a_whole_number_of_granules(memory: int, need: int) -> None:
+    """Rounded up, since a part of a page is a page."""
+    assert Candidates(host_of(cell()), Request(1, memory)).need == need
+
+
+def test_both_memory_and_cpus_have_to_suffice() -> None:
+    """Of the set together, at the limit and below it, and of the cells that may take part alone."""
+    capacity = stock([(2, 2), (2, 1), (1, 2)], [[10, 12, 14], [21, 10, 23], [31, 32, 10]])
+    field = Candidates(capacity, Request(3, 4 * UNIT))
+    assert [field.fits(chosen) for chosen in ((0,), (0, 1), (0, 2), (1, 2), (0, 1, 2))] == [
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
+    capacity.homes = {"a": (1,)}
+    field = Candidates(capacity, Request(3, 4 * UNIT, away_from="a"))
+    assert (field.ids, field.costs) == ([0, 2], [(10, 14), (31, 10)])
+    field = Candidates(capacity, Request(3, 4 * UNIT, together_with="a"))
+    assert (field.ids, field.costs, field.cpus) == ([1], [(10,)], [1])
 
 
 def test_the_view_in_cores_is_made_once() -> None:
@@ -237,6 +268,9 @@ def test_a_guest_may_not_take_the_last_cpu_from_those_that_float(asked: dict[str
     nothing = host_of(cell(cores=[]))
     nothing.floaters = capacity.floaters
     assert Candidates(nothing, request).blocked is None, "there is no CPU to lose"
+    single = host_of(cell(cores=[(0,)]))
+    single.floaters = capacity.floaters
+    assert (Candidates(single, Request(1, 4096, pinned=True)).blocked is None) is False
 
 
 def test_cpus_of_the_emulator_have_to_be_available() -> None:
@@ -282,6 +316,8 @@ def test_cells_that_may_not_take_part_and_why(known: dict[str, Any], asked: dict
         ({"vcpus": 5, "memory": 10 * 4096, "guest_cells": 3}, [(2, 16384), (2, 16384), (1, 8192)]),
         ({"vcpus": 2, "memory": 3 << 30, "cells": 2, "huge_page": 1 << 30}, [(1, 2 << 30), (1, 1 << 30)]),
         ({"vcpus": 1, "memory": 7 * 4096, "cells": 1}, [(1, 28672)]),
+        ({"vcpus": 7, "memory": 14 * 4096, "cells": 3}, [(3, 24576), (2, 16384), (2, 16384)]),
+        ({"vcpus": 33, "memory": 64 * MIB, "cells": 32}, [(2, 2 * MIB), *[(1, 2 * MIB)] * 31]),
     ],
 )
 def test_equal_shares_differ_by_one_vcpu_and_have_memory_in_proportion(

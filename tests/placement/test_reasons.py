@@ -84,6 +84,10 @@ def test_shares_that_no_cells_hold_together_although_they_have_enough_of_each() 
         ([(1, 4), (2, 3)], {}, ["cells 0-1 together are missing 1 MiB", "cell 0 alone is missing 3 MiB"]),
         ([(2, 0), (1, 1), (0, 1)], {}, ["cells 1-2 together are missing 3 MiB and 2 CPUs", "cell 1 alone is missing 3 MiB and 3 CPUs"]),
         ([(1, 1), (1, 2), (1, 1)], {"max_cells": 2}, ["cells 0-1 together are missing 2 MiB and 1 CPU", "cell 1 alone is missing 3 MiB and 2 CPUs"]),
+        ([(2, 2), (1, 2)], {"cells": 2}, ["cells 0-1 are missing 1 MiB"]),
+        ([(3, 1), (1, 4)], {"max_cells": 1}, ["cell 1 is missing 3 MiB"]),
+        ([(1, 3), (3, 2)], {"max_cells": 1}, ["cell 1 is missing 1 MiB and 2 CPUs"]),
+        ([(0, 4), (1, 1), (1, 2)], {"max_cells": 2}, ["cells 0,2 together are missing 3 MiB", "cell 0 alone is missing 4 MiB"]),
         ([(2, 2)], {"cells": 2}, ["2 cells are needed, and only 1 may be used"]),
         ([(2, 2), (2, 1), (1, 1)], {"cells": 2}, ["cells 0-1 are missing 1 CPU"]),
         ([(9, 9), (9, 9)], {"max_cells": 2}, ["no 2 of the cells hold it together"]),
@@ -259,6 +263,9 @@ def test_with_the_fewest_cells_the_mean_of_their_distances_is_the_reason() -> No
     one = field([(3, 4), (1, 4), (1, 4)], 4, 4, costs, fewest=True)
     assert against(one, (0, 1))[3] == ((0, 2), "13 apart on average, not 12")
     assert against(one, (0, 2))[3] == ((0, 1), "as good")
+    alike = field([(3, 4), (1, 4), (1, 4)], 4, 4, fewest=True)
+    assert against(alike, (0, 1))[3] == ((0, 2), "as good, with higher ids")
+    assert against(field([(4, 4), (4, 4)], 4, 4, fewest=True), (0,)) == [((1,), "as good, with higher ids")]
     one = field([(3, 4), (1, 4), (1, 4)], 4, 4, costs)
     assert against(one, (0, 1))[3] == ((0, 2), "as good, with higher ids")
 
@@ -380,6 +387,8 @@ def test_a_plan_says_how_far_it_is_from_what_was_named() -> None:
     one = field([(2, 4), (2, 4)], 4, 4, near=1)
     assert said(one, (0, 1))[-1] == "cell 1 is 10 away"
     assert said(one, (0,))[-1] == "cell 1 is 20 away"
+    both = field([(4, 4), (2, 4)], 4, 4, near=(0, 1))
+    assert said(both, (0,))[-1] == "cell 0 and cell 1 is 20 away"
     one.stock.devices = {"eth0": None}
     one = Candidates(one.stock, Request(4, 4 * UNIT, near="eth0"))
     assert said(one, (0,))[-1] == "the cell of eth0 is not known, so it was not considered"
