@@ -62,6 +62,7 @@ def fork_count():
 
 
 include "fast/reading.pxi"  # opening and draining one file; the buffer that all readers fill
+include "fast/seen.pxi"  # Seen: what was read, to be compared with what the same files hold now
 include "fast/files.pxi"  # Files: many files below one root, with contents or errno
 include "fast/open_files.pxi"  # OpenFiles: the same, held open and read again and again
 include "fast/scan.pxi"  # kernel text to integers: lists, masks, numbers, fields, zones

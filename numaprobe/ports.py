@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Protocol
 
-    from ._fast import Zone
+    from ._fast import Seen, Zone
 
     class Reader(Protocol):
         """Files below one root directory. Paths are relative to it: ``sys/devices/system/node/online``."""
@@ -41,6 +41,12 @@ if TYPE_CHECKING:
             self, base: str, online: tuple[int, ...], members: str | None, numbers: tuple[str, ...]
         ) -> tuple[dict[int, tuple[int, ...]], list[dict[int, int | None]]] | None:
             """Each cpu's group, and numbers of its first cpu, by cpu; None where anything is unusual."""
+
+        def watch(self, seen: Seen | None) -> None:
+            """Keep all that is read from now on; None ends it."""
+
+        def unchanged(self, seen: Seen) -> bool:
+            """Whether all that was seen is so still: everything is read again."""
 
     class Hypercalls(Protocol):
         """Who makes a hypercall: the running hypervisor, a transcript, a test's own."""

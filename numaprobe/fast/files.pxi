@@ -16,6 +16,8 @@ cdef class Files:
     cdef readonly bint contained
     cdef readonly bint regular
     cdef dict bases
+    # Where answers are kept, if they are.
+    cdef Seen seen
 
     def __cinit__(self):
         self.root = -1
@@ -71,6 +73,8 @@ cdef class Files:
                     pieces[i].error = read_path(
                         directory, raw[i], resolve, regular, base_of_procfs or of_procfs(raw[i]), &buffer, &pieces[i]
                     )
+            if self.seen is not None:
+                self._see(base, raw, &buffer, pieces, count)
             if resolve == NP_RESOLVE_BENEATH:
                 self._read_again(names, base, &buffer, pieces)
             return pieces_to_list(&buffer, pieces, count)
@@ -78,6 +82,64 @@ cdef class Files:
             free(buffer.data)
             PyMem_Free(raw)
             PyMem_Free(pieces)
+
+    cdef int _not_seen(self) except -1:
+        if self.seen is not None:
+            self.seen.odd = True
+        return 0
+
+    cdef int _see(self, str base, const char **paths, Buffer *buffer, Piece *pieces, Py_ssize_t count) except -1:
+        cdef Seen seen = self.seen
+        cdef Piece *piece
+        cdef Py_ssize_t i
+        cdef int at = seen.base_of(base)
+        for i in range(count):
+            piece = &pieces[i]
+            if seen.ignored and seen.ignores(paths[i]):
+                continue
+            # What a link leads out of the base to is read from the root.
+            if piece.error == EXDEV:
+                seen.odd = True
+            elif see(&seen.buffer, SEEN_FILE, at, paths[i], b"", buffer.data + piece.start, piece.length, piece.error):
+                raise MemoryError()
+        return 0
+
+    def watch(self, Seen seen):
+        """Keep what is read from now on in ``seen``; None ends it."""
+        if seen is not None:
+            seen.begin()
+        self.seen = seen
+
+    def unchanged(self, Seen seen not None):
+        """Whether all that was seen is so still. Everything is read again, and nothing is understood.
+
+        False too if an answer is among it that was not kept, such as that of a symbolic link.
+        """
+        self._check_open()
+        cdef Buffer buffer
+        cdef uint64_t resolve = NP_RESOLVE_IN_ROOT if self.contained else 0
+        cdef uint64_t beneath = NP_RESOLVE_BENEATH if self.contained else 0
+        cdef bint regular = self.regular, same = False
+        cdef Place places[MAX_PLACES]
+        cdef int i, count = <int>len(seen.bases)
+        if seen.odd or count > MAX_PLACES:
+            return False
+        for i in range(count):
+            base = <str>seen.bases[i]
+            places[i].directory = self._directory(base)
+            places[i].resolve = beneath if base else resolve
+            places[i].of_procfs = base.startswith("proc")
+            if places[i].directory < 0:
+                return False
+        buffer.used = 0
+        buffer.size = ROOM
+        buffer.data = <char *>malloc(buffer.size)
+        if buffer.data == NULL:
+            raise MemoryError()
+        with nogil:
+            same = is_unchanged(&seen.buffer, places, regular, &buffer)
+        free(buffer.data)
+        return same
 
     cdef int _read_again(self, list paths, str base, Buffer *buffer, Piece *pieces) except -1:
         """Read what a link led out of the base from the root, out of which it may not lead."""
@@ -120,6 +182,10 @@ cdef class Files:
                 else:
                     error = list_names(fd, start, start_length, &buffer)
                     close_fd(fd)
+            if self.seen is not None:
+                if see(&self.seen.buffer, SEEN_LISTING, self.seen.base_of(""), raw, start, buffer.data, buffer.used,
+                       error):
+                    raise MemoryError()
             if error:
                 return error
             while at < buffer.used:
@@ -147,12 +213,16 @@ cdef class Files:
                 raw = c_path(path, kept)
                 with nogil:
                     error = np_absent(directory, raw, resolve)
+                if self.seen is not None:
+                    if see(&self.seen.buffer, SEEN_ABSENCE, self.seen.base_of(base), raw, b"", NULL, 0, error):
+                        raise MemoryError()
             out.append(error)
         return out
 
     def head(self, str path not None, size_t size):
         """The first bytes of a file, at most so many; or an ``int`` errno."""
         self._check_open()
+        self._not_seen()
         cdef bytes encoded = whole(path)
         cdef const char *raw = encoded
         cdef int fd, error = 0, root = self.root
@@ -190,6 +260,7 @@ cdef class Files:
     def zones(self, str path not None):
         """What ``zones`` gives of a file below the root, which is read in pieces; or an ``int`` errno."""
         self._check_open()
+        self._not_seen()
         cdef bytes encoded = whole(path)
         return zones_of(self.root, PyBytes_AS_STRING(encoded), NP_RESOLVE_IN_ROOT if self.contained else 0,
                         self.regular)
@@ -206,12 +277,16 @@ cdef class Files:
         cdef uint64_t resolve = (NP_RESOLVE_BENEATH if base else NP_RESOLVE_IN_ROOT) if self.contained else 0
         if directory < 0:
             return None
-        return groups_of(directory, resolve, self.regular, online, None if members is None else whole(members),
-                         [whole(path) for path in numbers])
+        found = groups_of(directory, resolve, self.regular, online, None if members is None else whole(members),
+                          [whole(path) for path in numbers], self.seen, base)
+        if found is None:
+            self._not_seen()
+        return found
 
     def readlink(self, str path not None):
         """Target of a symbolic link as ``str``, or an ``int`` errno (EINVAL: it is no link). Follows nothing."""
         self._check_open()
+        self._not_seen()
         try:
             return os.readlink(path, dir_fd=self.root)
         except OSError as error:

@@ -95,6 +95,17 @@ cdef struct GroupFiles:
     const char *list
     const char *numbers[GROUP_NUMBERS]
     int count
+    # Where answers are kept, if they are, and the position of the directory among those there.
+    Buffer *seen
+    int base
+
+
+cdef ssize_t read_group_file(int directory, const char *path, uint64_t resolve, bint regular, GroupFiles *files,
+                             char *room) noexcept nogil:
+    cdef ssize_t got = read_small(directory, path, resolve, regular, room)
+    if got > 0 and files.seen != NULL and see(files.seen, SEEN_FILE, files.base, path, b"", room, <size_t>got, 0):
+        return -1
+    return got
 
 
 cdef bint read_groups(int directory, uint64_t resolve, bint regular, GroupFiles *files, unsigned char *states,
@@ -114,13 +125,13 @@ cdef bint read_groups(int directory, uint64_t resolve, bint regular, GroupFiles 
         prefix = snprintf(path, GROUP_PATH, b"cpu%u/", group.leader)
         if files.list != NULL:
             strcpy(path + prefix, files.list)
-            got = read_small(directory, path, resolve, regular, room)
+            got = read_group_file(directory, path, resolve, regular, files, room)
             if got <= 0 or not scan_members(room, room + got, states, states_count, column) or states[cpu] != 2:
                 return False
         group.count = column.used // sizeof(unsigned int) - group.start
         for i in range(files.count):
             strcpy(path + prefix, files.numbers[i])
-            got = read_small(directory, path, resolve, regular, room)
+            got = read_group_file(directory, path, resolve, regular, files, room)
             if got <= 0 or not scan_signed(room, room + got, &group.numbers[i]):
                 return False
         if room_for(groups, sizeof(group)):
@@ -161,7 +172,8 @@ cdef tuple groups_to_dicts(Buffer *groups, Buffer *column, bint listed, int numb
     return members_of, by_number
 
 
-cdef object groups_of(int directory, uint64_t resolve, bint regular, tuple online, bytes members, list numbers):
+cdef object groups_of(int directory, uint64_t resolve, bint regular, tuple online, bytes members, list numbers,
+                      Seen seen, str base):
     """Members by cpu and numbers by cpu; None where anything is unusual."""
     cdef size_t states_count, longest
     cdef unsigned char *states
@@ -171,6 +183,8 @@ cdef object groups_of(int directory, uint64_t resolve, bint regular, tuple onlin
     cdef bint good
     files.list = NULL if members is None else PyBytes_AS_STRING(members)
     files.count = <int>min(len(numbers), GROUP_NUMBERS)
+    files.seen = NULL if seen is None else &seen.buffer
+    files.base = 0 if seen is None else seen.base_of(base)
     longest = 0 if members is None else strlen(files.list)
     for i, name in enumerate(numbers[:GROUP_NUMBERS]):
         files.numbers[<int>i] = PyBytes_AS_STRING(name)

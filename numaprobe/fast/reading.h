@@ -40,8 +40,11 @@ static long np_getdents(int fd, void *room, size_t size)
 /* Whether a path names something; 0, or the errno that says why not. */
 static int np_absent(int directory, const char *path, uint64_t resolve)
 {
-    int flags = O_PATH | O_CLOEXEC;
-    int fd = resolve ? np_openat2(directory, path, flags, resolve) : openat(directory, path, flags);
+    struct stat st;
+    int fd;
+    if (!resolve)
+        return fstatat(directory, path, &st, 0) == 0 ? 0 : errno;
+    fd = np_openat2(directory, path, O_PATH | O_CLOEXEC, resolve);
     if (fd < 0)
         return errno;
     close(fd);

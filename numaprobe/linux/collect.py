@@ -8,16 +8,27 @@ from __future__ import annotations
 from errno import ESTALE
 
 from ..errors import FactError, SourceError, SourceUnavailable
+from ..named import namedtuple
 from . import cpus, nodes, text
 from .facts import LinuxFacts, ZoneFacts
+from .kept import agree, agreed, kept
 from .source import CPU, NODE, Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..ports import Reader
+    from .facts import CpuFacts
 
 # A host that is still changing after this many reads is an error.
 TRIES = 8
+
+
+class _Nodes(namedtuple("_Nodes", "online possible ids nodes")):
+    __slots__ = ()
+    online: tuple[int, ...] | None
+    possible: tuple[int, ...] | None
+    ids: tuple[int, ...] | None
+    nodes: nodes.Nodes
 
 
 def collect(
@@ -53,7 +64,9 @@ def collect(
             usable=usable,
             memory_state=memory_state,
         )
-        if _same(source, facts):
+        whole = not (devices or caches or usable or memory_state) and all(node.meminfo for node in facts.nodes)
+        if (whole and agreed(source)) or _same(source, facts):
+            agree(source)
             return facts
     raise SourceError(f"{NODE}/online", ESTALE, "nodes or CPUs kept being added or removed while the host was read")
 
@@ -86,16 +99,25 @@ def _collected(
         from .allowed import collect as collect_allowed
 
         found_allowed = collect_allowed(source)
-    cpu_facts = cpus.collect(source, (found_allowed and found_allowed.cpus) or ())
-    online, possible = _lists(source, "online", "possible")
-    ids = nodes.node_ids(source, online)
-    if not cpu_facts.online and (failure := source.failure(f"{CPU}/online") or source.failure(CPU)):
-        raise failure
-    if not ids and not cpu_facts.present:
-        if failure := source.failure(NODE):
-            raise failure
-        raise SourceUnavailable(f"{NODE} and {CPU}", None, "neither a node nor a cpu is there")
-    node_facts = nodes.collect(source, ids or ())
+    own = (found_allowed and found_allowed.cpus) or ()
+    cpu_facts = kept(source, "cpus of a process" if own else "cpus", own, lambda: cpus.collect(source, own))
+    fresh = False
+
+    def of_nodes() -> _Nodes:
+        nonlocal fresh
+        fresh = True
+        online, possible = _lists(source, "online", "possible")
+        ids = nodes.node_ids(source, online)
+        _check(source, cpu_facts, ids)
+        return _Nodes(online=online, possible=possible, ids=ids, nodes=nodes.collect(source, ids or ()))
+
+    known = kept(source, "nodes", (), of_nodes, nodes.MOVING)
+    online, possible, ids, known_nodes = known
+    if fresh:
+        node_facts = known_nodes.facts
+    else:
+        _check(source, cpu_facts, ids)
+        node_facts = nodes.collect_again(source, known_nodes)
     memory_only = any(node.cpus == () for node in node_facts)
     # Two lists that say in short what each node says itself, where it does.
     has_cpu = _lists(source, "has_cpu")[0] if any(node.cpus is None for node in node_facts) else None
@@ -137,7 +159,7 @@ def _collected(
         meminfo=meminfo,
         huge_pages=nodes.huge_pages(source, nodes.HUGE_PAGES, sizes),
         zones=zones,
-        tiers=nodes.tiers(source),
+        tiers=kept(source, "tiers", (), lambda: nodes.tiers(source)),
         kinds=nodes.kinds(source) if memory_only else {},
         devices=found_devices,
         allowed=found_allowed,
@@ -148,6 +170,16 @@ def _collected(
         failures=found_failures,
         blocks=found_blocks,
     )
+
+
+def _check(source: Source, cpu_facts: CpuFacts, ids: tuple[int, ...] | None) -> None:
+    """Raise where there is nothing to be told."""
+    if not cpu_facts.online and (failure := source.failure(f"{CPU}/online") or source.failure(CPU)):
+        raise failure
+    if not ids and not cpu_facts.present:
+        if failure := source.failure(NODE):
+            raise failure
+        raise SourceUnavailable(f"{NODE} and {CPU}", None, "neither a node nor a cpu is there")
 
 
 def _zones(where: str, content: bytes) -> tuple[ZoneFacts, ...]:

@@ -6,6 +6,7 @@ Sources: Documentation/ABI/stable/sysfs-devices-node and Documentation/admin-gui
 from __future__ import annotations
 
 from ..errors import FactError
+from ..named import namedtuple
 from ..wording import id_list
 from . import text
 from .facts import AccessFacts, HugePageFacts, MeminfoFacts, NodeFacts, SideCacheFacts
@@ -22,6 +23,8 @@ WEIGHTS = "sys/kernel/mm/mempolicy/weighted_interleave"
 # NODES_SHIFT is 10 at most in the Kconfig of every architecture of Linux.
 MAX_NODES = 1 << 10
 COUNTS = ("nr_hugepages", "free_hugepages", "surplus_hugepages")
+# Files whose contents change all the time.
+MOVING = ("meminfo", *COUNTS)
 PERFORMANCE = ("read_latency", "write_latency", "read_bandwidth", "write_bandwidth")
 ACCESSES = ("access0/initiators", "access1/initiators")
 SIDE_CACHES = "memory_side_cache"
@@ -176,28 +179,27 @@ def huge_page_facts(
     return tuple(found)
 
 
-def collect(source: Source, node_ids: tuple[int, ...]) -> tuple[NodeFacts, ...]:
+class Nodes(namedtuple("Nodes", "facts sizes")):
+    """Facts of every node, and the sizes of huge pages in kB that the machine has."""
+
+    __slots__ = ()
+    facts: tuple[NodeFacts, ...]
+    sizes: list[int]
+
+
+def collect(source: Source, node_ids: tuple[int, ...]) -> Nodes:
     """Facts of every node, its files read in one batch."""
     sizes = huge_page_sizes(source, HUGE_PAGES)
-    per_node = ["cpulist", "meminfo", "distance"]
-    per_node += [f"hugepages/hugepages-{size}kB/{COUNTS[0]}" for size in sizes]
+    per_node = ("cpulist", "meminfo", "distance", *_totals(sizes))
     width = len(per_node)
     weights = interleave_weights(source, node_ids)
     maybe = source.perhaps([f"node{node}/{name}" for node in node_ids for name in (*ACCESSES, SIDE_CACHES)], NODE)
-    no_pages = tuple([HugePageFacts(size_kb=size, total=0, free=0, surplus=0) for size in sizes])
     contents = source.read([f"node{node}/{name}" for node in node_ids for name in per_node], NODE)
     facts = []
     for i, node in enumerate(node_ids):
         where = f"{NODE}/node{node}"
         cpulist, memory, distance, *totals = contents[i * width : (i + 1) * width]
-        if totals and totals.count(b"0\n") == len(totals):
-            huge = no_pages
-        elif sizes:
-            counts = _with_parts(source, f"{where}/hugepages", sizes, totals)
-            huge = huge_page_facts(f"{where}/hugepages", sizes, counts, source)
-        else:
-            # In snapshots the machine's own directory of sizes may be missing although the nodes' are there.
-            huge = huge_pages(source, f"{where}/hugepages", huge_page_sizes(source, f"{where}/hugepages"))
+        huge = _huge_pages(source, where, sizes, totals)
         facts.append(
             NodeFacts(
                 id=node,
@@ -210,7 +212,33 @@ def collect(source: Source, node_ids: tuple[int, ...]) -> tuple[NodeFacts, ...]:
                 interleave_weight=weights.get(node),
             )
         )
+    return Nodes(facts=tuple(facts), sizes=sizes)
+
+
+def collect_again(source: Source, known: Nodes) -> tuple[NodeFacts, ...]:
+    """The same of nodes of which nothing has changed but what changes all the time."""
+    names = ("meminfo", *_totals(known.sizes))
+    contents = source.read([f"node{node.id}/{name}" for node in known.facts for name in names], NODE)
+    facts = []
+    for i, node in enumerate(known.facts):
+        memory, *totals = contents[i * len(names) : (i + 1) * len(names)]
+        huge = _huge_pages(source, f"{NODE}/node{node.id}", known.sizes, totals)
+        facts.append(node._replace(huge_pages=huge, meminfo=node_meminfo(source, node.id, memory)))
     return tuple(facts)
+
+
+def _totals(sizes: list[int]) -> list[str]:
+    return [f"hugepages/hugepages-{size}kB/{COUNTS[0]}" for size in sizes]
+
+
+def _huge_pages(source: Source, where: str, sizes: list[int], totals: list[bytes | None]) -> tuple[HugePageFacts, ...]:
+    directory = f"{where}/hugepages"
+    if not sizes:
+        # In snapshots the machine's own directory of sizes may be missing although the nodes' are there.
+        return huge_pages(source, directory, huge_page_sizes(source, directory))
+    if totals.count(b"0\n") == len(totals):
+        return tuple([HugePageFacts(size_kb=size, total=0, free=0, surplus=0) for size in sizes])
+    return huge_page_facts(directory, sizes, _with_parts(source, directory, sizes, totals), source)
 
 
 def _cpus(source: Source, where: str, cpulist: bytes | None) -> tuple[int, ...] | None:

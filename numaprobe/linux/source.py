@@ -46,12 +46,17 @@ class Source:
         self.notes: list[tuple[str, str]] = []
         self.failed: dict[str, int] = {}
         self.broken: dict[str, FactError] = {}
-        self._ids = 0
+        # How often something was noted, even what stands there already.
+        self.noted = 0
+        # What was kept of an earlier host, or is for a later one; see ``kept``.
+        self.used: list[object] = []
+        self.count = 0
         # Lists by their text: most of those of one machine are alike.
-        self._lists: dict[bytes, tuple[int, ...]] = {}
+        self.lists: dict[bytes, tuple[int, ...]] = {}
 
     def note(self, where: str, words: str) -> None:
         """Keep a note; the two directories that nearly every path begins with are left out of it."""
+        self.noted += 1
         for directory in (NODE, CPU):
             where = where.removeprefix(directory + "/")
         if (where, words) in self.notes:
@@ -138,19 +143,19 @@ class Source:
         return found
 
     def _count(self, found: tuple[object, ...], where: str, content: bytes) -> None:
-        self._ids += len(found)
-        if self._ids > MAX_IDS:
+        self.count += len(found)
+        if self.count > MAX_IDS:
             raise FactError(where, content, "names more than any machine has")
 
     def ids(self, where: str, content: bytes | None) -> tuple[int, ...] | None:
         """What a file in list format says; see ``parsed``."""
         if content is None:
             return None
-        found = self._lists.get(content)
+        found = self.lists.get(content)
         if found is None:
             found = self.parsed(text.id_list, where, content)
             if found is not None:
-                self._lists[content] = found
+                self.lists[content] = found
         else:
             self._count(found, where, content)
         return found

@@ -6,6 +6,7 @@ from .._fast import rows
 from ..errors import FactError
 from ..linux.facts import MeminfoFacts
 from ..model.host import Allowed, Cell, Cpu, Host, HugePages, Memory, Note
+from ..named import namedtuple
 from ..wording import id_list
 from .available import available_memory
 from .possible import MAX_BYTES, MAX_COST, kb, within
@@ -30,18 +31,37 @@ NODE = "sys/devices/system/node"
 MAX_DRIFT = 16 << 20
 
 
+class _Cpus(namedtuple("_Cpus", "of claims online cell_of cpus")):
+    """The cpus of a host, and what they were made of: the same facts, by identity, and each node's id and cpus."""
+
+    __slots__ = ()
+    of: CpuFacts
+    claims: list[tuple[int, tuple[int, ...] | None]]
+    online: frozenset[int]
+    cell_of: dict[int, int | None]
+    cpus: tuple[Cpu, ...]
+
+
+# Those of the latest host: most hosts are read again and again without a change. Threads replace it whole.
+_latest: list[_Cpus | None] = [None]
+
+
 def from_linux(facts: LinuxFacts, *, machine: str | None = None) -> Host:
     """Normalise a Linux host. Raises ``FactError`` for facts that contradict each other beyond a note.
 
     ``machine`` is its architecture.
     """
     notes = [Note(where, text) for where, text in facts.notes]
-    online = _online(facts, notes)
+    claims = [(node.id, node.cpus) for node in facts.nodes]
+    latest: _Cpus | None = _latest[0]
+    if latest is not None and (latest.of is not facts.cpus or latest.claims != claims or facts.allowed is not None):
+        latest = None
+    online = _online(facts, notes) if latest is None else latest.online
     if facts.numa:
         ids = tuple([node.id for node in facts.nodes])
         zones = _by_node(facts.zones)
         cells = tuple([_cell(node, ids, zones, facts, online, notes) for node in facts.nodes])
-        cell_of = _cell_of_cpus(facts.nodes, notes)
+        cell_of = _cell_of_cpus(facts.nodes, notes) if latest is None else latest.cell_of
         _check_sums(cells, cell_of, facts, online, notes)
     else:
         notes.append(Note(NODE, "not there: one cell stands for the whole machine"))
@@ -71,11 +91,16 @@ def from_linux(facts: LinuxFacts, *, machine: str | None = None) -> Host:
     view = None
     if facts.allowed is not None:
         view = _allowed(facts.allowed, facts.usable, online, cells, notes)
+    if latest is None:
+        cpus = tuple(_cpus(facts.cpus, cell_of, online))
+        latest = _Cpus(of=facts.cpus, claims=claims, online=online, cell_of=cell_of, cpus=cpus)
+        if facts.numa and facts.allowed is None and None not in cell_of.values():
+            _latest[0] = latest
     return Host(
         source="linux",
         hypervisor=None,
         cells=cells,
-        cpus=tuple(_cpus(facts.cpus, cell_of, online)),
+        cpus=latest.cpus,
         notes=tuple(notes),
         possible_cells=possible_cells,
         possible_cpus=possible_cpus,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from errno import EINVAL, ENOSYS, EPERM
 
-from .._fast import Files
+from .._fast import Files, Seen
 from .symlinks import resolve
 
 TYPE_CHECKING = False
@@ -66,6 +66,18 @@ class Tree:
     ) -> tuple[dict[int, tuple[int, ...]], list[dict[int, int | None]]] | None:
         """As ``Files.cpu_groups``; None where links are resolved here."""
         return None if self._resolves else self._files.cpu_groups(base, online, members, numbers)
+
+    def watch(self, seen: Seen | None) -> None:
+        """As ``Files.watch``; what is read where links are resolved here is not kept."""
+        if self._resolves:
+            if seen is not None:
+                seen.odd = True
+        else:
+            self._files.watch(seen)
+
+    def unchanged(self, seen: Seen) -> bool:
+        """As ``Files.unchanged``."""
+        return not self._resolves and self._files.unchanged(seen)
 
     def listdir(self, path: str, prefix: str = "") -> list[str] | int:
         if not self._resolves:
