@@ -339,7 +339,27 @@ def test_only_the_stat_is_read_of_what_cannot_be_a_guest() -> None:
     assert {path for path in shelf.opened if path.startswith(("proc/600/", "proc/2/"))} == {
         "proc/600/stat",
         "proc/2/stat",
+        "proc/2/task/2/children",
     }
+
+
+def test_nothing_is_read_of_the_kernels_own_threads() -> None:
+    """Where the kernel lists the children of kthreadd (CONFIG_PROC_CHILDREN); of a process 2 that is another's, all is."""
+    tree = machine(process(500), {"proc/7/stat": KTHREADD.replace("2 (", "7 (")}, reader())
+    shelf = Shelf(tree | {"proc/2/task/2/children": "7 "})
+    assert [guest.id for guest in collect(shelf).guests] == [500]
+    assert "proc/7/stat" not in shelf.opened
+    cut = Shelf(tree | {"proc/2/task/2/children": "7 50"})
+    assert [guest.id for guest in collect(cut).guests] == [500]
+    other = tree | process(2, cmdline="init\0", vcpus=()) | {"proc/2/task/2/children": "500 "}
+    assert [guest.id for guest in collect(Shelf(other)).guests] == [500]
+
+
+@pytest.mark.parametrize("text", ["7 500x ", "x", "", "500"])
+def test_a_broken_list_of_kernel_threads_hides_no_guest(text: str) -> None:
+    """Every process is looked at then, as where the kernel has no such list."""
+    tree = machine(process(500), reader()) | {"proc/2/task/2/children": text}
+    assert [guest.id for guest in collect(Shelf(tree)).guests] == [500]
 
 
 def test_an_affinity_that_a_virtualised_list_of_cpus_contradicts_stands() -> None:

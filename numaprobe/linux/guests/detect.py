@@ -7,6 +7,7 @@ whose threads may be unnamed, and only with several threads: a vcpu always has o
 
 from __future__ import annotations
 
+from errno import ENOENT
 from functools import lru_cache
 
 from ...errors import FactError
@@ -27,6 +28,7 @@ MISC = "proc/misc"
 # Linux gives a program 6 MiB of arguments and environment at most (bprm_stack_limits of fs/exec.c).
 MAX_LINE = 6 << 20
 MACHINE = "anon_inode:kvm-vm"
+MAX_DIGITS = 10  # of a process's number
 
 
 class Candidate(namedtuple("Candidate", "process stat line by_name")):
@@ -73,11 +75,37 @@ class Detector:
             return None
         return self._files.understood(process, "stat", content, threads.stat)
 
+    def _without_kernel_threads(self, processes: Sequence[int]) -> list[int]:
+        """Without the children of kthreadd, which are most processes of many hosts, where the kernel lists them.
+
+        They are the kernel's own threads, and for moments programs that the kernel starts itself, such as modprobe
+        (call_usermodehelper of kernel/umh.c). Each number of the list ends with a blank.
+        """
+        maker = threads.KTHREADD
+        names = (f"{maker}/stat", f"{maker}/task/{maker}/children")
+        stat, children = self._files.reader.read(names, "proc") if maker in processes else (ENOENT, ENOENT)
+        if isinstance(stat, int) or isinstance(children, int) or not children.endswith(b" "):
+            return list(processes)
+        if not threads.is_kernel_thread(stat):
+            return list(processes)
+        own = {int(word) for word in children.split() if word.isdigit() and len(word) <= MAX_DIGITS}
+        return [process for process in processes if process not in own]
+
     def guests(self, processes: Sequence[int]) -> list[Candidate]:
         """Those of the processes that run a guest."""
         about = []
-        for process, (content,) in zip(processes, self._files.each(processes, ("stat",)), strict=True):
-            stat = self.stat(process, content)
+        machines = frozenset((self._machines or {}).values())
+        processes = self._without_kernel_threads(processes)
+        contents = self._files.reader.read([f"{process}/stat" for process in processes], "proc")
+        for process, content in zip(processes, contents, strict=True):
+            if isinstance(content, int):
+                self._files.failed(process, "stat", content)
+                stat = self.stat(process, None)
+            # Most are this, and the rest of their stat does not matter.
+            elif process not in machines and threads.runs_alone(content):
+                continue
+            else:
+                stat = self.stat(process, content)
             if stat is not None and self._may_be(process, stat):
                 about.append((process, stat))
         lines = self._files.each([process for process, _ in about], ("cmdline",))

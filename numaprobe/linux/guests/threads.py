@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 # Linux's include/linux/sched.h
 PF_KTHREAD = 0x00200000
+# The initial namespace, and no other, has the kernel's own threads; their ancestor is always process 2 (rest_init of
+# init/main.c).
+KTHREADD = 2
 PREFIXES = {b"fc_vcpu ": "firecracker", b"crosvm_vcpu": "crosvm", b"vcpu": "cloud-hypervisor", b"kvm-vcpu-": "vmm"}
 SWITCHES = b"voluntary_ctxt_switches:"
 STATE = b"State:"
@@ -74,6 +77,12 @@ def stat(where: str, content: bytes) -> Stat:
     if least < 0 or len(found.state) != 1 or not found.state.isalpha():
         raise FactError(where, content, "not the state of a process")
     return found
+
+
+def runs_alone(content: bytes) -> bool:
+    """Whether a stat line is surely that of a process with one thread, which has run no vcpu."""
+    words = content[content.rfind(b")") + 1 :].split(None, 41)
+    return len(words) > 40 and words[17] == b"1" and words[40] == b"0" and words[6].isdigit() and words[0].isalpha()
 
 
 def is_kernel_thread(content: bytes) -> bool:

@@ -20,9 +20,6 @@ STATUS = "proc/self/status"
 MAX_STATUS = 1 << 16  # the kernel's has a tenth of that
 # Linux's include/uapi/linux/capability.h
 CAP_SYS_PTRACE = 19
-# The initial namespace, and no other, has the kernel's own threads; their ancestor is always process 2 (rest_init of
-# init/main.c).
-KTHREADD = 2
 
 
 def obstacles(source: Source, processes: Collection[int]) -> list[tuple[str, str]]:
@@ -53,10 +50,10 @@ def obstacles(source: Source, processes: Collection[int]) -> list[tuple[str, str
 
 def _values(status: bytes) -> dict[bytes, list[bytes]]:
     found = {}
-    for line in status.split(b"\n"):
-        name, colon, value = line.partition(b":")
-        if colon and value.split():
-            found[name] = value.split()
+    for name in (b"Pid", b"Gid", b"Groups", b"CapEff"):
+        at = status.find(b"\n" + name + b":")
+        if at >= 0 and (words := status[at + len(name) + 2 :].partition(b"\n")[0].split()):
+            found[name] = words
     return found
 
 
@@ -77,8 +74,8 @@ def _exempt(mount: Mount, own: dict[bytes, list[bytes]]) -> bool:
 
 
 def _has_kernel_threads(source: Source, processes: Collection[int]) -> bool:
-    if KTHREADD not in processes:
+    if threads.KTHREADD not in processes:
         return False
-    content = source.reader.read((f"{KTHREADD}/stat",), "proc")[0]
+    content = source.reader.read((f"{threads.KTHREADD}/stat",), "proc")[0]
     # One that cannot be read is on the account of processes already.
     return isinstance(content, int) or threads.is_kernel_thread(content)
