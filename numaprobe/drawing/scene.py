@@ -85,8 +85,7 @@ class Scene:
             if use.pooled:
                 parts.append(Part(kind="pooled", bytes=use.pooled, label="huge pages, reserved and unused"))
         rest = memory.total - memory.free - sum(part.bytes for part in parts)
-        if rest > 0:
-            parts.append(Part(kind="used", bytes=rest, label="in use"))
+        parts.append(Part(kind="used", bytes=rest, label="in use"))
         parts.append(Part(kind="free", bytes=memory.free, label="free"))
         known = [part for part in parts if part.bytes > 0]
         return sorted(known, key=lambda part: KINDS.index(part.kind))

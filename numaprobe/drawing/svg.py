@@ -180,7 +180,7 @@ def _cores(cores: list[Core], x: float, top: float, width: float) -> tuple[float
     before = cores[0].cache
     for core in cores:
         wide = len(core.threads) * (side + 1) + 1
-        if core.cache != before and at > x:
+        if core.cache != before:
             at += side
         before = core.cache
         if at + wide > x + width and at > x:
@@ -190,7 +190,7 @@ def _cores(cores: list[Core], x: float, top: float, width: float) -> tuple[float
         for number, cpu in enumerate(core.threads):
             left = at + number * (side + 1)
             shapes.append(box(left, y, side, side, _kind(cpu), _words(cpu, core)))
-            if side >= 18:
+            if side == 20:
                 shapes.append(text(left + side / 2, y + side / 2 + 3, str(cpu.id), 8, "id"))
         at += wide + 2
     return y + side - top, shapes

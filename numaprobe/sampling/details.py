@@ -53,6 +53,7 @@ class Details:
         self._ids = origin.shape.cells
         self._paths = origin.paths
         self._default_size = origin.default_size
+        self._default_kb = None if origin.default_size is None else origin.default_size >> 10
         self._numa = numa
         self._live = live
         self._is_machine = is_machine
@@ -208,8 +209,9 @@ class Details:
         ]
 
     def _huge_pages(self, cells: list[CellSample]) -> tuple[list[tuple[HugePages, ...]], bool]:
-        default_kb = 0 if self._default_size is None else self._default_size >> 10
-        if self._live and self._numa and default_kb in self._sizes and all(cell.huge_pages for cell in cells):
+        default_kb = self._default_kb
+        is_whole = self._live and self._numa and all(cell.huge_pages for cell in cells)
+        if is_whole and default_kb is not None and default_kb in self._sizes:
             return self._other_huge_pages(cells, default_kb)
         directories = [f"{NODE}/node{node}/hugepages" for node in self._ids] if self._numa else [HUGE_PAGES]
         # Recorded trees may have only the nodes' own directories of sizes.
@@ -237,7 +239,7 @@ class Details:
 
         None too where meminfo does not have those of the default size.
         """
-        if not (self._live and self._numa) or (self._default_size or 0) >> 10 not in self._sizes:
+        if not (self._live and self._numa) or self._default_kb not in self._sizes:
             return None
         for _, _, total, free, _ in sample.rows():
             if total is None or free is None:
@@ -256,12 +258,11 @@ class Details:
 
     def _other_paths(self) -> list[str]:
         if self._huge_paths is None:
-            default_kb = (self._default_size or 0) >> 10
             self._huge_paths = [
                 f"{NODE}/node{node}/hugepages/hugepages-{size}kB/{COUNTS[0]}"
                 for node in self._ids
                 for size in self._sizes
-                if size != default_kb
+                if size != self._default_kb
             ]
         return self._huge_paths
 

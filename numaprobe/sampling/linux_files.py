@@ -141,7 +141,7 @@ class MeminfoOfReader:
         return 0
 
     def free(self) -> dict[int, int | None] | Missed:
-        if not self._page_size or self._buddyinfo is None:
+        if self._buddyinfo is None:
             return _fast.Missed(_fast.NOT_KEPT)
         (content,) = self._reader.read((self._buddyinfo,))
         if isinstance(content, int):
@@ -150,12 +150,12 @@ class MeminfoOfReader:
             pages = _fast.buddy_pages(content)
         except ValueError:
             return _fast.Missed(_fast.NOT_LISTED)
-        found: dict[int, int | None] = {node: pages.get(node, 0) * self._page_size for node in self._ids}
+        found = {node: pages.get(node, 0) * self._page_size for node in self._ids}
         if pages.keys() != {node for node, size in self._sizes.items() if size}:
             return _fast.Missed(_fast.CHANGED)
-        if any((free or 0) > self._sizes[node] for node, free in found.items()):
+        if any(free > self._sizes[node] for node, free in found.items()):
             return _fast.Missed(_fast.CHANGED)
-        return found
+        return dict(found)
 
 
 def _totals(table: Sample) -> list[int | None]:

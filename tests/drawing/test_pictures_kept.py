@@ -72,7 +72,9 @@ def small(count: int, *, cpus: int = 4) -> dict[str, Any]:
     costs = {
         start: [10 if start == end else 11 + (start + 2 * end) % 9 for end in range(count)] for start in range(count)
     }
-    found = host([GIB] * count, cpus=cpus, threads=1, distances=costs, offline=[1], isolated=[2])
+    found = host([GIB] * count, cpus=cpus, threads=1, distances=costs, offline=[1, *range(4, 66)], isolated=[2])
+    lost = [Device(f"0000:00:{number:02x}.0", None, names=(("net", f"eth{number}"),)) for number in range(40)]
+    found = found._replace(devices=tuple(lost))
     return {"host": found, "remark": "guests are not shown: " + "why " * 60}
 
 
@@ -285,6 +287,10 @@ def test_cores_are_parted_by_the_last_level_cache_of_several() -> None:
         caches=(Cache(3, "unified", MIB, 0, (0, 1)), Cache(3, "unified", MIB, 1, (2, 3)))
     )
     assert [core.cache for core in Scene(own).cores(own.cells[0]) or ()] == [None, None]
+    late = host([GIB], cpus=6)._replace(caches=(Cache(3, "unified", MIB, 0, (2, 3, 4)),))
+    assert [(core.threads[0].id, core.cache) for core in Scene(late).cores(late.cells[0]) or ()] == [
+        (2, 0), (4, 0), (0, None),
+    ]  # fmt: skip
     mixed = own._replace(caches=(Cache(3, "unified", MIB, 7, (2, 3)), Cache(3, "unified", MIB, 8, (0, 1, 2))))
     assert [(core.threads[0].id, core.cache) for core in Scene(mixed).cores(mixed.cells[0]) or ()] == [
         (0, 1),

@@ -300,6 +300,9 @@ def test_two_threads_that_see_one_growth_count_it_once() -> None:
     found = [engine.retried(old, one) for one in missed]
     assert [sample.shape.number for sample in found] == [2, 2]
     assert found[0].origin is found[1].origin
+    assert [sample is one.table for sample, one in zip(found, missed, strict=True)] == [True, True], (
+        "none is read again"
+    )
 
 
 def test_growth_that_is_seen_after_closing_is_refused() -> None:
@@ -353,6 +356,30 @@ def test_a_tree_with_a_meminfo_is_a_machine(tree: trees.Machine, there: bool) ->
     else:
         with pytest.raises(SourceError, match="neither a node nor a cpu is there"):
             opened(tree)
+
+
+@pytest.mark.parametrize(("total", "free"), [("8192 kB", "? kB"), ("? kB", "? kB"), ("? kB", "4096 kB")])
+def test_free_memory_that_meminfo_does_not_have_is_not_taken_from_elsewhere(total: str, free: str) -> None:
+    """What cannot be compared is not used, whatever it says."""
+    tree = machine(8192, 4096, 0)
+    tree[f"{NODE}/node0/meminfo"] = f"Node 0 MemTotal: {total}\nNode 0 MemFree: {free}\n"
+    engine = opened(tree)
+    assert not engine.snapshot.has_free
+    assert engine.exact_free() == {0: 4096 * KB if free == "4096 kB" else None}
+
+
+def test_the_page_size_of_the_running_kernel_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its zones say 4 kB here, and the C library 64 kB."""
+    monkeypatch.setattr("os.sysconf", lambda _: 64 * KB)
+    tree = trees.machine({0: [0], 5: [1]})
+    for node in (0, 5):
+        tree[f"{NODE}/node{node}/meminfo"] = trees.meminfo(node, 8192, 4096)
+    tree["proc/buddyinfo"] = "".join(f"Node {node}, zone   Normal {64:6}\n" for node in (0, 5))
+    tree["proc/zoneinfo"] = "".join(f"Node {n}, zone Normal\n  pages free 1\n managed 2048\n" for n in (0, 5))
+    for live, free in ((True, 4096), (False, 256)):
+        engine = LinuxSampler(Shelf(tree), None, live=live, timed=True)
+        assert engine.snapshot.has_free
+        assert engine.snapshot.free() == {0: free * KB, 5: free * KB}
 
 
 # --- Xen ---------------------------------------------------------------------------------------------------------

@@ -472,10 +472,11 @@ def test_what_is_not_there_is_neither_tried_again_nor_said(path: str) -> None:
     assert shelf.opened.count("proc/meminfo") == 1
 
 
-def test_one_denied_node_of_two_costs_its_own_figures() -> None:
+@pytest.mark.parametrize("live", [True, False])
+def test_one_denied_node_of_two_costs_its_own_figures(live: bool) -> None:
     """All denied is an error with the first one's path and errno."""
     denied = {f"{NODE}/node5/meminfo": 13}
-    sample = LinuxSampler(Shelf(two_nodes(), denied), None, live=False, timed=True).snapshot.ask()
+    sample = LinuxSampler(Shelf(two_nodes(), denied), None, live=live, timed=True).snapshot.ask()
     assert [cell.free for cell in sample.cells] == [1000 * KB, None]
     assert sample.errors == ((f"{NODE}/node5/meminfo", 13),)
     assert [note.where for note in sample.notes] == ["node5/meminfo"]
