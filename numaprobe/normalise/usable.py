@@ -74,7 +74,7 @@ def usable_of(
     own = [zone for zone in facts.zones or () if zone.node == node]
     size_kb = None if total is None else page_kb(total >> 10, sum([zone.managed_pages or 0 for zone in own]))
     ordinary = pinned = None
-    if size_kb is not None and info is not None:
+    if total is not None and size_kb is not None and info is not None:
         ordinary = _bytes(own, info, size_kb, total, pinned=False)
         pinned = _bytes(own, info, size_kb, total, pinned=True)
     me, me_from = _for_me(node, ordinary, facts, allowed)
@@ -106,15 +106,13 @@ def above_min(zone: ZoneRoom, zones: Sequence[ZoneRoom], *, pinned: bool) -> int
     return max(0, free - zone.min_pages - max(protection, default=0))
 
 
-def _bytes(
-    zones: Sequence[ZoneRoom], info: MeminfoFacts, size_kb: int, total: int | None, *, pinned: bool
-) -> int | None:
+def _bytes(zones: Sequence[ZoneRoom], info: MeminfoFacts, size_kb: int, total: int, *, pinned: bool) -> int | None:
     chosen = [zone for zone in zones if zone.managed_pages and not (pinned and zone.name == MOVABLE)]
     every = [zone for zone in zones if zone.managed_pages]
     free = [above_min(zone, zones, pinned=pinned) for zone in chosen]
     if None in free:
         return None
-    if pinned and len(chosen) < len(every):
+    if len(chosen) < len(every):
         files = [(zone.active_file_pages, zone.inactive_file_pages) for zone in chosen]
         if any(None in pair for pair in files):
             return None
@@ -129,7 +127,7 @@ def _bytes(
     low_kb = sum([zone.min_pages or 0 for zone in chosen]) * size_kb
     given = sum([cache - min(cache // 2, low_kb) for cache in (cache_kb, info.reclaimable_kb)])
     found = (sum([pages or 0 for pages in free]) * size_kb + given) << 10
-    return found if total is None else min(found, total)
+    return min(found, total)
 
 
 def _for_me(
@@ -190,7 +188,7 @@ def _blocks(zones: Sequence[ZoneRoom], blocks: dict[tuple[int, str], tuple[int, 
         if free is None or above is None:
             return None
         if order >= len(free):
-            if (free[-1] << len(free) - 1 if free else 0) >> order:
+            if free[-1] << len(free) - 1 >> order:
                 return None
             continue
         count += min(sum([number << larger for larger, number in enumerate(free[order:])]), above >> order)
