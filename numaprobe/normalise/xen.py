@@ -225,7 +225,7 @@ def _siblings(
     for (socket, core), members in cores.items():
         apic_ids = [info.apic_id for cpu in members if cpuinfo and (info := cpuinfo[cpu]) and info.apic_id is not None]
         threads = len(members)
-        if len(apic_ids) == threads > 1:
+        if len(apic_ids) == threads:
             block = _power_of_two(threads)
             if len({apic_id // block for apic_id in apic_ids}) > 1:
                 torn.setdefault(socket, []).extend([] if core is None else [core])

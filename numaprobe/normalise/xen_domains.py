@@ -86,10 +86,11 @@ def _from_domain(
         vcpus = tuple([_from_vcpu(vcpu, host, pool) for vcpu in domain.vcpus])
     here = [cell.id for cell in host.cells]
     affinity = domain.node_affinity
-    unplaced = memory if placed is None or memory is None else memory - sum(placed.values())
-    if memory is not None and unplaced is not None and unplaced < 0:
-        # Counted a moment later than the list, which the domain grew in.
-        memory, unplaced = memory - unplaced, 0
+    unplaced = memory
+    if memory is not None and placed is not None:
+        # Counted a moment later than the list, which the domain may have grown in.
+        memory = max(memory, sum(placed.values()))
+        unplaced = memory - sum(placed.values())
     return Domain(
         id=domain.id,
         kind="hvm" if domain.flags & 0x2 else "pv",
