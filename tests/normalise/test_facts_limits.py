@@ -32,7 +32,7 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 def cpu_facts(*online: int, **more: Any) -> CpuFacts:
     empty = ("package", "die", "cluster", "core", "book", "drawer", "siblings", "capacity")
-    known = {**dict.fromkeys(empty, {}), "kinds": (), "isolated_are_all": True, "present": online, "online": online}
+    known = {**{name: {} for name in empty}, "kinds": (), "isolated_are_all": True, "present": online, "online": online}
     return made(CpuFacts, **{**known, **more})
 
 

@@ -255,8 +255,7 @@ def plain(cells: tuple[Cell, ...] = CELLS, **more: Any) -> Host:
 
 def domain(of: Host | None = None, located: dict[int, int] | None = None, **known: Any) -> Any:
     facts = made(DomainFacts, **{**DOMAIN, **known})
-    found = from_domains([facts], of or plain(), located=None if located is None else {3: located})
-    return found
+    return from_domains([facts], of or plain(), located=None if located is None else {3: located})
 
 
 @pytest.mark.parametrize(
