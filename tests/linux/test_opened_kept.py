@@ -21,6 +21,7 @@ from rich import rich
 from trees import CPU, Machine, Shelf, machine, plant
 
 from numaprobe.linux.collect import collect
+from numaprobe.linux.kept import forget
 from numaprobe.sources.tree import Tree
 
 KEPT = Path(__file__).parent / "opened.txt"
@@ -43,6 +44,9 @@ class Counting:
         method = getattr(self.reader, name)
 
         def counted(*given: Any) -> Any:
+            if name in ("watch", "unchanged"):
+                self.counts[f"{name}()"] += 1
+                return method(*given)
             text = ", ".join(str(len(one)) if isinstance(one, (list, tuple)) else str(one) for one in given)
             self.counts[re.sub("[0-9]+", "N", f"{name}({text})") if name == "listdir" else f"{name}({text})"] += 1
             return method(*given)
@@ -115,6 +119,7 @@ def told(folder: Path) -> Iterator[str]:
         facts = []
         for kind, reader in readers.items():
             for everything in (True,) if kind == "shelf" else (False, True):
+                forget()
                 counting = Counting(reader)
                 options = dict.fromkeys(("devices", "allowed", "caches", "usable", "memory_state"), everything)
                 facts.append(collect(counting, **options))
