@@ -102,7 +102,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def properties(session: nox.Session) -> None:
-    """Runs the tests with generated input on 400 examples each instead of 25."""
+    """Runs the tests with generated input on 400 examples each instead of 12."""
     python(session, "pytest", "-m", "hypothesis", "--hypothesis-profile=thorough")
 
 

@@ -7,6 +7,7 @@ from itertools import combinations
 
 import pytest
 from hosts import GIB, host
+from hypothesis import settings
 
 from numaprobe import Host, Request, place_all
 from numaprobe.placement.access import arrangement
@@ -14,6 +15,8 @@ from numaprobe.placement.allocate import split, take
 from numaprobe.placement.candidates import Candidates
 from numaprobe.placement.capacity import capacity_of
 from numaprobe.placement.rooms import HostCapacity
+
+EACH = settings().max_examples
 
 
 def brute_force(machine: Host, guests: list[Request]) -> tuple[int, float]:
@@ -59,8 +62,9 @@ def small(seed: int, source: str) -> tuple[Host, list[Request]]:
     return machine, guests
 
 
+@pytest.mark.hypothesis  # `nox -s properties` tries more of them
 @pytest.mark.parametrize("source", ["linux", "xen"])
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(EACH))
 def test_no_order_and_no_sets_of_cells_are_better(seed: int, source: str) -> None:
     """Under Xen a batch may cost a twentieth more; a bound is never above what brute force reaches."""
     machine, guests = small(seed, source)
@@ -73,8 +77,9 @@ def test_no_order_and_no_sets_of_cells_are_better(seed: int, source: str) -> Non
     assert batch.bound >= len(guests) - missed
 
 
+@pytest.mark.hypothesis  # `nox -s properties` tries more of them
 @pytest.mark.parametrize("source", ["linux", "xen"])
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(EACH))
 def test_what_is_proven_is_true(seed: int, source: str) -> None:
     """Where the exact optimum says so, brute force finds nothing better; where it does not, its bound holds."""
     pytest.importorskip("scipy", reason="the exact optimum needs scipy")

@@ -23,7 +23,7 @@ from benchmarks.placement.world import World  # noqa: E402
 @pytest.mark.parametrize("peer", ["incus", "kubelet", "xapi 2025", "libxl", "first-fit"])
 def test_a_peer_has_no_cheaper_cells_for_a_guest_in_the_same_state(peer: str, host: str, mix: str) -> None:
     """What a row of the published table still loses comes from earlier guests, or from cells with whole cores."""
-    guests = stream(mix, World(HOSTS[host]), 7, 40)
+    guests = stream(mix, World(HOSTS[host]), 7, 24)
     world = World(HOSTS[host])
     theirs = walked(world, guests, peers(world, peer), asking=True)
     assert theirs.dearer, "guests were accepted"
