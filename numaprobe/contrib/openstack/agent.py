@@ -10,6 +10,7 @@ import numaprobe
 
 from ...errors import NumaprobeError
 from .publish import publish
+from .reading import Memory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Agent:
 
     def _run(self) -> None:
         client: Client | None = None
+        memory = Memory()
         pause = self._interval
         seen = self._look()
         while not self._stop.is_set():
@@ -75,10 +77,10 @@ class Agent:
                 if client is None:
                     client = self._connect()
                     client.check()
-                self.report = publish(client, self._member(), **self._how)
+                self.report = publish(client, self._member(), memory=memory, **self._how)
             # Whatever it is: an agent that ends would leave its host to be set aside.
             except Exception as error:
-                client = None
+                client, memory = None, Memory()
                 if self.error is None:
                     self._say(f"cannot publish: {error}; trying again, ever more rarely")
                 self.error = error

@@ -6,6 +6,7 @@ from ...errors import printable
 from ...named import namedtuple
 from .errors import Conflict, FleetError, NotThere
 from .guests import consumer_of, held_by_guests
+from .reading import NEW, Memory, Reading
 from .tree import MEMORY, OURS, PREFIX, SEEN, STALE, VCPU, Inventory, tree_of
 from .writes import Writes
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .client import Client
     from .guests import Holding
     from .members import Member
+    from .reading import CellState
     from .tree import CellProvider, Tree
 
 TRIES = 8
@@ -38,17 +40,6 @@ class Report(namedtuple("Report", "name requests writes guests notes")):
     notes: tuple[str, ...]
 
 
-class _Cell:
-    """A cell as the ledger has it."""
-
-    def __init__(self, generation: int) -> None:
-        self.generation = generation
-        self.inventories: dict[str, dict[str, Any]] = {}
-        self.traits: frozenset[str] = frozenset()
-        # By consumer: its resources and generation.
-        self.held: dict[str, tuple[dict[str, int], int]] = {}
-
-
 def publish(
     client: Client,
     member: Member,
@@ -56,19 +47,22 @@ def publish(
     reserve: int | None = None,
     cpu_ratio: float = 1.0,
     cpu_class: str = VCPU,
+    memory: Memory | None = None,
 ) -> Report:
     """Bring the ledger to what this host is and what its guests hold; ends a stale mark.
 
-    ``reserve``, ``cpu_ratio`` and ``cpu_class`` are those of ``tree_of``. If somebody else writes at the same time, the
+    ``reserve``, ``cpu_ratio`` and ``cpu_class`` are those of ``tree_of``. A program that publishes the host again and
+    again keeps a ``memory``: what did not change since is then not read. If somebody else writes at the same time, the
     ledger is read again, a few times. Raises ``FleetError`` for providers under this host's name or uuid that numaprobe
     did not make, which are left alone, and for a server that refuses.
     """
     tree = tree_of(member, reserve=reserve, cpu_ratio=cpu_ratio, cpu_class=cpu_class)
     began = client.requests
     elsewhere: set[str] = set()
+    memory = Memory() if memory is None else memory
     writes = 0
     for turn in range(TRIES):
-        attempt = _Attempt(client, member, tree, elsewhere)
+        attempt = _Attempt(client, member, tree, elsewhere, memory)
         try:
             attempt.run()
         except Conflict:
@@ -89,11 +83,12 @@ def publish(
 class _Attempt:
     """One reading of a host's part of the ledger, and the writes that follow from it."""
 
-    def __init__(self, client: Client, member: Member, tree: Tree, elsewhere: set[str]) -> None:
+    def __init__(self, client: Client, member: Member, tree: Tree, elsewhere: set[str], memory: Memory) -> None:
         self.guests = 0
         self.notes = list(tree.notes)
         self._client, self._member, self._tree, self._elsewhere = client, member, tree, elsewhere
-        self._cells: dict[str, _Cell] = {}
+        self._memory = memory
+        self._cells: dict[str, CellState] = {}
         self._write = Writes(client)
 
     @property
@@ -106,18 +101,20 @@ class _Attempt:
         tree = self._tree
         present = providers(self._client, tree.uuid)
         gone = self._owned(present)
+        guests = [consumer_of(one, tree.uuid) for one in self._member.guests or ()]
+        reading = Reading(self._client, tree.uuid, present, guests, self._memory)
+        self._cells = reading.cells([cell.uuid for cell in tree.cells if cell.uuid in present])
         if tree.uuid not in present:
             self._create(tree.uuid, tree.name, None)
-        self._mark(new=tree.uuid not in present)
+            reading.root_traits = 0, frozenset()
+        self._mark(reading.root_traits)
         for cell in tree.cells:
-            if cell.uuid in present:
-                self._cells[cell.uuid] = self._read(cell.uuid, present[cell.uuid]["generation"])
-            else:
+            if cell.uuid not in present:
                 self._create(cell.uuid, cell.name, tree.uuid)
-                self._cells[cell.uuid] = _Cell(0)
+                self._cells[cell.uuid] = NEW
         self._hold()
         for uuid in gone:
-            self._remove(uuid, present[uuid])
+            self._remove(uuid, present[uuid], reading)
 
     def _owned(self, present: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """Check whose the providers are; return ours for cells that the host does not have any more."""
@@ -155,30 +152,16 @@ class _Attempt:
                     ) from None
             raise
 
-    def _mark(self, *, new: bool) -> None:
-        """The root is ours, seen now, and not stale."""
+    def _mark(self, known: tuple[int, frozenset[str]] | None) -> None:
+        """The root is ours, seen now, and not stale; its generation and traits are read where they are not known."""
         path = f"/resource_providers/{self._tree.uuid}/traits"
-        found: dict[str, Any] = (
-            {"traits": [], "resource_provider_generation": 0} if new else self._client.read(path).body
-        )
-        present = frozenset(found["traits"])
+        if known is None:
+            found = self._client.read(path).body
+            known = found["resource_provider_generation"], frozenset(found["traits"])
+        generation, present = known
         wanted = (present - {STALE} | {OURS}) ^ {SEEN}
-        self._write.traits(path, wanted, found["resource_provider_generation"], known=present)
-
-    def _read(self, uuid: str, generation: int) -> _Cell:
-        cell = _Cell(generation)
-        base = f"/resource_providers/{uuid}"
-        found = self._client.read(f"{base}/inventories").body
-        cell.inventories = found["inventories"]
-        cell.traits = frozenset(self._client.read(f"{base}/traits").body["traits"])
-        listed = self._client.read(f"{base}/allocations").body
-        # The last of the three: what changed in between makes each write a conflict.
-        if not generation == found["resource_provider_generation"] == listed["resource_provider_generation"]:
-            raise Conflict(f"provider {uuid} changed while it was read")
-        cell.held = {
-            consumer: (one["resources"], one["consumer_generation"]) for consumer, one in listed["allocations"].items()
-        }
-        return cell
+        self._memory.root = None
+        self._memory.root = self._write.traits(path, wanted, generation, known=present), wanted
 
     def _hold(self) -> None:
         """The cells' inventories, and the guests' allocations in them."""
@@ -242,6 +225,7 @@ class _Attempt:
 
     def _write_cell(self, provider: CellProvider, wanted: dict[str, Inventory]) -> None:
         cell = self._cells[provider.uuid]
+        generation = cell.generation
         base = f"/resource_providers/{provider.uuid}"
         documents = {name: one.document() for name, one in wanted.items()}
         used: dict[str, int] = {}
@@ -260,9 +244,9 @@ class _Attempt:
         foreign = frozenset(trait for trait in cell.traits if not trait.startswith(MANAGED))
         traits = provider.traits | foreign
         if traits != cell.traits:
-            cell.generation = self._write.traits(f"{base}/traits", traits, cell.generation, cell.traits)
+            generation = self._write.traits(f"{base}/traits", traits, generation, cell.traits)
         if documents != {name: _known(one) for name, one in cell.inventories.items()}:
-            body = {"resource_provider_generation": cell.generation, "inventories": documents}
+            body = {"resource_provider_generation": generation, "inventories": documents}
             if cell.held:
                 self._write.inventories(f"{base}/inventories", body)
             else:
@@ -333,7 +317,7 @@ class _Attempt:
         if error.code != "placement.concurrent_update" and len(self._elsewhere) == before:
             raise FleetError(f"{self._member.name}: {error}") from None
 
-    def _remove(self, uuid: str, found: Mapping[str, Any]) -> None:
+    def _remove(self, uuid: str, found: Mapping[str, Any], reading: Reading) -> None:
         """A cell that the host does not have any more: deleted, or closed while something is held there."""
         try:
             self._write.count += 1
@@ -341,7 +325,7 @@ class _Attempt:
         except NotThere:
             return
         except Conflict:
-            cell = self._read(uuid, found["generation"])
+            cell = reading.cell(uuid)
             shut = {name: {**_known(one), "reserved": one["total"]} for name, one in cell.inventories.items()}
             if shut != {name: _known(one) for name, one in cell.inventories.items()}:
                 body = {"resource_provider_generation": cell.generation, "inventories": shut}
