@@ -4,7 +4,8 @@ Placement's own allocation candidates, and on a random host with ``numaprobe.pla
 ``python -m benchmarks.fleet_week [--hosts 50] [--guests 500,1000,1500] [--mixes large,small] [--seeds 1-10] [--service]
 [--machines DIR ...]``. Hosts are made from recordings: their CPUs, cells and distances, with 4 GiB of memory for each
 CPU. All ways run on a model of the ledger in this process; ``--service`` adds the real one over sqlite, which is slow.
-Prices in ``ranking.py`` were chosen on seeds from 101 on. In brackets: in how many of the weeks numaprobe is no worse.
+Prices in ``ranking.py`` were chosen on seeds 101 to 103. Of the other ways it prints by how much numaprobe differs in
+the same weeks: the mean, its spread from week to week, and in how many weeks numaprobe is no worse.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from __future__ import annotations
 import argparse
 import heapq
 import random
+import statistics
 import sys
 import tempfile
 import uuid
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -40,8 +43,16 @@ MIXES: dict[str, Shapes] = {
     "large": ((1, 2, 20), (2, 8, 30), (4, 16, 20), (4, 32, 8), (8, 32, 12), (12, 24, 4), (16, 96, 4), (2, 32, 6)),
     "small": ((1, 2, 25), (1, 8, 8), (2, 4, 15), (2, 8, 25), (2, 16, 8), (4, 16, 12), (4, 8, 4), (8, 32, 3)),
 }
-# What is compared, whether more is better, and how it is shown.
-FIGURES = (("accepted", 1, "{:,.0f}"), ("vcpus", 1, "{:,.0f}"), ("access", -1, "{:.2f}"), ("stranded", -1, "{:.1%}"))
+# What is compared, whether more is better, how it is shown, and a difference of it.
+FIGURES = (
+    ("accepted", 1, "{:,.0f}", "{:+.1%} ± {:.1%}"),
+    ("vcpus", 1, "{:,.0f}", "{:+.1%} ± {:.1%}"),
+    ("access", -1, "{:.2f}", "{:+.2f} ± {:.2f}"),
+    ("stranded", -1, "{:.1%}", "{:+.0%} ± {:.0%}"),
+    ("without CPUs", -1, "{:.1%}", "{:+.0%} ± {:.0%}"),
+)
+# Of these the difference itself, and not in parts of the other's.
+ABSOLUTE = ("access",)
 # How Placement is asked to divide a guest that no cell takes.
 DIVISIONS = (1, 2, 4)
 
@@ -215,15 +226,27 @@ def access(one: Known, taken: Taken) -> float | None:
     return cost
 
 
-def stranded(room: Room) -> float:
-    """Of the memory that is left, the part on cells without a CPU left."""
+def stranded(room: Room, shapes: Shapes) -> tuple[float, float]:
+    """Of the memory of cells with CPUs, the part that is left and not available to guests of these shapes.
+
+    That is what is left of a cell when as many as fit have been taken, as ``fleet show --shape`` has it, each shape as
+    often as it comes; and the part that is on cells without a CPU left, which no guest at all can take.
+    """
     having = [cell for cells in room.values() for cell in cells.values() if cell.capacity.get("VCPU")]
+    whole = sum(cell.capacity["MEMORY_MB"] for cell in having)
     left = [(cell.left("VCPU"), cell.left("MEMORY_MB")) for cell in having]
-    whole = sum(memory for _, memory in left)
-    return sum(memory for cpus, memory in left if not cpus) / whole if whole else 0.0
+    lost = sum(unusable(cpus, memory, shapes) for cpus, memory in left)
+    return lost / whole, sum(memory for cpus, memory in left if not cpus) / whole
 
 
-def replay(how: Numaprobe, week: list[tuple[float, float, Request]]) -> dict[str, float]:
+@lru_cache(1 << 16)
+def unusable(cpus: int, memory: int, shapes: Shapes) -> float:
+    often = sum(one for _, _, one in shapes)
+    fits = [(min(cpus // vcpus, memory // (size << 10)) * (size << 10), one) for vcpus, size, one in shapes]
+    return sum((memory - taken) * one for taken, one in fits) / often
+
+
+def replay(how: Numaprobe, week: list[tuple[float, float, Request]], shapes: Shapes) -> dict[str, float]:
     running: list[tuple[float, int, Known, Taken]] = []
     costs, parts, accepted, vcpus = [], [], 0, 0
     for number, (when, lasts, request) in enumerate(week):
@@ -231,7 +254,7 @@ def replay(how: Numaprobe, week: list[tuple[float, float, Request]]) -> dict[str
             _, _, one, taken = heapq.heappop(running)
             how.drop(one, taken)
         placed = how.put(request)
-        parts.append(stranded(how.room))
+        parts.append(stranded(how.room, shapes))
         if placed is None:
             continue
         accepted += 1
@@ -246,7 +269,8 @@ def replay(how: Numaprobe, week: list[tuple[float, float, Request]]) -> dict[str
         "accepted": accepted,
         "vcpus": vcpus,
         "access": sum(costs) / len(costs),
-        "stranded": sum(parts) / len(parts),
+        "stranded": sum(lost for lost, _ in parts) / len(parts),
+        "without CPUs": sum(lost for _, lost in parts) / len(parts),
     }
 
 
@@ -265,7 +289,7 @@ def main() -> None:
     first, _, last = options.seeds.partition("-")
     seeds = range(int(first), int(last or first) + 1)
     print(f"{len(members)} hosts, {sum(map(len, room.values()))} cells, {cpus} CPUs; {len(seeds)} seeds")
-    print("| guests a week, mix | placed by | guests | vcpus | expected access | memory stranded |")
+    print("| guests a week, mix | placed by | guests | vcpus | expected access | stranded | without CPUs |")
     with tempfile.TemporaryDirectory() as directory:
         ways: dict[str, Callable[[int], Numaprobe]] = {
             "`numaprobe fleet`": lambda _: Numaprobe(members),
@@ -277,22 +301,38 @@ def main() -> None:
             ways["the same of the service"] = lambda _: service
         for mix in options.mixes.split(","):
             for guests in map(int, options.guests.split(",")):
-                report(f"{guests:,}, {mix}", ways, [(seed, arrivals(guests, seed, MIXES[mix])) for seed in seeds])
+                weeks = [(seed, arrivals(guests, seed, MIXES[mix])) for seed in seeds]
+                report(f"{guests:,}, {mix}", ways, weeks, MIXES[mix])
 
 
 def report(
-    title: str, ways: dict[str, Callable[[int], Numaprobe]], weeks: list[tuple[int, list[tuple[float, float, Request]]]]
+    title: str,
+    ways: dict[str, Callable[[int], Numaprobe]],
+    weeks: list[tuple[int, list[tuple[float, float, Request]]]],
+    shapes: Shapes,
 ) -> None:
-    """Means over the seeds; of the other ways also in how many weeks they are beaten or equalled."""
-    found = {name: [replay(way(seed), week) for seed, week in weeks] for name, way in ways.items()}
+    """Means over the weeks, with those of another way how numaprobe differs from it."""
+    found = {name: [replay(way(seed), week, shapes) for seed, week in weeks] for name, way in ways.items()}
     ours = next(iter(found.values()))
     for name, rows in found.items():
-        words = []
-        for key, better, shown in FIGURES:
-            held = sum(better * (mine[key] - other[key]) >= 0 for mine, other in zip(ours, rows, strict=True))
-            mean = shown.format(sum(row[key] for row in rows) / len(rows))
-            words.append(mean if rows is ours else f"{mean} ({held})")
+        words = [shown.format(statistics.fmean(row[key] for row in rows)) for key, _, shown, _ in FIGURES]
+        if rows is not ours:
+            words = [f"{mean} ({gap})" for mean, gap in zip(words, differences(ours, rows), strict=True)]
         print(f"| {title} | {name} | {' | '.join(words)} |", flush=True)
+
+
+def differences(ours: list[dict[str, float]], others: list[dict[str, float]]) -> list[str]:
+    """By figure: the mean over the weeks, its spread, and in how many of them numaprobe is no worse."""
+    words = []
+    for key, better, _, shown in FIGURES:
+        each = []
+        for mine, other in zip(ours, others, strict=True):
+            gap = mine[key] - other[key]
+            each.append(gap if key in ABSOLUTE else gap / other[key] if other[key] else float(gap > 0))
+        spread = statistics.stdev(each) if len(each) > 1 else 0.0
+        held = sum(better * one >= 0 for one in each)
+        words.append(f"{shown.format(statistics.fmean(each), spread)}, {held}")
+    return words
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from hosts import GIB, host
 from numaprobe import Domain, Request
 from numaprobe.contrib.openstack import Client, Conflict, Member, claim, known, publish, release
 from numaprobe.contrib.openstack.publish import providers
-from numaprobe.contrib.openstack.reading import Memory, Reading
+from numaprobe.contrib.openstack.reading import ProviderReader, Remembered
 from numaprobe.contrib.openstack.tree import cell_uuid, root_uuid
 
 CELLS = 8
@@ -74,7 +74,7 @@ def test_a_trait_that_somebody_removed_is_set_again(ledger: Client, prefix: str)
 
 def test_who_remembers_reads_an_unchanged_host_in_one_request(ledger: Client, prefix: str) -> None:
     """An agent publishes at each interval; the generations of the providers say that nothing else changed."""
-    name, memory = f"{prefix}a", Memory()
+    name, memory = f"{prefix}a", Remembered()
     one = eight(name, running(f"{prefix}g", 0))
     for _ in range(2):
         publish(ledger, one, memory=memory)
@@ -84,7 +84,7 @@ def test_who_remembers_reads_an_unchanged_host_in_one_request(ledger: Client, pr
 
 def test_who_remembers_reads_again_what_others_changed(ledger: Client, prefix: str) -> None:
     """A claim, an inventory that was tampered with, and a guest that ended must not be hidden by what was remembered."""
-    name, memory = f"{prefix}a", Memory()
+    name, memory = f"{prefix}a", Remembered()
     stays, ends = running(f"{prefix}stays", 0), running(f"{prefix}ends", 1)
     for _ in range(2):
         publish(ledger, eight(name, stays, ends), memory=memory)
@@ -108,5 +108,5 @@ def test_a_cell_that_changes_while_it_is_read_is_a_conflict(ledger: Client, pref
     present = providers(ledger, root_uuid(name))
     held = claim(ledger, known([one]), Request(1, GIB, near=1))
     with pytest.raises(Conflict, match="changed while it was read"):
-        Reading(ledger, root_uuid(name), present, [], Memory()).cells(set(present) - {root_uuid(name)})
+        ProviderReader(ledger, root_uuid(name), present, [], Remembered()).cells(set(present) - {root_uuid(name)})
     release(ledger, held.consumer)

@@ -10,7 +10,7 @@ import numaprobe
 
 from ...errors import NumaprobeError
 from .publish import publish
-from .reading import Memory
+from .reading import Remembered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Agent:
 
     def _run(self) -> None:
         client: Client | None = None
-        memory = Memory()
+        memory = Remembered()
         pause = self._interval
         seen = self._look()
         while not self._stop.is_set():
@@ -80,7 +80,7 @@ class Agent:
                 self.report = publish(client, self._member(), memory=memory, **self._how)
             # Whatever it is: an agent that ends would leave its host to be set aside.
             except Exception as error:
-                client, memory = None, Memory()
+                client, memory = None, Remembered()
                 if self.error is None:
                     self._say(f"cannot publish: {error}; trying again, ever more rarely")
                 self.error = error

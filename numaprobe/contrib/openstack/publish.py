@@ -6,7 +6,7 @@ from ...errors import printable
 from ...named import namedtuple
 from .errors import Conflict, FleetError, NotThere
 from .guests import consumer_of, held_by_guests
-from .reading import NEW, Memory, Reading
+from .reading import NEW, ProviderReader, Remembered
 from .tree import MEMORY, OURS, PREFIX, SEEN, STALE, VCPU, Inventory, tree_of
 from .writes import Writes
 
@@ -47,7 +47,7 @@ def publish(
     reserve: int | None = None,
     cpu_ratio: float = 1.0,
     cpu_class: str = VCPU,
-    memory: Memory | None = None,
+    memory: Remembered | None = None,
 ) -> Report:
     """Bring the ledger to what this host is and what its guests hold; ends a stale mark.
 
@@ -59,7 +59,7 @@ def publish(
     tree = tree_of(member, reserve=reserve, cpu_ratio=cpu_ratio, cpu_class=cpu_class)
     began = client.requests
     elsewhere: set[str] = set()
-    memory = Memory() if memory is None else memory
+    memory = Remembered() if memory is None else memory
     writes = 0
     for turn in range(TRIES):
         attempt = _Attempt(client, member, tree, elsewhere, memory)
@@ -83,7 +83,7 @@ def publish(
 class _Attempt:
     """One reading of a host's part of the ledger, and the writes that follow from it."""
 
-    def __init__(self, client: Client, member: Member, tree: Tree, elsewhere: set[str], memory: Memory) -> None:
+    def __init__(self, client: Client, member: Member, tree: Tree, elsewhere: set[str], memory: Remembered) -> None:
         self.guests = 0
         self.notes = list(tree.notes)
         self._client, self._member, self._tree, self._elsewhere = client, member, tree, elsewhere
@@ -102,7 +102,7 @@ class _Attempt:
         present = providers(self._client, tree.uuid)
         gone = self._owned(present)
         guests = [consumer_of(one, tree.uuid) for one in self._member.guests or ()]
-        reading = Reading(self._client, tree.uuid, present, guests, self._memory)
+        reading = ProviderReader(self._client, tree.uuid, present, guests, self._memory)
         self._cells = reading.cells([cell.uuid for cell in tree.cells if cell.uuid in present])
         if tree.uuid not in present:
             self._create(tree.uuid, tree.name, None)
@@ -317,7 +317,7 @@ class _Attempt:
         if error.code != "placement.concurrent_update" and len(self._elsewhere) == before:
             raise FleetError(f"{self._member.name}: {error}") from None
 
-    def _remove(self, uuid: str, found: Mapping[str, Any], reading: Reading) -> None:
+    def _remove(self, uuid: str, found: Mapping[str, Any], reading: ProviderReader) -> None:
         """A cell that the host does not have any more: deleted, or closed while something is held there."""
         try:
             self._write.count += 1

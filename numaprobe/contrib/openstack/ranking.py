@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 LOCAL = 10.0
 # The guests that may come next: vcpus, and memory for each of them in parts of what the fleet has for each CPU.
 NEXT = tuple((vcpus, vcpus * part) for vcpus in (1, 2, 4, 8, 16) for part in (0.5, 1.0, 2.0))
+# How much each counts: guests of twice as many vcpus are a quarter as frequent.
+WEIGHTS = tuple(vcpus**-2 for vcpus, _ in NEXT)
+WEIGHT = sum(WEIGHTS)
 # A shape that fewer hosts can take counts as if one of them in so many could.
 RARE = 20
 # Prices in hosts: of an access twice as expensive as a local one; of as many CPUs without their memory, or of as much
 # memory without its CPUs, as a host has on average. How much counts that a guest fits on one cell; the rest is that it
 # fits on the host. All three were tried on replayed weeks (benchmarks/fleet_week.py), other ones than are published.
-ACCESS = 0.2
-UNEVEN = 0.45
+ACCESS = 0.4
+UNEVEN = 0.09
 ON_ONE_CELL = 0.85
 
 
@@ -72,8 +75,9 @@ def rank(
 
     The cost of an access if the request says ``nearest``. Then the price, in hosts: the cost of an access above a local
     one; the guests of several shapes that the host could take before and not after, each shape in parts of what an
-    average host takes when it is empty, so that room for what few hosts can take is expensive; and how much further
-    apart its CPUs and its memory are, on the whole host and on the guest's cells. Then the cost of an access, the
+    average host takes when it is empty, so that room for what few hosts can take is expensive, and small shapes more
+    than large ones, so that no memory is left without a CPU; and how much further apart its CPUs and its memory are, on
+    the whole host and on the guest's cells. Then the cost of an access, the
     number of cells, and what is left, so that the fullest is filled; at last the name.
     """
     pages = pages_of(plan.request)
@@ -89,12 +93,12 @@ def rank(
         after.append((cpus, memory / fleet.per_cpu))
     uneven += _apart(after) - _apart(before)
     lost = [
-        (had - has) / usual
-        for had, has, usual in zip(_fits(tuple(before)), _fits(tuple(after)), fleet.fits, strict=True)
+        (had - has) / usual * weight
+        for had, has, usual, weight in zip(_fits(tuple(before)), _fits(tuple(after)), fleet.fits, WEIGHTS, strict=True)
     ]
     # On one cell every access is local, whether or not the host says what that costs.
     distance = LOCAL if len(plan.cells) == 1 and not plan.memory_only else plan.distance or float("inf")
-    price = ACCESS * (distance / LOCAL - 1) + sum(lost) / len(NEXT) + UNEVEN * uneven / fleet.cpus
+    price = ACCESS * (distance / LOCAL - 1) + sum(lost) / WEIGHT + UNEVEN * uneven / fleet.cpus
     left = min(sum([cpus for cpus, _ in after]), sum([memory for _, memory in after]))
     first = round(distance, 6) if plan.request.nearest else 0
     return first, round(price, 6), round(distance, 6), len(plan.cells), round(left, 6), one.member.name

@@ -33,7 +33,7 @@ class CellState(namedtuple("CellState", "generation inventories traits held")):
 NEW = CellState(generation=0, inventories={}, traits=frozenset(), held={})
 
 
-class Memory:
+class Remembered:
     """What was read of a host's providers, by uuid, for the next publication by the same program.
 
     Placement counts a generation for each change of a provider, its traits and what is held of it: while that is the
@@ -46,7 +46,7 @@ class Memory:
         self.root: tuple[int, frozenset[str]] | None = None
 
 
-class Reading:
+class ProviderReader:
     """The cells of one host. ``present`` are its providers in the ledger; ``guests`` may hold something there."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Reading:
         root: str,
         present: Mapping[str, Mapping[str, Any]],
         guests: Collection[str],
-        memory: Memory,
+        memory: Remembered,
     ) -> None:
         self.root_traits: tuple[int, frozenset[str]] | None = memory.root
         self._client, self._guests, self._memory = client, guests, memory
