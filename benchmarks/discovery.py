@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numaprobe
 from numaprobe.linux import collect as linux
+from numaprobe.linux.kept import forget
 from numaprobe.sources.opening import open_source
 
 from . import imports, memory, report, trees
@@ -58,9 +59,10 @@ class PathLog:
         self.lines: list[str] = []
 
     def collect(self, *, available: bool) -> list[str]:
+        """The files of a probe of a host that has not changed, which looks once at what the first one reads twice."""
         with open_source(self._root, None) as self._reader:
             linux.collect(self, available=available)
-        return self.lines
+        return list(dict.fromkeys(self.lines))
 
     def read(self, paths: Sequence[str], base: str = "") -> list[bytes | int]:
         contents = self._reader.read(paths, base)
@@ -89,6 +91,21 @@ def timed(call: Callable[[], object]) -> Rounds:
         return taken
 
     return rounds
+
+
+def probes(root: Path | None) -> list[Contender]:
+    """Probes of a host that is as it was the last time, and as the first one in a process."""
+
+    def first() -> None:
+        forget()
+        numaprobe.probe(root, available=False)
+
+    without = "available memory"
+    return [
+        Contender("`probe(available=False)`", timed(lambda: numaprobe.probe(root, available=False)), without),
+        Contender("the same as the first of a process, with nothing kept", timed(first), without),
+        Contender("`probe()`", timed(lambda: numaprobe.probe(root))),
+    ]
 
 
 def by_turns(contenders: list[Contender], turns: int, rounds: int) -> list[report.Result]:
@@ -155,8 +172,7 @@ def live_host(
 ) -> list[report.Result]:
     host = numaprobe.probe(source="linux", available=False)
     contenders = [
-        Contender("`probe(available=False)`", timed(lambda: numaprobe.probe(available=False)), "available memory"),
-        Contender("`probe()`", timed(numaprobe.probe)),
+        *probes(None),
         Contender("`probe(devices=True, allowed=True)`", timed(lambda: numaprobe.probe(devices=True, allowed=True))),
     ]
     if programs.floor:
@@ -189,12 +205,7 @@ def tree(running: ExitStack, programs: Programs, scratch: Path, shape: trees.Sha
         host = numaprobe.probe(root)
         if (len(host.cells), len(host.cpus)) != shape:
             raise RuntimeError(f"numaprobe sees {len(host.cells)} cells and {len(host.cpus)} cpus in a tree of {shape}")
-        contenders = [
-            Contender(
-                "`probe(available=False)`", timed(lambda: numaprobe.probe(root, available=False)), "available memory"
-            ),
-            Contender("`probe()`", timed(lambda: numaprobe.probe(root))),
-        ]
+        contenders = probes(root)
         if programs.floor:
             contenders += floors(running, programs.floor, root, scratch, available=False)
             contenders += floors(running, programs.floor, root, scratch, available=True)[:1]

@@ -31,6 +31,13 @@ SHAPES = (trees.Shape(1, 2), trees.Shape(2, 64), trees.Shape(16, 1024), trees.Sh
 # the difference.
 FEW, MANY = 10, 13
 
+FIRST = """
+import sys, numaprobe
+from numaprobe.linux.kept import forget
+for _ in range(int(sys.argv[1])):
+    forget()
+    numaprobe.probe(sys.argv[2])
+"""
 PROGRAM = "import sys, numaprobe\nfor _ in range(int(sys.argv[1])): numaprobe.probe(sys.argv[2]{more})"
 
 
@@ -66,14 +73,17 @@ def difference(count: Callable[[int], int]) -> float:
     return (count(MANY) - count(FEW)) / (MANY - FEW)
 
 
-def probes(root: Path, more: str = "") -> float:
-    program = PROGRAM.format(more=more)
+def probes(root: Path, program: str) -> float:
     return difference(lambda rounds: counted([sys.executable, "-c", program, str(rounds), str(root)]))
 
 
 def tree(root: Path, built: Path, shape: trees.Shape, notes: list[str]) -> list[Count]:
     """Counts of one machine: ours, the bare files in C, and hwloc's."""
-    rows = [Count("`probe()`", probes(root)), Count("`probe(available=False)`", probes(root, ", available=False"))]
+    rows = [
+        Count("`probe()`", probes(root, PROGRAM.format(more=""))),
+        Count("the same as the first of a process, with nothing kept", probes(root, FIRST)),
+        Count("`probe(available=False)`", probes(root, PROGRAM.format(more=", available=False"))),
+    ]
     try:
         listing = built / f"files-{shape.nodes}"
         listing.write_text("".join(f"{line}\n" for line in PathLog(root).collect(available=True)))

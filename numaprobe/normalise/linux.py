@@ -5,7 +5,7 @@ from __future__ import annotations
 from .._fast import rows
 from ..errors import FactError
 from ..linux.facts import MeminfoFacts
-from ..model.host import Allowed, Cell, Cpu, Host, HugePages, Memory, Note
+from ..model.host import Cell, Cpu, Host, HugePages, Memory, Note
 from ..named import namedtuple
 from ..wording import id_list
 from .available import available_memory
@@ -16,14 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ..linux.facts import (
-        AllowedFacts,
         CpuFacts,
         HugePageFacts,
         LinuxFacts,
         NodeFacts,
         ZoneFacts,
     )
-    from ..linux.usable import UsableFacts
     from ..model.host import Access, SideCache
 
 NODE = "sys/devices/system/node"
@@ -31,19 +29,23 @@ NODE = "sys/devices/system/node"
 MAX_DRIFT = 16 << 20
 
 
-class _Cpus(namedtuple("_Cpus", "of claims online cell_of cpus")):
-    """The cpus of a host, and what they were made of: the same facts, by identity, and each node's id and cpus."""
+class _Latest(namedtuple("_Latest", "of fixed online cell_of cells cpus")):
+    """Cells and cpus, and what they were made of but for what changes all the time.
+
+    ``of`` is compared by identity, ``fixed`` by value.
+    """
 
     __slots__ = ()
     of: CpuFacts
-    claims: list[tuple[int, tuple[int, ...] | None]]
+    fixed: list[object]
     online: frozenset[int]
     cell_of: dict[int, int | None]
+    cells: tuple[Cell, ...]
     cpus: tuple[Cpu, ...]
 
 
 # Those of the latest host: most hosts are read again and again without a change. Threads replace it whole.
-_latest: list[_Cpus | None] = [None]
+_latest: list[_Latest | None] = [None]
 
 
 def from_linux(facts: LinuxFacts, *, machine: str | None = None) -> Host:
@@ -52,21 +54,30 @@ def from_linux(facts: LinuxFacts, *, machine: str | None = None) -> Host:
     ``machine`` is its architecture.
     """
     notes = [Note(where, text) for where, text in facts.notes]
-    claims = [(node.id, node.cpus) for node in facts.nodes]
-    latest: _Cpus | None = _latest[0]
-    if latest is not None and (latest.of is not facts.cpus or latest.claims != claims or facts.allowed is not None):
+    fixed = _fixed(facts)
+    latest = _latest[0]
+    if latest is not None and (latest.of is not facts.cpus or latest.fixed != fixed or facts.allowed is not None):
         latest = None
     online = _online(facts, notes) if latest is None else latest.online
     if facts.numa:
         ids = tuple([node.id for node in facts.nodes])
         zones = _by_node(facts.zones)
-        cells = tuple([_cell(node, ids, zones, facts, online, notes) for node in facts.nodes])
+        known = [None] * len(ids) if latest is None else latest.cells
+        cells = tuple(
+            [_cell(node, old, ids, zones, facts, online, notes) for node, old in zip(facts.nodes, known, strict=True)]
+        )
         cell_of = _cell_of_cpus(facts.nodes, notes) if latest is None else latest.cell_of
         _check_sums(cells, cell_of, facts, online, notes)
     else:
         notes.append(Note(NODE, "not there: one cell stands for the whole machine"))
         cells = (_whole_machine(facts, online, notes),)
         cell_of = dict.fromkeys(facts.cpus.present, 0)
+    if latest is None:
+        cpus = tuple(_cpus(facts.cpus, cell_of, online))
+        if facts.numa and facts.allowed is None and not notes:
+            _latest[0] = _Latest(of=facts.cpus, fixed=fixed, online=online, cell_of=cell_of, cells=cells, cpus=cpus)
+    else:
+        cpus = latest.cpus
     devices = caches = None
     # Neither is read by default.
     if facts.devices is not None:
@@ -90,17 +101,14 @@ def from_linux(facts: LinuxFacts, *, machine: str | None = None) -> Host:
     # Snapshots without a cpu directory still list cpus in the nodes; nothing says whether they are online.
     view = None
     if facts.allowed is not None:
-        view = _allowed(facts.allowed, facts.usable, online, cells, notes)
-    if latest is None:
-        cpus = tuple(_cpus(facts.cpus, cell_of, online))
-        latest = _Cpus(of=facts.cpus, claims=claims, online=online, cell_of=cell_of, cpus=cpus)
-        if facts.numa and facts.allowed is None and None not in cell_of.values():
-            _latest[0] = latest
+        from .allowed import allowed_of
+
+        view = allowed_of(facts.allowed, facts.usable, online, cells, notes)
     return Host(
         source="linux",
         hypervisor=None,
         cells=cells,
-        cpus=latest.cpus,
+        cpus=cpus,
         notes=tuple(notes),
         possible_cells=possible_cells,
         possible_cpus=possible_cpus,
@@ -109,6 +117,15 @@ def from_linux(facts: LinuxFacts, *, machine: str | None = None) -> Host:
         caches=caches,
         machine=machine,
     )
+
+
+def _fixed(facts: LinuxFacts) -> list[object]:
+    """What cells are made of besides cpus, but for memory and pages."""
+    whole = (facts.nodes_online, facts.has_cpu, facts.tiers, facts.kinds, facts.generic_initiators)
+    return [
+        whole,
+        *[(n.id, n.cpus, n.distance, n.accesses, n.side_caches, n.interleave_weight) for n in facts.nodes],
+    ]
 
 
 def _check_sums(
@@ -155,31 +172,6 @@ def _online(facts: LinuxFacts, notes: list[Note]) -> frozenset[int]:
     return of_nodes.union(own)
 
 
-def _allowed(
-    facts: AllowedFacts,
-    usable: UsableFacts | None,
-    online: frozenset[int],
-    cells: tuple[Cell, ...],
-    notes: list[Note],
-) -> Allowed:
-    """Cut with what there is: where nothing limits a process, its masks name every id that may ever be added."""
-    nodes = None if facts.nodes is None else tuple([cell.id for cell in cells if cell.id in facts.nodes])
-    if nodes == () and facts.nodes:
-        text = f"the memory of this process is on nodes {id_list(facts.nodes)}, of which none exists"
-        notes.append(Note(" ".join(facts.where[:1]) or "Mems_allowed_list", text))
-        nodes = None
-    return Allowed(
-        cpus=None if facts.cpus is None else tuple(cpu for cpu in facts.cpus if cpu in online),
-        cells=nodes,
-        quota=facts.quota,
-        where=facts.where,
-        memory=None if usable is None else usable.room,
-        policy=None if usable is None else usable.policy,
-        policy_cells=None if usable is None else usable.policy_nodes,
-        partitioned=None if facts.unpartitioned is None else tuple(sorted(online.difference(facts.unpartitioned))),
-    )
-
-
 def _by_node(zones: tuple[ZoneFacts, ...] | None) -> dict[int, list[ZoneFacts]] | None:
     if zones is None:
         return None
@@ -191,12 +183,17 @@ def _by_node(zones: tuple[ZoneFacts, ...] | None) -> dict[int, list[ZoneFacts]] 
 
 def _cell(
     node: NodeFacts,
+    known: Cell | None,
     ids: tuple[int, ...],
     zones: dict[int, list[ZoneFacts]] | None,
     facts: LinuxFacts,
     online: frozenset[int],
     notes: list[Note],
 ) -> Cell:
+    if known is not None:
+        memory = _memory(node, zones, facts, notes)
+        huge = _huge_pages(node.huge_pages, memory.total, f"node{node.id}/hugepages", notes)
+        return known._replace(memory=memory, huge_pages=huge)
     cpus = node.cpus
     if cpus is not None and facts.cpus.present and not online.issuperset(cpus):
         # The masks of older kernels, and those of ppc64, include offline cpus too.
