@@ -81,9 +81,9 @@ class Program:
                 if field.request.vfio and page is None:
                     pinned.setdefault(cell, {}).update(terms)
         for cell, terms in pinned.items():
-            self._row(terms, 0, max(0, stock.rooms[cell].for_vfio()) / UNIT)
+            self._row(terms, 0, max(0.0, stock.rooms[cell].for_vfio() / UNIT))
         for (cell, page), terms in memory.items():
-            self._row(terms, 0, max(0, stock.rooms[cell].bytes(page)) / UNIT)
+            self._row(terms, 0, max(0.0, stock.rooms[cell].bytes(page) / UNIT))
         for cell, terms in cpus.items():
             self._row(terms, 0, stock.rooms[cell].cpus)
         self._wishes()
@@ -184,7 +184,7 @@ class Program:
                     if part is not None:
                         self._row({used: self.upper[part], part: -1.0}, 0, float("inf"))
                         terms[part] = 1.0 / min(1.0, need)
-                elif i in way.vcpus or i in way.memory:
+                elif i in way.vcpus:
                     terms[yes] = 1.0
             fixed = {column: 1.0 for column, _ in self.yes[guest] if column in terms}
             if fixed:

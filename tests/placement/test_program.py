@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -121,6 +122,24 @@ CASES: list[tuple[str, Any, Any, dict[str, Any], list[str], list[str], bool]] = 
     ("an emulator's CPUs are left where they may be", [(2, 3), (3, 1)], [(2, 2, {"emulator": 1})], {},
      ['-510 to 1!', '7.5 to 2', '7.5 to 2', '-510 to 1!', '5 to 2', '10 to 2'],
      ['0 <= +1*1 +1*2 -2*0 <= 0', '0 <= +1*4 +1*5 -2*3 <= 0', '0 <= +1*0 +1*3 <= 1', '0 <= +1*1 +1*4 <= 2', '0 <= +1*2 +1*5 <= 3'], True),
+    ("a maximum of as many cells as there are needs no row", [(2, 2), (3, 2)], [(2, 2, {"max_cells": 2})], {},
+     ['-510 to 1!', '5 to 2', '10 to 2', '-510 to 1!', '10 to 2', '5 to 2'],
+     ['0 <= +1*1 +1*2 -2*0 <= 0', '0 <= +1*4 +1*5 -2*3 <= 0', '0 <= +1*0 +1*3 <= 1', '0 <= +1*1 +1*4 <= 2', '0 <= +1*2 +1*5 <= 3'], True),
+    ("floating vcpus under Xen count by the CPUs and not by their number", [(2, 2), (3, 4)], [(2, 4, {})], {"xen": True},
+     ['-510 to 1!', '4.16667 to 2', '3.33333 to 3'],
+     ['0 <= +1*1 +1*2 -4*0 <= 0', '0 <= +1*0 <= 1', '0 <= +1*1 <= 2', '0 <= +1*2 <= 3'], True),
+    ("a negative rest is none", [(-1, 2), (3, 2)], [(2, 2, {"vfio": True})], {"pinnable": -1},
+     ['-510 to 1!', '10 to 2', '-510 to 1!', '5 to 2'],
+     ['0 <= +1*1 -2*0 <= 0', '0 <= +1*3 -2*2 <= 0', '0 <= +1*0 +1*2 <= 1', '0 <= +1*1 +1*3 <= 3', '0 <= +1*1 +1*3 <= 3'], True),
+    ("guests that keep away meet only on cells that both may use", [(2, 1), (3, 0)], [(1, 1, {"name": "a", "memory_only": True}), (1, 1, {"name": "b", "away_from": "a"})], {},
+     ['-765 to 1!', '10 to 1', '20 to 1', '-765 to 1!', '10 to 1', '0 to 1!', '0 to 1!', '0 to 1!'],
+     ['0 <= +1*1 +1*2 -1*0 <= 0', '0 <= +1*0 <= 1', '0 <= +1*4 -1*3 <= 0', '0 <= +1*3 <= 1', '0 <= +1*1 +1*4 <= 2', '0 <= +1*2 <= 3', '0 <= +1*5 -1*0 <= inf', '0 <= -1*5 +1*0 <= inf', '0 <= +1*6 -1*2 <= inf', '0 <= -1*6 +1*2 <= inf', '0 <= +1*7 -1*3 <= inf', '0 <= -1*7 +1*3 <= inf', '0 <= +1*5 +1*7 <= 1'], True),
+    ("guests that belong together are kept off the cells that only one may use", [(2, 1), (3, 0)], [(1, 1, {"name": "a", "memory_only": True}), (1, 1, {"name": "b", "together_with": "a"})], {},
+     ['-765 to 1!', '10 to 1', '20 to 1', '-765 to 1!', '10 to 1', '0 to 1!', '0 to 1!', '0 to 1!', '0 to 1!'],
+     ['0 <= +1*1 +1*2 -1*0 <= 0', '0 <= +1*0 <= 1', '0 <= +1*4 -1*3 <= 0', '0 <= +1*3 <= 1', '0 <= +1*1 +1*4 <= 2', '0 <= +1*2 <= 3', '0 <= +1*5 -1*0 <= inf', '0 <= -1*5 +1*0 <= inf', '0 <= +1*6 -1*2 <= inf', '0 <= -1*6 +1*2 <= inf', '0 <= +1*7 -1*3 <= inf', '0 <= -1*7 +1*3 <= inf', '-inf <= +1*0 +1*3 -1*8 +1*5 -1*7 <= 2', '-inf <= +1*0 +1*3 +1*8 +1*7 -1*5 <= 3', '-inf <= +1*0 +1*3 -1*8 +1*6 <= 2', '-inf <= +1*0 +1*3 +1*8 -1*6 <= 3'], True),
+    ("equal shares that keep away use the cells of their way", [(2, 2), (3, 2)], [(2, 2, {"name": "a", "cells": 2}), (1, 1, {"name": "b", "away_from": "a"})], {},
+     ['-750 to 1!', '-765 to 1!', '10 to 1', '20 to 1', '-765 to 1!', '20 to 1', '10 to 1', '0 to 1!', '0 to 1!', '0 to 1!', '0 to 1!'],
+     ['0 <= +1*0 <= 1', '0 <= +1*2 +1*3 -1*1 <= 0', '0 <= +1*5 +1*6 -1*4 <= 0', '0 <= +1*1 +1*4 <= 1', '0 <= +1*0 +1*2 +1*5 <= 2', '0 <= +1*0 +1*3 +1*6 <= 3', '0 <= +1*7 -1*0 <= inf', '0 <= -1*7 +1*0 <= inf', '0 <= +1*8 -1*0 <= inf', '0 <= -1*8 +1*0 <= inf', '0 <= +1*9 -1*5 <= inf', '0 <= +1*9 -1*1 <= inf', '0 <= -1*9 +1*1 +1*5 <= inf', '0 <= +1*10 -1*3 <= inf', '0 <= +1*10 -1*4 <= inf', '0 <= -1*10 +1*3 +1*4 <= inf', '0 <= +1*7 +1*9 <= 1', '0 <= +1*8 +1*10 <= 1'], True),
 ]  # fmt: skip
 
 
@@ -278,3 +297,20 @@ def test_the_best_solution_is_found_and_its_bound_is_known() -> None:
     sets, bound = only.solve(10.0)
     assert sets is not None
     assert sorted(cells is None for cells in sets.values()) == [False, True], "four units do not hold five"
+
+
+@pytest.mark.parametrize(("status", "bound"), [(0, 5.0), (1, 3.0)])
+def test_the_bound_of_a_search_that_ended_early_is_what_the_solver_proved(
+    monkeypatch: pytest.MonkeyPatch, status: int, bound: float
+) -> None:
+    """Nothing below the best solution where it is the best, and nothing that is no number."""
+    optimize = pytest.importorskip("scipy.optimize", reason="needs numaprobe[optimal]")
+    asked: list[Any] = []
+    found = SimpleNamespace(status=status, fun=5.0, mip_dual_bound=3.0, x=None)
+    monkeypatch.setattr(optimize, "milp", lambda *_, options, **__: asked.append(options) or found)
+    one = made([(2, 2)], [(1, 1, {})])
+    assert one.solve(7.5) == (None, bound)
+    assert asked == [{"time_limit": 7.5, "mip_rel_gap": 0.0}]
+    for number in (None, float("inf"), float("-inf")):
+        found.fun = found.mip_dual_bound = number
+        assert one.solve(7.5) == (None, None)
