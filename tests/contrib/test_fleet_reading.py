@@ -1,112 +1,154 @@
-"""What a publication reads: few requests, and never an old answer. On the real Placement."""
+"""What is read of a host's cells in the ledger, and what need not be read again."""
 
 from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 pytest.importorskip("keystoneauth1", reason="needs numaprobe[openstack]")
-pytest.importorskip("placement", reason="needs numaprobe[openstack-embedded]")
 
-from fleets import guest, guests
-from hosts import GIB, host
+from numaprobe.contrib.openstack.errors import Conflict, Unheard
+from numaprobe.contrib.openstack.reading import NEW, CellState, ProviderReader, Remembered
 
-from numaprobe import Domain, Request
-from numaprobe.contrib.openstack import Client, Conflict, Member, claim, known, publish, release
-from numaprobe.contrib.openstack.publish import providers
-from numaprobe.contrib.openstack.reading import ProviderReader, Remembered
-from numaprobe.contrib.openstack.tree import cell_uuid, root_uuid
-
-CELLS = 8
+SUMMARIES = "/allocation_candidates?resources1=MEMORY_MB:1&in_tree1=root&limit=1"
 
 
-def eight(name: str, *running: Domain) -> Member:
-    """Eight cells of 4 GiB and two CPUs each."""
-    return Member(name, host([4 * GIB] * CELLS, cpus=2), guests(*running))
+class Ledger:
+    """Cells of generation 3 with a few vcpus held of each, by guest; what was asked is kept in short words."""
+
+    def __init__(self, held: dict[str, dict[str, int]]) -> None:
+        self.held, self.asked = held, []  # type: ignore[var-annotated]
+        self.summaries: Any = None
+        self.generations: dict[str, int] = {}
+
+    def read(self, path: str) -> Any:
+        if path == SUMMARIES:
+            self.asked.append("summaries")
+            if isinstance(self.summaries, Exception):
+                raise self.summaries
+            sums = {uuid: sum(held.values()) for uuid, held in self.held.items()}
+            found = {
+                uuid: {"traits": [f"T{uuid}"], "resources": {"VCPU": {"used": used}, "MEMORY_MB": {"used": 0}}}
+                for uuid, used in sums.items()
+            }
+            found["root"] = {"traits": ["TROOT"], "resources": {}}
+            for uuid in self.summaries or ():
+                del found[uuid]
+            return SimpleNamespace(body={"provider_summaries": found})
+        head, uuid, *what = path.strip("/").split("/")
+        self.asked.append(f"{what[0] if what else 'guest'} {uuid}")
+        if head == "allocations":
+            where = {cell: held[uuid] for cell, held in self.held.items() if uuid in held}
+            found = {
+                cell: {"generation": self.generations.get(cell, 3), "resources": {"VCPU": n}}
+                for cell, n in where.items()
+            }
+            return SimpleNamespace(body={"allocations": found, "consumer_generation": 9})
+        bodies = {
+            "inventories": {"VCPU": {"total": 8}},
+            "traits": [f"T{uuid}"],
+            "allocations": {
+                name: {"resources": {"VCPU": n}, "consumer_generation": 9} for name, n in self.held[uuid].items()
+            },
+        }
+        return SimpleNamespace(
+            body={
+                what[0]: bodies[what[0]],
+                "resource_provider_generation": self.generations.get(f"{what[0]} {uuid}", 3),
+            }
+        )
 
 
-def running(name: str, cell: int, size: int = GIB) -> Domain:
-    return guest(name, {i: size if i == cell else 0 for i in range(CELLS)}, vcpus=[[2 * cell]], bound=[cell])
+def reader(client: Any, *guests: str, memory: Remembered | None = None, root: int = 3) -> ProviderReader:
+    present = {"root": {"generation": root}, **{uuid: {"generation": 3} for uuid in client.held}}
+    return ProviderReader(client, "root", present, guests, memory or Remembered())
 
 
-def cell(name: str, number: int) -> str:
-    return f"/resource_providers/{cell_uuid(root_uuid(name), number)}"
+def state(uuid: str, **held: int) -> CellState:
+    return CellState(
+        3, {"VCPU": {"total": 8}}, frozenset({f"T{uuid}"}), {name: ({"VCPU": n}, 9) for name, n in held.items()}
+    )
 
 
-@pytest.mark.parametrize("count", [0, 1, 3])
-def test_an_unchanged_host_of_many_cells_costs_one_request_for_each(ledger: Client, prefix: str, count: int) -> None:
-    """And three for the host, and one for each guest: traits and sums of all its cells are read in one."""
-    name = f"{prefix}a"
-    one = eight(name, *[running(f"{prefix}{i}", i) for i in range(count)])
-    publish(ledger, one)
-    report = publish(ledger, one)
-    assert (report.writes, report.requests) == (1, 3 + CELLS + (count if count < 3 else 3))
+def test_one_or_two_cells_are_read_one_by_one() -> None:
+    """Three requests each, and the traits of the root are not known then."""
+    client = Ledger({"a": {"g": 2}, "b": {}})
+    one = reader(client)
+    assert one.cells(["a", "b"]) == {"a": state("a", g=2), "b": state("b")}
+    assert client.asked == [f"{what} {uuid}" for uuid in "ab" for what in ("inventories", "traits", "allocations")]
+    assert one.root_traits is None
 
 
-def test_a_host_whose_memory_is_all_held_is_read_cell_by_cell(ledger: Client, prefix: str) -> None:
-    """The one request finds hosts by the memory that is left; without any it has nothing to say, and that is no fault."""
-    one = eight(f"{prefix}a", *[running(f"{prefix}{i}", i, 4 * GIB) for i in range(CELLS)])
-    publish(ledger, one)
-    report = publish(ledger, one)
-    assert (report.writes, report.requests) == (1, 4 + 3 * CELLS)
+def test_from_three_cells_on_traits_and_sums_are_read_together() -> None:
+    """Who holds something is read of cells of which something is held; by cell where guests are no fewer."""
+    client = Ledger({"a": {"g": 2}, "b": {}, "c": {"h": 1, "i": 1}})
+    one = reader(client, "g", "h")
+    assert one.cells(["a", "b", "c"]) == {"a": state("a", g=2), "b": state("b"), "c": state("c", h=1, i=1)}
+    assert client.asked == ["summaries", *[f"inventories {uuid}" for uuid in "abc"], "allocations a", "allocations c"]
+    assert one.root_traits == (3, frozenset({"TROOT"}))
 
 
-def test_a_guest_that_ended_and_a_claim_of_others_are_found_where_sums_differ(ledger: Client, prefix: str) -> None:
-    """The guests that still run do not make up what is held, so the cells' own lists are read."""
-    name = f"{prefix}a"
-    stays, ends = running(f"{prefix}stays", 0), running(f"{prefix}ends", 1)
-    publish(ledger, eight(name, stays, ends))
-    held = claim(ledger, known([eight(name)]), Request(1, 3 * GIB, near=2))
-    publish(ledger, eight(name, stays))
-    used = [ledger.read(f"{cell(name, number)}/usages").body["usages"]["MEMORY_MB"] for number in range(3)]
-    assert used == [1024, 0, 3072]
-    release(ledger, held.consumer)
+def test_guests_are_asked_where_they_are_fewer_and_hold_all_there_is() -> None:
+    """A cell of which others hold something as well is read itself."""
+    client = Ledger({"a": {"g": 2}, "b": {"g": 1}, "c": {"g": 3, "x": 1}})
+    assert reader(client, "g").cells("abc") == {"a": state("a", g=2), "b": state("b", g=1), "c": state("c", g=3, x=1)}
+    assert client.asked[4:] == ["guest g", "allocations c"]
+    client = Ledger({"a": {"g": 2}, "b": {"g": 1}, "c": {}, "d": {"g": 1}})
+    assert reader(client, "g").cells("abc")["b"] == state("b", g=1)
+    assert client.asked[4:] == ["guest g"], "what it holds of a cell that is not asked for does not matter"
 
 
-def test_a_trait_that_somebody_removed_is_set_again(ledger: Client, prefix: str) -> None:
-    """Traits are read together with those of the other cells, and compared one by one."""
-    name = f"{prefix}a"
-    publish(ledger, eight(name))
-    found = ledger.read(f"{cell(name, 5)}/traits").body
-    ledger.put(f"{cell(name, 5)}/traits", {**found, "traits": []})
-    assert publish(ledger, eight(name)).writes == 2
-    assert ledger.read(f"{cell(name, 5)}/traits").body["traits"] == ["HW_NUMA_ROOT"]
+@pytest.mark.parametrize("summaries", [Unheard("no class"), ["b"], ["root"]])
+def test_cells_that_are_not_among_the_sums_are_read_one_by_one(summaries: Any) -> None:
+    """A host without memory left is not found by it, and a ledger may not know the class at all."""
+    client = Ledger({"a": {}, "b": {"g": 1}, "c": {}})
+    client.summaries = summaries
+    one = reader(client)
+    assert one.cells("abc") == {"a": state("a"), "b": state("b", g=1), "c": state("c")}
+    assert ("traits b" in client.asked) is (summaries != ["root"])
+    assert ("traits a" in client.asked) is isinstance(summaries, Unheard)
+    assert one.root_traits == ((3, frozenset({"TROOT"})) if summaries == ["b"] else None)
 
 
-def test_who_remembers_reads_an_unchanged_host_in_one_request(ledger: Client, prefix: str) -> None:
-    """An agent publishes at each interval; the generations of the providers say that nothing else changed."""
-    name, memory = f"{prefix}a", Remembered()
-    one = eight(name, running(f"{prefix}g", 0))
-    for _ in range(2):
-        publish(ledger, one, memory=memory)
-    report = publish(ledger, one, memory=memory)
-    assert (report.writes, report.requests) == (1, 2)
+@pytest.mark.parametrize("what", ["inventories a", "allocations a"])
+@pytest.mark.parametrize("cells", ["a", "abc"])
+def test_a_cell_that_changed_meanwhile_is_a_conflict(what: str, cells: str) -> None:
+    """Each answer has the generation of the cell."""
+    client = Ledger({uuid: {"g": 1} for uuid in "abc"})
+    client.generations[what] = 4
+    with pytest.raises(Conflict, match=r"^provider a changed while it was read$"):
+        reader(client).cells(cells)
 
 
-def test_who_remembers_reads_again_what_others_changed(ledger: Client, prefix: str) -> None:
-    """A claim, an inventory that was tampered with, and a guest that ended must not be hidden by what was remembered."""
-    name, memory = f"{prefix}a", Remembered()
-    stays, ends = running(f"{prefix}stays", 0), running(f"{prefix}ends", 1)
-    for _ in range(2):
-        publish(ledger, eight(name, stays, ends), memory=memory)
-    held = claim(ledger, known([eight(name)]), Request(1, GIB, near=2))
-    found = ledger.read(f"{cell(name, 3)}/inventories").body
-    del found["inventories"]["VCPU"]
-    ledger.put(f"{cell(name, 3)}/inventories", found)
-    publish(ledger, eight(name, stays), memory=memory)
-    used = [ledger.read(f"{cell(name, number)}/usages").body["usages"]["VCPU"] for number in range(4)]
-    assert used == [1, 0, 1, 0]
-    assert "VCPU" in ledger.read(f"{cell(name, 3)}/inventories").body["inventories"]
-    release(ledger, held.consumer)
+def test_a_guest_s_answer_of_another_generation_is_a_conflict() -> None:
+    """It has that of each cell on which the guest holds something."""
+    client = Ledger({uuid: {"g": 1} for uuid in "abc"})
+    client.generations["b"] = 4
+    with pytest.raises(Conflict, match=r"^provider b changed while it was read$"):
+        reader(client, "g").cells("abc")
 
 
-@pytest.mark.parametrize("cells", [2, CELLS])
-def test_a_cell_that_changes_while_it_is_read_is_a_conflict(ledger: Client, prefix: str, cells: int) -> None:
-    """Parts of two moments are never put together: the publication starts anew."""
-    name = f"{prefix}a"
-    one = Member(name, host([4 * GIB] * cells, cpus=2), guests())
-    publish(ledger, one)
-    present = providers(ledger, root_uuid(name))
-    held = claim(ledger, known([one]), Request(1, GIB, near=1))
-    with pytest.raises(Conflict, match="changed while it was read"):
-        ProviderReader(ledger, root_uuid(name), present, [], Remembered()).cells(set(present) - {root_uuid(name)})
-    release(ledger, held.consumer)
+def test_what_has_the_same_generation_is_not_read_again() -> None:
+    """Nor is the root; what a cell that is new holds is nothing."""
+    client = Ledger({"a": {"g": 2}, "b": {}})
+    memory = Remembered()
+    assert (memory.cells, memory.root) == ({}, None)
+    found = reader(client, memory=memory).cells("ab")
+    assert memory.cells == found
+    client.asked.clear()
+    memory.root = 3, frozenset({"x"})
+    one = reader(client, memory=memory)
+    assert one.cells("ab") == found
+    assert (client.asked, one.root_traits) == ([], (3, frozenset({"x"})))
+    assert reader(client, memory=memory, root=4).root_traits is None
+    memory.cells["a"] = found["a"]._replace(generation=2)
+    reader(client, memory=memory).cells("ab")
+    assert client.asked == ["inventories a", "traits a", "allocations a"]
+    assert CellState(0, {}, frozenset(), {}) == NEW
+    known = Ledger({"a": {}, "b": {}, "c": {}})
+    memory.cells, memory.root = {}, (3, frozenset({"x"}))
+    one = reader(known, memory=memory)
+    one.cells("abc")
+    assert one.root_traits == (3, frozenset({"x"})), "what is remembered of the root is kept"

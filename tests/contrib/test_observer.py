@@ -455,9 +455,11 @@ def agent(monkeypatch: pytest.MonkeyPatch, clock: Clock, answers: list[Any], *, 
     monkeypatch.setattr(module, "monotonic", clock)
     monkeypatch.setattr(random, "uniform", lambda least, most: (least + most) / 2)
     connected: list[str] = []
+    memories: list[Any] = []
 
-    def publish(client: Any, member: Any, **how: Any) -> Any:
+    def publish(_client: Any, member: Any, *, memory: Any, **how: Any) -> Any:
         assert (member, how) == ("member", {"reserve": 5})
+        memories.append(memory)
         found = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(found, Exception):
             raise found
@@ -473,7 +475,7 @@ def agent(monkeypatch: pytest.MonkeyPatch, clock: Clock, answers: list[Any], *, 
         **{"interval": 60.0, **known},
     )
     one._stop = Stop(clock, waits)
-    one.heard = connected
+    one.heard, one.memories = connected, memories
     return one
 
 
@@ -482,6 +484,7 @@ def test_an_agent_publishes_every_interval(monkeypatch: pytest.MonkeyPatch, cloc
     one = agent(monkeypatch, clock, ["report"], waits=61, interval=61.0)
     one._run()
     assert one._stop.waits == [*[2.0] * 30, 1.0, *[2.0] * 30]
+    assert one.memories[0] is one.memories[1]
     assert (one.published, one.failures, one.report, one.error, one.heard) == (
         2,
         0,
@@ -503,6 +506,7 @@ def test_an_agent_waits_ever_longer_after_failures_and_says_so_once(
     one._run()
     assert pauses == pytest.approx([120 * 0.875, 240 * 0.875**2, 480 * 0.875**3, 60])
     assert (one.published, one.failures, one.error) == (1, 3, None)
+    assert len(set(map(id, one.memories))) == 4, "what was read before a failure is not believed after it"
     assert one.heard == [
         "made", "checked", "cannot publish: gone; trying again, ever more rarely",
         "made", "checked", "made", "checked", "made", "checked", "published again",
