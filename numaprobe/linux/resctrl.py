@@ -48,7 +48,7 @@ def collect(source: Source, base: str = ROOT) -> tuple[MonitorFacts, ...] | None
     ``base`` is where the file system is; recordings have an earlier reading below another name.
     """
     # The kernel makes the directory, which is empty until the file system is mounted there (resctrl_init of Linux).
-    if source.names(f"{base}/mon_data", "mon_L3_") is None and not source.names(base, "info"):
+    if not source.names(base):
         return None
     found: list[MonitorFacts] = []
     for group in _groups(source, base):
