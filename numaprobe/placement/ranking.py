@@ -37,7 +37,7 @@ def ranker(field: Candidates) -> Callable[[tuple[int, ...]], Rank]:
     def straddles(room: CellCapacity) -> bool:
         if request.smt == "require":
             return not siblings_share(room, alone)
-        return alone > 0 and alone > room.widest()[not threads]
+        return bool(alone) and alone > room.widest()[not threads]
 
     def rank(chosen: tuple[int, ...]) -> Rank:
         if len(chosen) == 1:

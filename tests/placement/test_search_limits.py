@@ -562,3 +562,109 @@ def test_an_arrangement_of_one_cell_costs_what_the_cell_costs_itself() -> None:
     shares = field([(4, 4), (4, 4)], 3, 3, [[12, 20], [20, 10]], cells=2)
     assert arrangement(shares, (0, 1)) == priced(shares, [(0, 2, 2 * UNIT), (1, 1, UNIT)])
     assert arrangement(shares, (0,)) is None
+
+
+def test_nobody_gives_way_where_nobody_floats() -> None:
+    """However few whole cores are left."""
+    one = threaded((8, PAIRS), vcpus=7, pinned=True)
+    for core in one.rooms[0].cores[:3]:
+        core.whole = False
+    assert ranker(one)((0,))[1] is False
+    one.stock.floaters = [object()]  # type: ignore[list-item]
+    assert ranker(Candidates(one.stock, one.request))((0,))[1] is True
+
+
+def test_pages_of_the_pool_are_what_is_left_of_them() -> None:
+    """Of four pages of 1 MiB half are left, whatever the cell has otherwise."""
+    capacity = stock([(64, 4), (64, 4)])
+    for one in capacity.rooms.values():
+        one.pages = {UNIT: 4}
+    rank_of = ranker(Candidates(capacity, Request(1, 2 * UNIT, huge_page=UNIT, policy="spread")))
+    assert rank_of((0,))[4] == 0.5 + 0.25
+    assert rank_of((0, 1))[4] == 0.25 + 1 / 8
+
+
+def test_several_cells_are_ranked_by_what_they_have_together() -> None:
+    """Quiet cores or their threads, loads, and whether vcpus with CPUs of their own have enough of them."""
+    one = threaded((8, PAIRS), (8, PAIRS), vcpus=12, pinned=True)
+    one.stock.floaters = [object()]  # type: ignore[list-item]
+    one.rooms[0].cores[0].load = one.rooms[0].cores[1].load = 1.0
+    one.rooms[0].load = 2.0
+    place = ranker(one)((0, 1))
+    assert place[:4] == (False, False, False, 0.0), "six quiet cores have twelve threads"
+    more = ranker(Candidates(one.stock, Request(13, UNIT, pinned=True)))((0, 1))
+    assert more[:4] == (False, True, False, 2.0)
+    crowded = ranker(Candidates(one.stock, Request(15, UNIT, pinned=True)))((0, 1))
+    assert crowded[2] is True, "sixteen threads less a load of two are fourteen"
+    cores = ranker(Candidates(one.stock, Request(7, UNIT, cores=True)))((0, 1))
+    assert cores[:4] == (False, True, True, 2.0), "eight cores less a load of two are six"
+    floating = Candidates(one.stock, Request(7, UNIT))
+    assert ranker(floating)((0, 1))[2] is True
+    assert ranker(Candidates(one.stock, Request(6, UNIT)))((0, 1))[2] is False
+    assert ranker(Candidates(one.stock, Request(6, UNIT, policy="balance")))((0, 1))[4] == (0 + 2.0 + 6) / 16
+
+
+def test_siblings_are_counted_in_the_largest_number_that_is_enough() -> None:
+    """Six vcpus in threes need two cores of three, and a cache that has one of them has no room."""
+    cores = [(0, 1, 2), (3, 4, 5), (6, 7), (8, 9)]
+    apart = room(0, 1, cores, groups=[("x",), ("y",), ("x",), ("y",)])
+    assert siblings_share(apart, 3) is True
+    assert siblings_share(apart, 6) is False
+    assert siblings_share(room(0, 1, cores, groups=[("x",), ("x",), ("y",), ("y",)]), 6) is True
+    assert siblings_share(room(0, 1, []), 1) is True
+    assert siblings_share(room(0, 1, [(0,), (1,)], groups=[("x",), ("y",)]), 1) is False, "no core has siblings"
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        ([(2, 2), (1, 1), (1, 1)], [(0, 1), (0, 2)]),
+        ([(2, 1), (1, 2), (1, 1)], []),
+        ([(2, 2), (1, 0), (0, 1)], []),
+        ([(2, 2), (2, 2), (2, 2)], [(0, 1), (0, 2), (1, 2)]),
+    ],
+)
+def test_equal_shares_take_cells_that_hold_just_the_smallest(
+    cells: list[tuple[int, int]], found: list[tuple[int, ...]]
+) -> None:
+    """Two vcpus with 2 MiB, and one with 1."""
+    one = Candidates(stock(cells), Request(3, 3 * UNIT, cells=2))
+    assert sets.nearest_sets(one, 2) == found
+
+
+@pytest.mark.parametrize(("policy", "found"), [("pack", (2, 3)), ("spread", (0, 1)), ("balance", (0, 1))])
+def test_of_sets_that_cost_the_same_the_policy_chooses(policy: str, found: tuple[int, ...]) -> None:
+    """Under Xen each of two cells gives half, whatever it has."""
+    assert search.best(field([(4, 4), (4, 4), (3, 4), (3, 4)], 2, 6, xen=True, policy=policy)) == found
+
+
+@pytest.mark.parametrize(
+    ("loads", "vcpus", "most", "found"),
+    [
+        ((0.0, 1.0), 4, 2, (0,)),
+        ((1.0, 0.0), 4, 2, (1,)),
+        ((1.0, 0.0), 3, 2, (0,)),
+        ((0.0, 0.0), 5, 2, (0, 1)),
+        ((0.0, 0.0), 5, 1, (0,)),
+    ],
+)
+def test_a_cell_has_enough_cores_at_exactly_as_many_as_vcpus(
+    loads: tuple[float, float], vcpus: int, most: int, found: tuple[int, ...]
+) -> None:
+    """Of two cells of four cores each, less what floats there; two cells may be used or one."""
+    one = threaded((9, PAIRS), (9, PAIRS), vcpus=vcpus, max_cells=most)
+    for capacity, load in zip(one.rooms, loads, strict=True):
+        capacity.load = load
+    assert search.best(one) == found
+
+
+@pytest.mark.parametrize("most", [9, 10])
+def test_cells_with_the_most_cores_are_found_among_too_many_pairs_too(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Two of five cells have four quiet cores, the others two: only those have eight."""
+    monkeypatch.setattr(search, "MAX_SETS", most)
+    one = threaded(*[(9, PAIRS)] * 5, vcpus=8)
+    for number in (0, 1, 4):
+        one.rooms[number].load = 2.0
+    assert search.best(one) == (2, 3)
