@@ -94,14 +94,14 @@ def mounts_in(mountinfo: bytes, kinds: Sequence[str], where: str = MOUNTINFO) ->
     found = []
     if b" - " not in mountinfo:
         raise FactError(where, mountinfo, "names no mount")
-    last = mountinfo[mountinfo.rfind(b"\n") + 1 :]
+    last = mountinfo[mountinfo.rfind(b"\n") + 1 :].rstrip(b"\0")
     if last and last.partition(b" - ")[2].count(b" ") < 2:
         raise FactError(where, last, "is cut in this line")
     for start, end in sorted(_lines_with(mountinfo, [f" - {kind} ".encode() for kind in kinds])):
         before, _, after = mountinfo[start:end].decode("utf-8", "replace").partition(" - ")
         # The source of a mount may be empty.
-        left, right = before.split(" "), after.split(" ")
-        if len(left) < 6 or len(right) < 3 or "" in left[3:5] or right[0] not in kinds:
+        left, right = before.split(), after.split(" ")
+        if len(left) < 6 or len(right) < 3 or right[0] not in kinds or not left[4].startswith("/"):
             raise FactError(where, mountinfo[start:end], "not a mount")
         options = frozenset(right[2].split(","))
         found.append(Mount(root=unescaped(left[3]), point=unescaped(left[4]), kind=right[0], options=options))

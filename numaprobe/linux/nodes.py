@@ -30,6 +30,7 @@ ACCESSES = ("access0/initiators", "access1/initiators")
 SIDE_CACHES = "memory_side_cache"
 SIDE_CACHE = ("size", "line_size", "indexing", "write_policy", "address_mode")
 
+CUT = "is cut in this line"
 MEMINFO = (
     b"MemTotal",
     b"MemFree",
@@ -68,8 +69,11 @@ def node_ids(source: Source, online: tuple[int, ...] | None) -> tuple[int, ...] 
 def meminfo(where: str, content: bytes) -> MeminfoFacts:
     """``nodeN/meminfo`` or ``/proc/meminfo``. Raises ``FactError`` if there is no MemTotal in it."""
     total, free, available, active, inactive, reclaimable, slab = text.fields(where, content, MEMINFO)
-    if total is None:
-        raise FactError(where, content[:60], "has no MemTotal")
+    if total is None or free is None:
+        raise FactError(where, content[:60], f"has no {'MemTotal' if total is None else 'MemFree'}")
+    last = content[content.rfind(b"\n") + 1 :].rstrip(b"\0 ")
+    if last and not last.endswith(b"kB") and b"Huge" not in last:
+        raise FactError(where, last, CUT)
     return MeminfoFacts(
         total_kb=total,
         free_kb=free,
@@ -116,8 +120,10 @@ def _lenient_meminfo(source: Source, where: str, content: bytes) -> MeminfoFacts
     try:
         return meminfo(where, content)
     except FactError as error:
+        if error.reason == CUT:
+            content = content[: content.rfind(b"\n") + 1]
         values = {name: source.parsed(_field_of(name), where, content) for name in MEMINFO}
-        if values[b"MemTotal"] is None and where not in source.broken:
+        if where not in source.broken:
             source.misread(error)
     total, free, available, active, inactive, reclaimable, slab = values.values()
     return MeminfoFacts(

@@ -13,6 +13,7 @@ from ..errors import FactError
 from ..named import namedtuple
 from . import cgroups, text
 from .nodes import HUGE_PAGES, huge_page_sizes
+from .source import ABSENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def _zone(where: str, paragraph: bytes) -> ZoneRoom:
 
 def blocks(where: str, content: bytes) -> dict[tuple[int, str], tuple[int, ...]]:
     """``/proc/buddyinfo``: free blocks of each order, by node and zone."""
-    found = {}
+    found: dict[tuple[int, str], tuple[int, ...]] = {}
     if content.count(b"\n") > text.MAX_ZONES:
         raise FactError(where, content[:60], "more zones than any kernel has")
     for line in content.splitlines():
@@ -185,7 +186,11 @@ def blocks(where: str, content: bytes) -> dict[tuple[int, str], tuple[int, ...]]
         node = head.removeprefix(b"Node ").strip()
         if not comma or len(words) < 2 or not node.isdigit():
             raise FactError(where, line, "not a node, a zone and counts")
-        found[int(node), words[0].decode("ascii", "replace")] = text.numbers(where, b" ".join(words[1:]))
+        counts = text.numbers(where, b" ".join(words[1:]))
+        # As many for each zone: a count that is missing is not 0.
+        if found and len(counts) != len(next(iter(found.values()))):
+            raise FactError(where, line, "another number of counts than in other lines")
+        found[int(node), words[0].decode("ascii", "replace")] = counts
     if not found:
         raise FactError(where, content, "contains no zone")
     return found
@@ -195,6 +200,8 @@ def _head(source: Source) -> bytes | None:
     """The first line of the process's mappings: walking all of them would cost milliseconds."""
     head = getattr(source.reader, "head", None)
     content = source.one(NUMA_MAPS) if head is None else head(NUMA_MAPS, FIRST_LINE)
+    if isinstance(content, int) and content not in ABSENT:
+        source.unreadable("", NUMA_MAPS, content)
     return content if isinstance(content, bytes) else None
 
 
@@ -213,6 +220,8 @@ def _policy(where: str, content: bytes) -> tuple[str, tuple[int, ...] | None]:
     name = mode.partition(b"=")[0].decode("ascii", "replace")
     if name not in MODES:
         raise FactError(where, line, "an unknown memory policy")
+    if name == "bind" and not nodes:
+        raise FactError(where, line, "a memory policy without its nodes")
     return name, nodes
 
 
@@ -225,6 +234,7 @@ class _Room:
         self.least: int | None = None
         self.limited_by: str | None = None
         self.known = True
+        self.limited: set[str] = set()  # groups that have a limit, were it none
 
     def look(self) -> None:
         """Find the least."""
@@ -233,9 +243,16 @@ class _Room:
         mounted = cgroups.mounts(source, ("cgroup", "cgroup2"))
         if any(path in source.failed or path in source.broken for path in cgroups.OWN_TABLES):
             self.known = False
-        for directory in cgroups.directories(mounted, own, "memory"):
+        found = cgroups.directories(mounted, own, "memory")
+        for directory in found:
             for limit_name, usage_name, kinds in LIMITS:
                 self._group(directory, limit_name, usage_name, kinds)
+        # Of a group that is not there, and is not the root, no limit is absent.
+        if len(found) > 1 and found[0] not in self.limited:
+            names = source.reader.listdir(found[0])
+            if isinstance(names, int):
+                source.misread(FactError(cgroups.OWN, f"/{found[0]}", "names a control group that cannot be seen"))
+                self.known = False
 
     def _group(self, directory: str, limit_name: str, usage_name: str, kinds: tuple[bytes, ...]) -> None:
         source, path = self.source, f"{directory}/{limit_name}"
@@ -244,6 +261,7 @@ class _Room:
             # The root has no such file; one that is there and cannot be read may be any limit.
             self.known = self.known and path not in source.failed
             return
+        self.limited.add(directory)
         if limit_text.strip() == b"max":
             return
         limit = source.parsed(partial(_amount, MAX_COUNTER), path, limit_text)

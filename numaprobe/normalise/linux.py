@@ -294,6 +294,9 @@ def _memory(node: NodeFacts, zones: dict[int, list[ZoneFacts]] | None, facts: Li
         if total and not own:
             notes.append(Note("proc/zoneinfo", f"has no zone of node {node.id}: its available memory is unknown"))
         available = available_memory(info, own)
+        if available is None and own and info.active_file_kb is not None and info.inactive_file_kb is not None:
+            text = f"the zones of node {node.id} are not those of {total >> 10} kB: its available memory is unknown"
+            notes.append(Note("proc/zoneinfo", text))
         available = within(available, total, f"{where} and zoneinfo: available", notes)
     return Memory(
         total=total,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import EACCES
+
 import pytest
 from trees import Machine, Shelf, machine, meminfo
 
@@ -163,6 +165,37 @@ def test_a_broken_limit_is_noted_and_not_a_limit() -> None:
     found, source = facts(groups(**{"a/b/memory.max": "many\n", "a/b/memory.current": "5000\n"}))
     assert found.room is None
     assert any("memory.max" in where and "many" in text for where, text in source.notes)
+
+
+def test_a_line_of_blocks_with_fewer_counts_than_others_is_cut() -> None:
+    """What the cut left out was taken for orders without a free block."""
+    whole = b"Node 0, zone Normal 1 1 1 1\n"
+    with pytest.raises(FactError, match="another number of counts"):
+        usable.blocks("proc/buddyinfo", whole + b"Node 1, zone Normal 1 1")
+
+
+def test_a_group_that_does_not_exist_is_not_one_without_a_limit() -> None:
+    """A table that names another group than the process's own would lift every limit."""
+    tree = groups(**{"a/b/memory.max": "8000\n", "a/b/memory.current": "5000\n"})
+    tree["proc/self/cgroup"] = str(tree["proc/self/cgroup"]).replace("/a/b\n", "/a/b x\n")
+    found, source = facts({path: text for path, text in tree.items() if "/a/memory" not in path})
+    assert (found.room, found.room_known) == (None, False)
+    assert [where for where, _ in source.notes] == ["proc/self/cgroup"]
+
+
+def test_the_policy_bind_without_nodes_is_broken() -> None:
+    """It would leave no cell out, where the kernel leaves out all but some."""
+    with pytest.raises(FactError, match="without its nodes"):
+        usable._policy(usable.NUMA_MAPS, b"7f00 bind file=/x\n")
+
+
+def test_mappings_that_cannot_be_read_are_noted() -> None:
+    """The policy is in their first line, which is read in a way of its own."""
+    shelf = Shelf(machine({0: [0]}))
+    shelf.head = lambda path, size: EACCES  # type: ignore[attr-defined]
+    source = Source(shelf)
+    assert usable.collect(source).policy is None
+    assert source.failed == {usable.NUMA_MAPS: EACCES}
 
 
 def test_meminfo_is_not_read_again() -> None:

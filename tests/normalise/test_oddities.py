@@ -108,6 +108,26 @@ def test_a_limit_that_cannot_be_read_is_not_the_lack_of_one(name: str, kind: str
     assert [cell.usable and cell.usable.me for cell in found.cells] == [None, None, 0]
 
 
+@pytest.mark.parametrize("text", ["MemTotal: 4194304 kB\nMemFree: 20", "MemTotal: 4194304 kB\n"])
+def test_a_meminfo_that_is_cut_has_no_figure_from_its_last_line(text: str) -> None:
+    """The kernel ends each size with its unit, and has the free memory of every node."""
+    where = f"{NODE}/node0/meminfo"
+    found = from_linux(
+        linux.collect(Shelf(rich() | {where: "".join(f"Node 0 {line}\n" for line in text.split("\n"))[:-1]}))
+    )
+    memory = found.cell(0).memory
+    assert (memory.total, memory.free, memory.available) == (4 << 30, None, None)
+    assert [note.where for note in found.notes] == ["node0/meminfo"]
+
+
+def test_zones_that_are_not_the_nodes_are_noted() -> None:
+    """Available memory was unknown without a word where the table had each zone twice."""
+    tree = rich()
+    found = from_linux(linux.collect(Shelf(tree | {"proc/zoneinfo": f"{tree['proc/zoneinfo']}" * 2})))
+    assert {cell.memory.available for cell in found.cells} == {None}
+    assert [note.where for note in found.notes] == ["proc/zoneinfo"] * 3
+
+
 def test_the_machine_is_rich() -> None:
     """At least 50 kinds of files are read, each of which is spoiled."""
     kinds = {"".join("N" if c.isdigit() else c for c in path) for path in FILES}
