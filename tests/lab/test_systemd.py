@@ -15,7 +15,8 @@ from .guest import Boot, Result
 from .layout import Layout, Node
 from .machines import TWO_ASYMMETRIC, Machine
 
-UNIT = Path(__file__).parents[2] / "packaging" / "systemd" / "numaprobe.service"
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "packaging" / "systemd" / "numaprobe.service"
 HOST = Machine(
     "systemd",
     "the unit as systemd runs it: a user of its own, without capabilities, in its own view of the file system",
@@ -64,8 +65,9 @@ def script(machine: Machine) -> str:
             _SCRAPE % (quote(sys.executable), ADDRESS),
             f"sed 's,/usr/bin/numaprobe,{program},' {quote(str(UNIT))} >{unit}",
             f"mkdir {unit}.d",
-            # A checkout may be in a home folder.
-            f'printf "[Service]\\nProtectHome=no\\nEnvironment=PYTHONPATH=%s\\n" "$PYTHONPATH" >{unit}.d/checkout.conf',
+            # A checkout may be in a home folder, or in /tmp, of which the unit has its own.
+            'printf "[Service]\\nProtectHome=no\\nBindReadOnlyPaths=%s %s\\nEnvironment=PYTHONPATH=%s\\n" '
+            f'{quote(str(ROOT))} {quote(sys.prefix)} "$PYTHONPATH" >{unit}.d/checkout.conf',
             _LOOK,
         ]
     )
