@@ -47,6 +47,7 @@ def test_a_mount_has_a_root_a_point_and_options(content: str, found: tuple[str, 
     [
         ("", "names no mount"),
         ("odd\n", "names no mount: 'odd'"),
+        (" - cgroup2 c rw\n", "not a mount: '- cgroup2 c rw'"),
         ("30 23 0:26 /r rw - cgroup2 c rw\n", "not a mount: '30 23 0:26 /r rw - cgroup2 c rw'"),
         ("30 23 0:26  /p rw - cgroup2 c rw\n", "not a mount: '30 23 0:26  /p rw - cgroup2 c rw'"),
         ("30 23 0:26 /r  rw - cgroup2 c rw\n", "not a mount: '30 23 0:26 /r  rw - cgroup2 c rw'"),
@@ -92,12 +93,11 @@ def test_16384_mounts_of_one_kind_are_the_most(count: int, taken: bool) -> None:
 @pytest.mark.parametrize(("size", "taken"), [(1 << 20, True), ((1 << 20) + 1, False)])
 def test_an_older_table_of_a_mebibyte_is_the_longest(size: int, taken: bool) -> None:
     """The note has its first 60 characters and its size."""
-    line = "none /p cgroup2 rw 0 0\n"
-    content = line + "0123456789" * 4 + "#" * (size - len(line) - 41) + "\n"
+    line = "\nnone /p cgroup2 rw 0 0\n"
+    content = "#" * (size - len(line)) + line
     source = Source(Shelf({"proc/mounts": content}))
     assert bool(cgroups.mounts(source, ("cgroup2",))) is taken
-    quoted = "none /p cgroup2 rw 0 0\\n012345678901234567890123456789012..."
-    text_of = f"a table of {size} bytes: '{quoted}'"
+    text_of = f"a table of {size} bytes: '{'#' * 60}'"
     assert source.notes == ([] if taken else [("proc/mounts", text_of)])
 
 

@@ -230,11 +230,12 @@ def test_a_meminfo_of_another_node_is_not_this_ones(content: str, text: str | No
 @pytest.mark.parametrize(("size", "taken"), [(65536, True), (65537, False)])
 def test_a_meminfo_has_64_kilobytes_at_most(size: int, taken: bool) -> None:
     """The largest page of any architecture; the first 60 characters are quoted."""
-    content = "MemTotal: 9 kB\n" + "X" * 30 + "Y" * 60
-    content = (content + "\n").ljust(size, "\n")
+    content = ("MemTotal: 9 kB" + " " * 10 + "\n" * (size > 65536)).ljust(size, "\n")
+    if not taken:
+        content = ("X" * 70 + "\n").ljust(size, "\n")
     found = of({"proc/meminfo": content})
     assert (nodes.machine_memory(found) is not None) is taken
-    text = f"a table of 65537 bytes: 'MemTotal: 9 kB\\n{'X' * 30}{'Y' * 11}...'"
+    text = f"a table of 65537 bytes: '{'X' * 60}'"
     if not taken:
         assert found.notes == [("proc/meminfo", text)]
 
@@ -609,6 +610,13 @@ def test_lists_that_contradict_each_other_are_taken_each_at_its_word() -> None:
     assert [cache.cpus for cache in cached(tree)[0]] == [(0, 1), (2, 3)]
     overlapping = DATA | {f"{CPU}/cpu2/cache/index0/shared_cpu_list": "1-2\n"}
     assert [cache.cpus for cache in cached(overlapping)[0]] == [(0, 1), (1, 2), (2, 3)]
+    earlier = DATA | {f"{CPU}/cpu0/cache/index0/shared_cpu_list": "0\n"}
+    found, of_ = cached(earlier)
+    assert [cache.cpus for cache in found] == [(0,), (0, 1), (2, 3)]
+    assert of_.notes[0][0] == "cpu1/cache/index0/shared_cpu_list"
+    # Masks of other CPUs than the first alone do not count.
+    masks = {f"{CPU}/cpu{cpu}/cache/index0/shared_cpu_map": f"{3 << cpu // 2 * 2:x}\n" for cpu in (1, 2, 3)}
+    assert [cache.cpus for cache in cached(earlier | masks)[0]] == [(0,), (0, 1), (2, 3)]
 
 
 def test_a_second_cache_of_one_kind_is_left_out() -> None:

@@ -21,6 +21,7 @@ from numaprobe.linux.facts import (
 )
 from numaprobe.linux.guests.facts import Found, GuestFacts, ThreadFacts
 from numaprobe.linux.memory_state import FailureFacts
+from numaprobe.normalise.available import page_kb
 from numaprobe.normalise.domains import from_guests
 from numaprobe.normalise.hmat import access_of, side_cache_of
 from numaprobe.normalise.linux import from_linux
@@ -333,6 +334,16 @@ def test_no_more_pages_fail_than_there_are(
     """Pages of 4 kB, each once; a part is no more than its whole."""
     found = host(node(0, (0,), memory_kb), failures={0: FailureFacts(total=total, failed=failed)}, blocks={})
     assert found.cells[0].failures == MemoryFailures(total=told[0], failed=told[1])
+
+
+@pytest.mark.parametrize(
+    ("pages", "total_kb", "told"),
+    [(100, 400, 4), (100, 533, 4), (100, 534, None), (100, 320, 4), (100, 319, None), (100, 800, 8), (100, 640, 8),
+     (100, 25600, 256), (100, 51200, None), (0, 0, None), (-1, 4, None), (1, 5, 4)],
+)  # fmt: skip
+def test_the_size_of_a_page_is_a_power_of_two_that_is_near(pages: int, total_kb: int, told: int | None) -> None:
+    """Within a quarter of the memory; from 4 to 256 kB."""
+    assert page_kb(total_kb, pages) == told
 
 
 # --- guests -----------------------------------------------------------------------------------------------------

@@ -76,6 +76,9 @@ def test_what_both_zones_have_is_what_a_formula_gives() -> None:
         ({}, {"free_pages": 57}, -49943 * 4, 0),
         ({}, {"free_pages": 0}, -49943 * 4, 0),
         ({"cma_pages": None}, {}, 0, 200),
+        ({}, {"protection_pages": ()}, 0, 0),
+        # Without a minimum 60 pages more, and as much more of the cache and of the slab.
+        ({}, {"min_pages": 0}, 720, 0),
     ],
 )
 def test_each_figure_of_a_zone_counts_as_the_kernel_has_it(
