@@ -151,6 +151,8 @@ def _ciphers(context: ssl.SSLContext, fields: dict[str, Any]) -> None:
     prefer = fields.get("prefer_server_cipher_suites", True)
     if not isinstance(prefer, bool):
         raise ValueError(f"prefer_server_cipher_suites must be true or false, not {prefer!r}")
+    # Python's contexts for servers have it set.
+    context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if prefer:
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     # The suites of TLS 1.3 cannot be configured, nor in Go's library.
