@@ -45,9 +45,8 @@ def _groups(costs: Costs) -> list[list[int]]:
     groups: list[list[int]] = []
     for cell in costs:
         for group in groups:
-            if _alike(costs, group[0], cell) and (
-                len(group) < 2 or _pair(costs, *group[:2]) == _pair(costs, group[0], cell)
-            ):
+            # Of cells alike all pairs are: each is as far from the second as the first is.
+            if _alike(costs, group[0], cell):
                 group.append(cell)
                 break
         else:

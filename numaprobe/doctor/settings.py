@@ -29,6 +29,11 @@ def cells_of(patient: Patient, domain: Domain) -> set[int] | None:
     return None if None in found else {cell for cell in found if cell is not None}
 
 
+def is_large(domain: Domain) -> bool:
+    """Whether a domain is known to have so much memory that scanning or moving it takes time."""
+    return domain.memory is not None and domain.memory >= LARGE
+
+
 def name(domain: Domain) -> str:
     """A domain as evidence names it."""
     return f"domain {domain.name if domain.name is not None else domain.id}"
@@ -40,9 +45,7 @@ def balancing(patient: Patient) -> Iterator[Finding]:
     if policy is None or not policy.numa_balancing or not _several(patient):
         return
     bound = [
-        domain
-        for domain in patient.domains or ()
-        if (domain.memory or 0) >= LARGE and len(cells_of(patient, domain) or ()) == 1
+        domain for domain in patient.domains or () if is_large(domain) and len(cells_of(patient, domain) or ()) == 1
     ]
     if bound:
         yield Finding(
@@ -73,7 +76,7 @@ def demotion(patient: Patient) -> Iterator[Finding]:
     bound = [
         domain
         for domain in patient.domains or ()
-        if (domain.memory or 0) >= LARGE
+        if is_large(domain)
         and domain.affinity.cells
         and all(tiers.get(cell, slowest) < slowest for cell in domain.affinity.cells)
     ]

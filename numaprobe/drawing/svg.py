@@ -309,7 +309,7 @@ def _legend(scene: Scene, width: int, top: float, body: list[str]) -> float:
     for kind, label in entries:
         shown = fitting(label, 240, SMALL)
         wide = 14 + 6 + len(shown) * SMALL * CHARACTER + 18
-        if x + wide > width - MARGIN and x > MARGIN:
+        if x + wide > width - MARGIN:
             x, y = float(MARGIN), y + 20
         body.append(box(x, y, 14, 14, kind, label))
         body.append(text(x + 20, y + 11, shown, SMALL, "quiet"))

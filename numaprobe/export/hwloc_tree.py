@@ -24,7 +24,7 @@ class Thing:
         kind: str,
         index: int | None,
         cpus: int,
-        all_cpus: int,
+        all_cpus: int = 0,
         subtype: str | None = None,
         cache: Cache | None = None,
     ) -> None:
@@ -121,7 +121,7 @@ def tree(host: Host, cpus: tuple[Cpu, ...]) -> Thing:
             ):
                 root.insert(thing)
     for cpu in cpus:
-        root.insert(Thing("PU", cpu.id, 1 << cpu.id, 0))
+        root.insert(Thing("PU", cpu.id, 1 << cpu.id))
     for cell in host.cells:
         local = members[cell.id]
         whole = next((locality for locality in localities if local and local & locality), 0)
@@ -214,12 +214,12 @@ def _caches(host: Host, online: int, cores: list[Thing]) -> list[Thing]:
         members = bits(cache.cpus) & online
         letter, last = ("i", 3) if cache.type == "instruction" else ("", 5)
         if members and 1 <= cache.level <= last and not any(_cross(members, core.cpus) for core in cores):
-            found.append(Thing(f"L{cache.level}{letter}Cache", None, members, 0, cache=cache))
+            found.append(Thing(f"L{cache.level}{letter}Cache", None, members, cache=cache))
     return found
 
 
 def _cores(cpus: tuple[Cpu, ...]) -> list[Thing]:
-    return [Thing("Core", members[0].core, bits(cpu.id for cpu in members), 0) for members in cores(cpus)]
+    return [Thing("Core", members[0].core, bits(cpu.id for cpu in members)) for members in cores(cpus)]
 
 
 if TYPE_CHECKING:

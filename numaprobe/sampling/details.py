@@ -105,7 +105,7 @@ class Details:
         available: bool,
         counters: bool,
         vmstat: Sequence[str] | bool,
-        meminfo: bool = False,
+        meminfo: bool,
     ) -> tuple[Sample, bool]:
         """The sample with what was requested, and whether every file was there."""
         self._notes, self._errors, self._counted = [], [], None

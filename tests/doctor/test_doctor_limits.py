@@ -242,6 +242,14 @@ def test_devices_for_which_the_cell_matters(code: int | None, hurts: bool) -> No
         assert not found(hardware.devices, of._replace(devices=(of.devices[0]._replace(cell=0),)))  # type: ignore[index]
 
 
+def test_at_most_sixteen_lost_devices_are_shown() -> None:
+    """Their number is that of all."""
+    lost = tuple(Device(f"0000:{number:02x}:00.0", None, class_code=0x020000) for number in range(17))
+    (finding,) = found(hardware.devices, TWO._replace(devices=lost))
+    assert finding.what == "the cell of 17 devices is not known"
+    assert len(finding.evidence) == 16
+
+
 def packages(count: int, *, stand_in: bool = False, **known: Any) -> Host:
     of = host([GIB], cpus=4)
     cpus = tuple(cpu._replace(package=cpu.id % count) for cpu in of.cpus)

@@ -302,6 +302,21 @@ def test_offline_cpus_are_those_of_one_child_at_most() -> None:
     )
 
 
+def test_an_offline_cpu_0_is_in_no_other_cpus_set() -> None:
+    """What has one CPU has it alone, whatever is offline."""
+    cpus = tuple(made(Cpu, id=n, online=n != 0, cell=0, package=0, core=n, siblings=(n,)) for n in range(3))
+    of = host([GIB], cpus=3)._replace(cpus=cpus, caches=(Cache(2, "unified", MIB, 0, (1, 2)),))
+    of = of._replace(cells=(of.cells[0]._replace(cpus=(1, 2)),))
+    found = export.hwloc(of)
+    for kind in ("PU", "Core", "L2Cache"):
+        lines = [line for line in found.splitlines() if f'type="{kind}"' in line]
+        assert lines
+        assert not [
+            line for line in lines if 'complete_cpuset="0x00000001"' in line or 'complete_cpuset="0x00000003"' in line
+        ]
+    assert 'type="PU" os_index="1" cpuset="0x00000002" complete_cpuset="0x00000002"' in found
+
+
 # --- Kubernetes, collectd, telegraf --------------------------------------------------------------------------------------
 
 

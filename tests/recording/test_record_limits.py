@@ -197,6 +197,25 @@ def test_of_the_mounts_only_those_of_control_groups_are_kept() -> None:
     )
 
 
+def test_groups_are_those_below_the_mounts_that_count_memory() -> None:
+    """A root that is not the hierarchy's is taken off the path of a process's group."""
+    keep = kept(
+        anonymous=False, proc__self__mountinfo=MOUNTS.decode().partition("24 1")[0].replace("/sys/fs/cgroup", "/groups")
+    )
+    assert [(mount.kind, mount.point) for mount in keep._groups] == [("cgroup2", "/groups"), ("cgroup", "/memory")]
+    assert keep.file("groups/a/memory.stat", b"1") == ("groups/a/memory.stat", b"1")
+    assert keep.file("memory/a/memory.stat", b"1") == ("memory/a/memory.stat", b"1")
+    assert keep.file("cpu/a/cpu.stat", b"1") is None
+    for path, found in (
+        ("/secret/a", "/a"),
+        ("/secret", "/"),
+        ("/secretx", "/secretx"),
+        ("/other/secret", "/other/secret"),
+    ):
+        assert keep._own_group(f"0::{path}\n".encode()) == f"0::{found}\n".encode()
+    assert keep._own_group(b"4:memory:/secret/a\n") == b"4:memory:/secret/a\n"
+
+
 def test_groups_have_other_names_in_an_anonymous_recording() -> None:
     """The same one the same, and ``..`` stays."""
     keep = kept(anonymous=True)
@@ -373,6 +392,13 @@ def test_sampling_needs_the_proc_of_this_process() -> None:
     assert 0 <= found.draw(5) < 5
     with pytest.raises(SourceUnavailable, match="/proc is of another pid namespace than this process"):
         probing._sampling(SimpleNamespace(readlink=lambda path: "1"), 77)  # type: ignore[arg-type]
+
+
+def test_of_guests_of_xen_nothing_shows_that_they_cannot_be_moved() -> None:
+    """They have no descriptors; nobody is asked."""
+    assert probing.immovable([domain("a", 1, id=4, kind="hvm")]) == {}
+    assert probing.immovable([]) == {}
+    assert probing.DEBUG_KEY_LIMIT == 34_359_738_368, "a walk of that much takes under a second"
 
 
 def test_remote_accesses_are_added_to_each_domain(monkeypatch: pytest.MonkeyPatch) -> None:

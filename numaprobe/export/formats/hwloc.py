@@ -129,7 +129,7 @@ class _Writer:
         huge = [(pages.size, pages.total) for pages in cell.huge_pages]
         known = all(count is not None for _, count in huge)
         if self.base_page is not None and cell.memory.total is not None and known:
-            rest = cell.memory.total - sum(size * (count or 0) for size, count in huge)
+            rest = cell.memory.total - sum(size * count for size, count in huge if count is not None)
             yield self.base_page, max(0, rest) // self.base_page
         for size, count in huge:
             if count is not None:

@@ -80,7 +80,7 @@ def _pages(cell: Cell, base_page: int | None) -> Iterator[tuple[int, int]]:
     """Pages by size; the base ones are what huge pages leave of the memory (virNumaGetPages counts so)."""
     huge = [(pages.size, pages.total) for pages in cell.huge_pages]
     if base_page is not None and cell.memory.total is not None and all(count is not None for _, count in huge):
-        rest = cell.memory.total - sum(size * (count or 0) for size, count in huge)
+        rest = cell.memory.total - sum(size * count for size, count in huge if count is not None)
         if rest >= 0:
             yield base_page, rest // base_page
     for size, count in huge:
