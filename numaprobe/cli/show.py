@@ -168,7 +168,9 @@ def memory_states(host: Host) -> list[str]:
         blocks, failures = cell.blocks, cell.failures
         if blocks is not None:
             each = "" if blocks.size is None else f" of {size(blocks.size)}"
-            words.append(f"{count(blocks.total or 0, 'memory block')}{each}")
+            words.append(
+                "memory blocks unknown" if blocks.total is None else count(blocks.total, "memory block") + each
+            )
             words += [] if blocks.online is None else [f"{blocks.online} online"]
             words += [] if blocks.movable is None else [f"{blocks.movable} movable"]
         if failures is not None and failures.total is not None:

@@ -108,6 +108,10 @@ def _from_nodes(source: Source) -> tuple[int, ...]:
     names = [name for name in source.names(NODE, "node") or () if text.suffix_number(name, "node") is not None]
     paths = [f"{NODE}/{name}/cpulist" for name in names]
     lists = [source.ids(path, content) for path, content in zip(paths, source.read(paths), strict=True)]
+    for path in paths:
+        if error := source.failure(path):
+            # Its cpus would be missing from those of the machine, which no other file lists.
+            raise error
     return tuple(sorted({cpu for cpus in lists for cpu in cpus or ()}))
 
 

@@ -235,6 +235,9 @@ def _use(cell: Cell, domains: Sequence[Domain], unplaced: int | None, *, exact: 
         if size:
             there.append((domain.id, size))
     pooled = sum(pages.size * pages.free for pages in cell.huge_pages if pages.free is not None)
+    # What is free of a pool is not the host's own memory.
+    exact = exact and all(pages.free is not None or pages.total == 0 for pages in cell.huge_pages)
+    unplaced = unplaced if exact else None
     total, free = cell.memory.total, cell.memory.free
     known = CellUse(id=cell.id, total=total, free=free, pooled=pooled, domains=tuple(there))
     rest = None if total is None or free is None else total - free - pooled - sum(size for _, size in there)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from ..errors import SourceDenied, SourceUnavailable
+from ..errors import SourceDenied, SourceError, SourceUnavailable
 from ..named import namedtuple
 from . import changes
 
@@ -124,22 +124,29 @@ def _threads(pid: int) -> list[int]:
         raise SourceDenied(f"process {pid}", None, "may not be read") from None
 
 
+def _read(path: str) -> bytes | None:
+    """A file of a process; None if the process has ended, and an error for any other failure: it is no answer."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    except OSError as error:
+        kind = SourceDenied if isinstance(error, PermissionError) else SourceError
+        raise kind(path, error.errno) from None
+
+
 def _is_kernel_thread(pid: int) -> bool:
     """Whether the kernel's flag for its own threads is set (PF_KTHREAD, the ninth field of /proc/PID/stat)."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return False
+    content = _read(f"/proc/{pid}/stat")
+    fields = (content or b"").rpartition(b")")[2].split()
     return len(fields) > 6 and fields[6].isdigit() and bool(int(fields[6]) & 0x00200000)
 
 
 def _vcpu_of(pid: int, thread: int) -> int | None:
     """The vcpu that a thread runs, by the name that QEMU gives it: ``CPU 0/KVM``, ``CPU 0/TCG``."""
-    try:
-        with open(f"/proc/{pid}/task/{thread}/comm", "rb") as file:
-            name = file.read()
-    except OSError:
+    name = _read(f"/proc/{pid}/task/{thread}/comm")
+    if name is None:
         return None
     number, slash, _ = name.removeprefix(b"CPU ").partition(b"/")
     return int(number) if name.startswith(b"CPU ") and slash and number.isdigit() else None

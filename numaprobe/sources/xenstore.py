@@ -36,6 +36,8 @@ def names(
     from socket import AF_UNIX, SOCK_STREAM, socket
     from time import monotonic
 
+    from ..errors import printable
+
     end = monotonic() + MAX_TIME
     found: dict[int, str] = {}
     failures: list[tuple[str, str]] = []
@@ -49,34 +51,41 @@ def names(
             except OSError as error:
                 failures.append((path, f"names are unknown: {error.strerror or 'no answer in time'}"))
                 continue
+            failures = []
             try:
                 for number in domains:
                     if monotonic() > end:
                         raise ValueError("no answer in time")
                     name = _read(connection, number, f"/local/domain/{number}/name", min(end, monotonic() + patience))
-                    if name is not None:
+                    if isinstance(name, str):
                         found[number] = name
+                    elif name is not None:
+                        failures.append((path, f"the name of domain {number} is unknown: {printable(name[:20])}"))
             except (OSError, ValueError) as error:
                 # The names received until then are kept.
                 reason = (error.strerror if isinstance(error, OSError) else str(error)) or "no answer in time"
                 failures = [(path, f"some names are unknown: {reason}")]
-            else:
-                failures = []
             break
     if notes is not None:
         notes += failures[:1]
     return found
 
 
-def _read(connection: socket, request: int, path: str, end: float) -> str | None:
-    """One value; None if there is none. ``ValueError`` for an answer to something else, or not whole at ``end``."""
+def _read(connection: socket, request: int, path: str, end: float) -> str | bytes | None:
+    """One value; None if there is none, and as bytes the reason for any other refusal.
+
+    ``ValueError`` for an answer to something else, or not whole at ``end``.
+    """
     content = path.encode() + b"\0"
     connection.sendall(_HEADER.pack(_READ, request, 0, len(content)) + content)
     kind, answered, _, length = _HEADER.unpack(_exactly(connection, _HEADER.size, end))
     if answered != request or length > _MAX_PAYLOAD:
         raise ValueError("an answer to another request")
     value = _exactly(connection, length, end)
-    return value.decode("utf-8", "replace") if kind == _READ else None
+    if kind == _READ:
+        return value.decode("utf-8", "replace")
+    # A domain that has ended, or has no name yet.
+    return None if (reason := value.rstrip(b"\0")) == b"ENOENT" else reason or b"no reason given"
 
 
 def _exactly(connection: socket, length: int, end: float) -> bytes:

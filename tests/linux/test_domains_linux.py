@@ -356,6 +356,17 @@ def test_every_cells_columns_add_up_to_its_total() -> None:
     assert account(host, (), complete=False)[0].host is None
 
 
+def test_what_is_free_of_a_pool_is_not_the_hosts_own_where_that_is_unknown() -> None:
+    """A pool of which the free pages cannot be read leaves open whose the rest is."""
+    tree = machine(process(500)) | {f"{trees.NODE}/node0/hugepages/hugepages-2048kB/nr_hugepages": "8\n"}
+    broken = tree | {f"{trees.NODE}/node0/hugepages/hugepages-2048kB/free_hugepages": "junk\n"}
+    host = from_linux(collect_host(Shelf(broken)))
+    first, second = account(host, found_on(broken))
+    assert first.host is None
+    assert first.unattributed is not None
+    assert second.host is not None
+
+
 def test_the_command_line_of_libvirt_is_understood() -> None:
     """Objects are JSON there, and the guest has cells of its own."""
     words = (

@@ -8,6 +8,7 @@ import pytest
 from collected import column, host, ids_of, renamed, texts, without
 from trees import CPU, NODE, Machine, Shelf, fold, machine, mask
 
+from numaprobe.errors import FactError
 from numaprobe.linux.collect import collect
 from numaprobe.linux.cpus import ISOLATED as RUN_TIME
 from numaprobe.normalise.linux import from_linux
@@ -214,6 +215,15 @@ def test_a_broken_list_of_isolated_cpus_leaves_the_others_unknown(broken: str, t
     found = host(tree)
     assert [cpu.isolated for cpu in found.cpus] == [None, None, None, True]
     assert [note.where for note in found.notes] == [broken.removeprefix(f"{CPU}/")]
+
+
+def test_a_broken_list_of_a_node_is_not_a_node_without_cpus() -> None:
+    """Where nothing but the nodes lists cpus, one of their lists that is broken leaves out cpus of the machine."""
+    tree = {path: text for path, text in machine({0: (0, 1), 1: (2, 3)}).items() if not path.startswith(f"{CPU}/")}
+    tree[f"{CPU}/online"] = "junk\n"
+    assert [cpu.id for cpu in host(tree).cpus] == [0, 1, 2, 3]
+    with pytest.raises(FactError, match="node1/cpulist"):
+        host(tree | {f"{NODE}/node1/cpulist": "junk\n"})
 
 
 def test_an_empty_list_of_isolated_cpus_says_nothing_while_the_other_fails() -> None:

@@ -189,8 +189,9 @@ def xenstored(folder: Path, answers: dict[str, bytes], *, silent: bool = False, 
                 if silent:
                     continue
                 value = answers.get(asked)
-                body = b"ENOENT\0" if value is None else value
-                reply: bytes = pack("<IIII", 16 if value is None else 2, request, 0, len(body)) + body
+                refusal = b"ENOENT\0" if value is None else value if value.endswith(b"\0") else None
+                body = refusal or value or b""
+                reply: bytes = pack("<IIII", 2 if refusal is None else 16, request, 0, len(body)) + body
                 for part in (reply[:7], reply[7:20], reply[20:][: 2 if cut else None]):
                     connection.sendall(part)
                     time.sleep(0.001)
@@ -207,6 +208,19 @@ def test_names_come_from_xenstored(tmp_path: Path) -> None:
     """A domain that has none there is left out of the names."""
     with xenstored(tmp_path, {"/local/domain/0/name": b"Domain-0", "/local/domain/7/name": b"seven"}) as path:
         assert names([0, 3, 7], (path,)) == {0: "Domain-0", 7: "seven"}
+
+
+def test_a_refusal_of_xenstored_is_not_a_domain_without_a_name(tmp_path: Path) -> None:
+    """EACCES for one of them is noted, and the others are named."""
+    answers = {
+        "/local/domain/0/name": b"Domain-0",
+        "/local/domain/3/name": b"EACCES\0",
+        "/local/domain/7/name": b"seven",
+    }
+    notes: list[tuple[str, str]] = []
+    with xenstored(tmp_path, answers) as path:
+        assert names([0, 3, 7], (path,), notes=notes) == {0: "Domain-0", 7: "seven"}
+    assert notes == [(path, "the name of domain 3 is unknown: EACCES")]
 
 
 def test_a_daemon_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
 import platform
@@ -175,3 +176,18 @@ def test_a_batch_s_plans_are_pinned_by_name(tmp_path: Path, capsys: pytest.Captu
     assert "no plan for a guest named 'c'" in capsys.readouterr().err
     assert main([*words, "--", "true"]) == 2
     assert "--name says which" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "no"), OSError(errno.EIO, "no")])
+def test_a_process_whose_kind_cannot_be_read_is_not_pinned(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread of the kernel's own is pinned only by force, and a failed read does not make it a program."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    internals = importlib.import_module("numaprobe.pin")
+    monkeypatch.setattr("builtins.open", fail)
+    with pytest.raises(SourceError, match="/proc/2/stat"):
+        internals._is_kernel_thread(2)
+    with pytest.raises(SourceError, match="/proc/2/task/3/comm"):
+        internals._vcpu_of(2, 3)

@@ -116,6 +116,8 @@ def _memory(domain: Domain, host: Host) -> tuple[dict[int, int], int | None, tup
     may = every if not bound else tuple(cell for cell in bound if cell in every) or every
     if domain.memory is None and domain.maximum is None:
         return {}, None, may
+    if domain.memory is None and domain.kind in ("pv", "hvm"):
+        return {}, None, may
     held = domain.memory or 0
     # Xen builds a domain with all its memory, and its maximum is a limit to balloon up to.
     whole = held + (domain.claimed or 0) if domain.kind in ("pv", "hvm") else max(held, domain.maximum or 0)
