@@ -3,7 +3,8 @@ Placement's own allocation candidates, and on a random host with ``numaprobe.pla
 
 ``python -m benchmarks.fleet_week [--hosts 50] [--guests 500,1000,1500] [--mixes large,small] [--seeds 1-10] [--service]
 [--machines DIR ...]``. Hosts are made from recordings: their CPUs, cells and distances, with 4 GiB of memory for each
-CPU. All ways run on a model of the ledger in this process; ``--service`` adds the real one over sqlite, which is slow.
+CPU. All ways run on a model of the ledger in this process; ``--service`` adds the real one over sqlite, which is slow,
+and ``--compare`` only compares the model's decisions with those of the real one, one by one.
 Prices in ``ranking.py`` were chosen on seeds 101 to 103. Of the other ways it prints by how much numaprobe differs in
 the same weeks: the mean, its spread from week to week, and in how many weeks numaprobe is no worse.
 """
@@ -17,9 +18,9 @@ import statistics
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from itertools import cycle, islice
+from itertools import combinations, cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 import numaprobe
 from numaprobe import Domains, Host, Request
-from numaprobe.contrib.openstack import Conflict, Known, Member, choose, known, publish
+from numaprobe.contrib.openstack import Known, Member, choose, known, publish, read_room
 from numaprobe.contrib.openstack.embedded import embedded
 from numaprobe.contrib.openstack.publish import CLAIM, PROJECT
 from numaprobe.contrib.openstack.room import CellRoom, Room
@@ -150,24 +151,39 @@ class RandomHost(Numaprobe):
 
 
 class Candidates(Numaprobe):
-    """What Placement offers first: on one cell, else in two equal parts of one host, else in four.
+    """What Placement offers: on one cell, else in two equal parts of one host, else in four, on cells of their own.
 
-    Its hosts and cells are in the order in which they were published; parts are on cells of their own.
+    ``chance`` None takes the first in the order in which hosts and cells were published. The service has them in the
+    order of a set in Python, which is another in each process: as good as one by chance.
     """
 
+    def __init__(self, members: list[Member], chance: random.Random | None = None) -> None:
+        super().__init__(members)
+        self.chance = chance
+
     def put(self, request: Request) -> tuple[Known, Taken] | None:
+        found = self.candidates(request)
+        chosen = next(found, None) if self.chance is None else self.chance.choice(list(found) or [None])
+        return None if chosen is None else self.take(*chosen)
+
+    def take(self, one: Known, taken: Taken) -> tuple[Known, Taken]:
+        self._add(one, taken, 1)
+        return one, taken
+
+    def candidates(self, request: Request) -> Iterator[tuple[Known, Taken]]:
         for parts in DIVISIONS:
             if request.vcpus % parts:
                 continue
             amounts = {"VCPU": request.vcpus // parts, "MEMORY_MB": request.memory // parts >> 20}
+            empty = True
             for one in self.fleet:
                 cells = self.room[one.root]
                 able = [cell for cell, room in cells.items() if all(room.left(x) >= n for x, n in amounts.items())]
-                if len(able) >= parts:
-                    taken = {cell: dict(amounts) for cell in able[:parts]}
-                    self._add(one, taken, 1)
-                    return one, taken
-        return None
+                for chosen in combinations(able, parts):
+                    yield one, {cell: dict(amounts) for cell in chosen}
+                    empty = False
+            if not empty:
+                return
 
 
 class Service(Numaprobe):
@@ -182,28 +198,30 @@ class Service(Numaprobe):
         self.consumers: dict[int, str] = {}
 
     def put(self, request: Request) -> tuple[Known, Taken] | None:
-        for parts in DIVISIONS:
-            if request.vcpus % parts:
-                continue
-            amounts = f"VCPU:{request.vcpus // parts},MEMORY_MB:{request.memory // parts >> 20}"
-            words = "&".join(f"resources{i}={amounts}" for i in range(parts))
-            more = "&group_policy=isolate" if parts > 1 else ""
-            path = f"/allocation_candidates?limit=1&{words}{more}"
-            found = self.client.read(path).body["allocation_requests"]
-            if not found:
-                continue
+        for found in self.candidates(request, "limit=1&"):
             consumer = str(uuid.uuid4())
-            body = {"allocations": found[0]["allocations"], "consumer_generation": None, "project_id": PROJECT}
-            try:
-                self.client.put(f"/allocations/{consumer}", {**body, "user_id": PROJECT, "consumer_type": CLAIM})
-            except Conflict:
-                continue
-            taken = {cell: dict(one["resources"]) for cell, one in found[0]["allocations"].items()}
+            body = {"allocations": found["allocations"], "consumer_generation": None, "project_id": PROJECT}
+            self.client.put(f"/allocations/{consumer}", {**body, "user_id": PROJECT, "consumer_type": CLAIM})
+            taken = {cell: dict(one["resources"]) for cell, one in found["allocations"].items()}
             one = self.by_cell[next(iter(taken))]
             self.consumers[id(taken)] = consumer
             self._add(one, taken, 1)
             return one, taken
         return None
+
+    def candidates(self, request: Request, more: str = "") -> list[dict[str, Any]]:
+        for parts in DIVISIONS:
+            if request.vcpus % parts:
+                continue
+            amounts = f"VCPU:{request.vcpus // parts},MEMORY_MB:{request.memory // parts >> 20}"
+            words = "&".join(f"resources{i}={amounts}" for i in range(parts))
+            policy = "&group_policy=isolate" if parts > 1 else ""
+            found: list[dict[str, Any]] = self.client.read(f"/allocation_candidates?{more}{words}{policy}").body[
+                "allocation_requests"
+            ]
+            if found:
+                return found
+        return []
 
     def drop(self, one: Known, taken: Taken) -> None:
         self.client.delete(f"/allocations/{self.consumers.pop(id(taken))}")
@@ -282,18 +300,24 @@ def main() -> None:
     parser.add_argument("--seeds", default="1-10")
     parser.add_argument("--service", action="store_true", help="the real Placement, too")
     parser.add_argument("--machines", type=Path, nargs="*", default=[ROOT / "tests" / "fixtures"])
+    parser.add_argument("--compare", action="store_true", help="the model with the real Placement, over the first week")
     options = parser.parse_args()
     members = machines(options.machines, options.hosts)
     room = room_of(members)
     cpus = sum(cell.capacity.get("VCPU", 0) for cells in room.values() for cell in cells.values())
     first, _, last = options.seeds.partition("-")
     seeds = range(int(first), int(last or first) + 1)
+    if options.compare:
+        guests, mix = int(options.guests.split(",")[0]), options.mixes.split(",")[0]
+        compare(members, arrivals(guests, seeds[0], MIXES[mix]))
+        return
     print(f"{len(members)} hosts, {sum(map(len, room.values()))} cells, {cpus} CPUs; {len(seeds)} seeds")
     print("| guests a week, mix | placed by | guests | vcpus | expected access | stranded | without CPUs |")
     with tempfile.TemporaryDirectory() as directory:
         ways: dict[str, Callable[[int], Numaprobe]] = {
             "`numaprobe fleet`": lambda _: Numaprobe(members),
-            "first allocation candidate": lambda _: Candidates(members),
+            "any allocation candidate": lambda seed: Candidates(members, random.Random(seed)),
+            "the first as published": lambda _: Candidates(members),
             "random host": lambda seed: RandomHost(members, seed),
         }
         if options.service:
@@ -303,6 +327,47 @@ def main() -> None:
             for guests in map(int, options.guests.split(",")):
                 weeks = [(seed, arrivals(guests, seed, MIXES[mix])) for seed in seeds]
                 report(f"{guests:,}, {mix}", ways, weeks, MIXES[mix])
+
+
+def compare(members: list[Member], week: list[tuple[float, float, Request]]) -> None:
+    """Print for how many guests the candidates of the model and of the service are not the same, and what is left.
+
+    Both then take the first one of the service.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        model, service = Candidates(members), Service(members, directory)
+        running: list[tuple[float, int, tuple[Known, Taken]]] = []
+        differ = placed = released = offered = 0
+        for number, (when, lasts, request) in enumerate(week):
+            while running and running[0][0] <= when:
+                _, _, one = heapq.heappop(running)
+                model.drop(*one)
+                service.drop(*one)
+                released += 1
+            mine = {cells_of(taken) for _, taken in model.candidates(request)}
+            theirs = {
+                cells_of({cell: found["resources"] for cell, found in one["allocations"].items()})
+                for one in service.candidates(request)
+            }
+            offered += len(theirs)
+            differ += mine != theirs
+            chosen = service.put(request)
+            if chosen is not None and cells_of(chosen[1]) in mine:
+                model.take(*chosen)
+                heapq.heappush(running, (when + lasts, number, chosen))
+                placed += 1
+        found = read_room(service.client)
+        for root, cells in model.room.items():
+            # Hosts without memory left are not in the answer.
+            left = {cell: one.left("MEMORY_MB") for cell, one in cells.items()}
+            real = {cell: one.left("MEMORY_MB") for cell, one in found.get(root, {}).items()}
+            differ += any(size != real.get(cell, 0) for cell, size in left.items())
+    refused = len(week) - placed
+    print(f"{placed} guests placed, {refused} refused, {released} released; {offered} candidates, {differ} differ")
+
+
+def cells_of(taken: Taken) -> frozenset[tuple[str, int, int]]:
+    return frozenset((cell, amounts["VCPU"], amounts["MEMORY_MB"]) for cell, amounts in taken.items())
 
 
 def report(

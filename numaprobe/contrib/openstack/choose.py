@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
+
 from numaprobe import DoesNotFit, place
 
 from ...named import namedtuple
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from .room import CellRoom, Room
 
     Rank = tuple[float | int | str, ...]
+    # By shape of hosts and what is left of them: what a plan takes, and its rank but for the name; or why it fits not.
+    Alike = dict[object, tuple[Plan, dict[int, dict[str, int]], Rank] | str]
 
 
 class Choice(namedtuple("Choice", "known plan amounts cells")):
@@ -61,6 +66,11 @@ def known(members: Iterable[Member]) -> list[Known]:
     names = [one.member.name for one in out]
     if len(set(names)) < len(names):
         raise ValueError(f"two hosts are named {next(name for name in names if names.count(name) > 1)}")
+    shapes: dict[object, object] = {}
+    for one in out:
+        # What a document has of parts that nobody here reads may be no value, and then the host is like no other.
+        with suppress(TypeError):
+            one.shape = shapes.setdefault(one.alike(), one)
     return out
 
 
@@ -68,8 +78,9 @@ def choose(members: Iterable[Known], room: Room, request: Request) -> Chosen:
     """Where a guest fits, the best host first: by ``ranking.rank``.
 
     What was found out of a host is kept in its ``Known`` until something is taken or given back there, so that the same
-    request again looks only at those that changed.
+    request again looks only at those that changed. Of hosts that are alike and have the same left, one is planned.
     """
+    alike: Alike = {}
     found: list[tuple[Rank, Choice]] = []
     refusals: dict[str, str] = {}
     fleet = typical(room, request)
@@ -78,7 +89,7 @@ def choose(members: Iterable[Known], room: Room, request: Request) -> Chosen:
         if cells is None:
             refusals[one.member.name] = "has nothing left, is set aside as stale, or was not published"
             continue
-        answer = one.answer(request, cells, fleet, _answer)
+        answer = one.answer(request, cells, fleet, partial(_answer, alike))
         if isinstance(answer, str):
             refusals[one.member.name] = answer
         else:
@@ -87,19 +98,33 @@ def choose(members: Iterable[Known], room: Room, request: Request) -> Chosen:
     return Chosen(tuple(choice for _, choice in found), refusals)
 
 
-def _answer(one: Known, cells: Mapping[str, CellRoom], request: Request, fleet: Typical) -> tuple[Rank, Choice] | str:
+def _answer(
+    alike: Alike, one: Known, cells: Mapping[str, CellRoom], request: Request, fleet: Typical
+) -> tuple[Rank, Choice] | str:
     """A choice and what to compare it by, or why the guest does not fit."""
     reason = _too_small(cells, request)
     if reason is not None:
         return reason
+    key = one.shape, one.state(cells)
+    found = alike.get(key)
+    if found is None:
+        found = alike[key] = _planned(one, cells, request, fleet)
+    if isinstance(found, str):
+        return found
+    plan, amounts, order = found
+    return (*order, one.member.name), Choice(known=one, plan=plan, amounts=amounts, cells=cells)
+
+
+def _planned(
+    one: Known, cells: Mapping[str, CellRoom], request: Request, fleet: Typical
+) -> tuple[Plan, dict[int, dict[str, int]], Rank] | str:
     try:
         plan = place(one.cut(cells, request), **request._asdict(), reserve=0, ignore_allowed=True, most_rejected=0)
         amounts = _amounts(one, cells, plan)
     except (DoesNotFit, ValueError) as error:
         # A device that one host has is unknown to another.
         return str(error)
-    choice = Choice(known=one, plan=plan, amounts=amounts, cells=cells)
-    return rank(one, cells, plan, amounts, fleet), choice
+    return plan, amounts, rank(one, cells, plan, amounts, fleet)
 
 
 def _too_small(cells: Mapping[str, CellRoom], request: Request) -> str | None:

@@ -70,7 +70,7 @@ def pages_of(request: Request) -> str:
 
 def rank(
     one: Known, cells: Mapping[str, CellRoom], plan: Plan, amounts: Amounts, fleet: Typical
-) -> tuple[float | int | str, ...]:
+) -> tuple[float | int, ...]:
     """What to compare hosts by, the least first.
 
     The cost of an access if the request says ``nearest``. Then the price, in hosts: the cost of an access above a local
@@ -78,7 +78,7 @@ def rank(
     average host takes when it is empty, so that room for what few hosts can take is expensive, and small shapes more
     than large ones, so that no memory is left without a CPU; and how much further apart its CPUs and its memory are, on
     the whole host and on the guest's cells. Then the cost of an access, the
-    number of cells, and what is left, so that the fullest is filled; at last the name.
+    number of cells, and what is left, so that the fullest is filled.
     """
     pages = pages_of(plan.request)
     taken = {one.cells[cell]: _taken(resources, pages) for cell, resources in amounts.items()}
@@ -101,7 +101,7 @@ def rank(
     price = ACCESS * (distance / LOCAL - 1) + sum(lost) / WEIGHT + UNEVEN * uneven / fleet.cpus
     left = min(sum([cpus for cpus, _ in after]), sum([memory for _, memory in after]))
     first = round(distance, 6) if plan.request.nearest else 0
-    return first, round(price, 6), round(distance, 6), len(plan.cells), round(left, 6), one.member.name
+    return first, round(price, 6), round(distance, 6), len(plan.cells), round(left, 6)
 
 
 def _round(size: int) -> int:

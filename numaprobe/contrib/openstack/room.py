@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...model.host import Memory
 from ...named import namedtuple
 from ...placement.guests import cpus_by_guest
 from .errors import Unheard
@@ -88,6 +89,8 @@ class Known:
         self.cells = {cell.id: cell_uuid(self.root, cell.id) for cell in member.host.cells}
         self.order = _order(member)
         self.cell_of = {cpu.id: cpu.cell for cpu in member.host.cpus}
+        # Equal for hosts on which a plan is the same if the same is left; ``known`` finds them.
+        self.shape: object = self
         self._last: tuple[object, Host] | None = None
         # By request: what it depends on, and the answer.
         self._answered: dict[Request, tuple[object, Any]] = {}
@@ -110,6 +113,32 @@ class Known:
             del self._answered[next(iter(self._answered))]
         answer: Answer = last[1]
         return answer
+
+    def alike(self) -> object:
+        """Equal for hosts that differ only in what the ledger knows, and in their names."""
+        cells = tuple(
+            [
+                cell._replace(
+                    memory=Memory(total=cell.memory.total, span=cell.memory.span, claimed=cell.memory.claimed),
+                    huge_pages=tuple([pages._replace(free=None, surplus=None) for pages in cell.huge_pages]),
+                    failures=None,
+                    blocks=None,
+                )
+                for cell in self.member.host.cells
+            ]
+        )
+        order = tuple([(cell, tuple(cpus)) for cell, cpus in self.order.items()])
+        return self.member.host._replace(cells=cells, notes=(), allowed=None), order
+
+    def state(self, room: Mapping[str, CellRoom]) -> object:
+        """What is left of each cell, in the order of their ids."""
+        found = [room.get(uuid) for uuid in self.cells.values()]
+        return tuple(
+            [
+                None if one is None else (tuple(one.capacity.items()), tuple(one.used.items()), one.cpu_ratio)
+                for one in found
+            ]
+        )
 
     def cut(self, room: Mapping[str, CellRoom], request: Request) -> Host:
         """The host as if it had only what the ledger has left.
