@@ -56,7 +56,7 @@ def compose(
     lines = lines[: height - 1]
     lines += [[] for _ in range(height - 1 - len(lines))]
     footer = _footer(state, len(page.rows), room, width)
-    lines = [*lines, footer] if height > 1 else [*rows[:1], footer][:1]
+    lines = [*lines, footer] if height > 1 else (rows or [footer])[:1]
     return [clipped(line, width) for line in lines]
 
 
