@@ -318,6 +318,8 @@ def test_guests_have_rows_below_them_for_what_is_left() -> None:
     assert state.left == 1
     assert page.remarks[0] == "cell 1 to cell 1 of 2 (Left, Right)"
     state.left = 0
+    page = views.view(reading(guests=found), state, 10)
+    assert page.remarks[0] == "cell 0 to cell 0 of 2 (Left, Right)"
     page = views.view(reading(guests=found), state, 4)
     assert page.remarks[0] == "no room for cells"
 
@@ -670,6 +672,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     window = Window()
     window.did = found
     monkeypatch.setattr(terminal.curses, "initscr", lambda: window)
+    monkeypatch.setattr(terminal.locale, "setlocale", lambda *what: found.append(what))
     monkeypatch.setattr(terminal._Screen, "_made_styles", lambda self: {})
     return found
 
@@ -679,6 +682,7 @@ def test_the_terminal_is_restored_whatever_happens(calls: list[Any], monkeypatch
     with terminal._Screen():
         entered = list(calls)
     assert entered == [
+        (terminal.locale.LC_ALL, ""),
         ("set_escdelay", 50), ("noecho",), ("cbreak",), ("keypad", True), ("nodelay", True), ("curs_set", 0),
     ]  # fmt: skip
     assert calls[len(entered) :] == [("keypad", False), ("nocbreak",), ("echo",), ("endwin",)]
