@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 T = TypeVar("T", bound=tuple[Any, ...])
 
 Zone = tuple[int, str, int | None, int | None, int | None, tuple[int, ...]]
+# Number, command, operation, buffers, and the answer or an errno.
+SeenCall = tuple[int, int, bytes, tuple[tuple[int, bytes], ...], tuple[int, bytes, tuple[bytes, ...]] | int]
 FileMapping = tuple[int, bytes, bool, int, int, tuple[tuple[int, int], ...]]
 
 class Seen:
@@ -143,6 +145,7 @@ class Privcmd:
         self, number: int, command: int, op: bytes, buffers: tuple[tuple[int, bytes], ...] = ()
     ) -> tuple[int, bytes, tuple[bytes, ...]]: ...
     def call_each(self, number: int, command: int, ops: Sequence[bytes]) -> list[bytes | int]: ...
+    def unchanged(self, seen: Sequence[SeenCall]) -> bool: ...
     def close(self) -> None: ...
     def __enter__(self) -> Privcmd: ...
     def __exit__(

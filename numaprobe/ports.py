@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Protocol
 
-    from ._fast import Seen, Zone
+    from ._fast import Seen, SeenCall, Zone
 
     class Reader(Protocol):
         """Files below one root directory. Paths are relative to it: ``sys/devices/system/node/online``."""
@@ -69,6 +69,9 @@ if TYPE_CHECKING:
 
             The operations as Xen left them, or Xen's errno, by position.
             """
+
+        def unchanged(self, seen: Sequence[SeenCall]) -> bool:
+            """Whether each call gives what it gave."""
 
     class PageCalls(Protocol):
         """Who reports on single pages of a process: the running kernel, or a test's own."""

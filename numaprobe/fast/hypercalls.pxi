@@ -158,6 +158,17 @@ cdef class Privcmd:
             pthread_mutex_unlock(self.lock)
         return answers
 
+    def unchanged(self, seen not None):
+        """Whether each call gives what it gave: tuples (number, command, op, buffers, and the answer or errno)."""
+        for number, command, op, buffers, answer in seen:
+            try:
+                found = self.call(number, command, op, buffers)
+            except OSError as error:
+                found = error.errno
+            if found != answer:
+                return False
+        return True
+
     cdef const np_operation *_form(self, int number, int command) except NULL:
         """How the hypercall is made; ``ValueError`` for what is not in the tables."""
         cdef const np_operation *form = np_find_read(number, command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import strerror
 
 from ..errors import FactError, SourceError, SourceUnavailable
-from . import abi, calls, claims, srat, versions
+from . import abi, calls, claims, kept, srat, versions
 from .facts import (
     CpuInfo,
     CpuPool,
@@ -18,6 +18,7 @@ from .facts import (
     XenFacts,
     XenVersion,
 )
+from .sysctl import Sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,9 +26,16 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from ..ports import Hypercalls, Reader
-    from .sysctl import Sysctl
 
     T = TypeVar("T")
+    _Found = tuple[
+        kept.Fixed,
+        list[tuple[str, str]],
+        Sysctl,
+        PhysInfo,
+        tuple[NodeMemory | None, ...],
+        tuple[tuple[int | None, ...], ...],
+    ]
 
 # How often everything is queried while cpus or nodes keep being added or removed.
 _TRIES = 4
@@ -47,13 +55,54 @@ def collect(
     Without physinfo, cputopoinfo or numainfo there are no facts: raises ``SourceError`` or one of its subclasses, or
     ``FactError``, which name the hypercall. Anything else that is missing or withheld is None and noted.
     """
+    again = _again(port)
+    if again is None:
+        fixed, notes, sysctl, info, nodes, distances = _anew(port)
+    else:
+        fixed, notes, sysctl, info, nodes, distances = again
+    ask = _Asker(fixed.version, notes)
+    cpus, cpuinfo, memory_map = fixed.cpus, fixed.cpuinfo, fixed.memory_map
+    ask.counts(info, nodes)
+    node_claims = ask.optional(claims.collect, sysctl, info, nodes, {} if refused is None else refused)
+    heap, total = ask.optional(_heap, sysctl, nodes) or (None, None)
+    return XenFacts(
+        version=fixed.version,
+        sysctl_version=sysctl.version,
+        physinfo=info,
+        cpus=cpus,
+        cpuinfo=cpuinfo,
+        online_cpus=ask.online_cpus(info, cpus, cpuinfo, fixed.pools, fixed.free_cpus),
+        nodes=nodes,
+        distances=distances,
+        heap=heap,
+        heap_total=total,
+        present_pages=ask.present_pages(reader, info, cpus, cpuinfo, nodes, memory_map, known=node_claims is not None),
+        memory_map=memory_map,
+        pci_devices=ask.pci_devices(sysctl, pci_addresses),
+        cpupools=fixed.pools,
+        free_cpus=fixed.free_cpus,
+        scheduler=None
+        if fixed.scheduler is None
+        else abi.SCHEDULERS.get(fixed.scheduler, f"scheduler {fixed.scheduler}"),
+        claims=node_claims,
+        notes=tuple(ask.notes),
+    )
+
+
+def _anew(port: Hypercalls) -> _Found:
+    """Everything but what depends on the nodes that there are, from the first call on."""
     withheld: list[tuple[str, str]] = []
-    version = calls.version(port, withheld)
-    sysctl, info, found = versions.negotiate(port, version)
+    watched = None if getattr(port, "unchanged", None) is None else kept.Watched(port)  # type: ignore[arg-type]
+    asked = port if watched is None else watched
+    version = calls.version(asked, withheld)
+    sysctl, info, found = versions.negotiate(asked, version)
     ask = _Asker(version, [*withheld, *found])
+    mark = 0 if watched is None else len(watched.seen)
     for _ in range(_TRIES):
+        if watched is not None:
+            del watched.seen[mark:]
         cpus = sysctl.cpu_topology(info.max_cpu_id + 1)
-        cpuinfo = ask.optional(calls.cpuinfo, port, info.max_cpu_id + 1)
+        cpuinfo = ask.optional(calls.cpuinfo, asked, info.max_cpu_id + 1)
         nodes, distances = sysctl.numainfo(info.nr_nodes)
         before, info = info, sysctl.physinfo()
         if _shape(before) == _shape(info):
@@ -62,33 +111,37 @@ def collect(
         ask.note("sysctl physinfo", "CPUs, nodes or memory kept being added or removed while they were queried")
     if cpuinfo is not None:
         cpuinfo += (None,) * (len(cpus) - len(cpuinfo))
-    pools = ask.optional(sysctl.cpupools, info.max_cpu_id + 1)
-    free_cpus = ask.optional(sysctl.free_cpus, info.max_cpu_id + 1)
-    scheduler = ask.optional(sysctl.scheduler)
-    memory_map = ask.optional(calls.memory_map, port)
-    ask.counts(info, nodes)
-    node_claims = ask.optional(claims.collect, sysctl, info, nodes, {} if refused is None else refused)
-    heap, total = ask.optional(_heap, sysctl, nodes) or (None, None)
-    return XenFacts(
+    fixed = kept.Fixed(
         version=version,
         sysctl_version=sysctl.version,
-        physinfo=info,
+        shape=_shape(info),
         cpus=cpus,
         cpuinfo=cpuinfo,
-        online_cpus=ask.online_cpus(info, cpus, cpuinfo, pools, free_cpus),
-        nodes=nodes,
-        distances=distances,
-        heap=heap,
-        heap_total=total,
-        present_pages=ask.present_pages(reader, info, cpus, cpuinfo, nodes, memory_map, known=node_claims is not None),
-        memory_map=memory_map,
-        pci_devices=ask.pci_devices(sysctl, pci_addresses),
-        cpupools=pools,
-        free_cpus=free_cpus,
-        scheduler=None if scheduler is None else abi.SCHEDULERS.get(scheduler, f"scheduler {scheduler}"),
-        claims=node_claims,
-        notes=tuple(ask.notes),
+        pools=ask.optional(sysctl.cpupools, info.max_cpu_id + 1),
+        free_cpus=ask.optional(sysctl.free_cpus, info.max_cpu_id + 1),
+        scheduler=ask.optional(sysctl.scheduler),
+        memory_map=ask.optional(calls.memory_map, asked),
     )
+    if watched is not None and not ask.notes:
+        kept.keep(watched, fixed)
+    return fixed, ask.notes, Sysctl(port, sysctl.version), info, nodes, distances
+
+
+def _again(port: Hypercalls) -> _Found | None:
+    """The same where the hypervisor says what it said the last time; None where it does not, or nothing was kept."""
+    if getattr(port, "unchanged", None) is None:
+        return None
+    fixed = kept.known(port)  # type: ignore[arg-type]
+    if fixed is None:
+        return None
+    sysctl = Sysctl(port, fixed.sysctl_version)
+    try:
+        nodes, distances = sysctl.numainfo(fixed.shape[2])
+        info = sysctl.physinfo()
+    except (SourceError, FactError):
+        return None
+    # Memory and CPUs are added under the same numbers as are in the shape; what was compared is then not of now.
+    return None if _shape(info) != fixed.shape else (fixed, [], sysctl, info, nodes, distances)
 
 
 def _heap(sysctl: Sysctl, nodes: Sequence[NodeMemory | None]) -> tuple[tuple[HeapFree | None, ...], HeapFree]:
@@ -142,11 +195,11 @@ class _Asker:
     ) -> frozenset[int] | None:
         """Since 4.12 cputopoinfo lists offline cpus like others; get_cpuinfo knows, or the pools together do."""
         if cpuinfo is not None:
-            online = frozenset(cpu for cpu, known in enumerate(cpuinfo) if known is not None and known.online)
+            online = frozenset([cpu for cpu, known in enumerate(cpuinfo) if known is not None and known.online])
         elif pools is not None and free_cpus is not None:
             online = frozenset(free_cpus).union(*[pool.cpus for pool in pools])
         else:
-            online = frozenset(cpu for cpu, row in enumerate(cpus) if row.socket is not None)
+            online = frozenset([cpu for cpu, row in enumerate(cpus) if row.socket is not None])
         if len(online) == info.nr_cpus:
             return online
         self.note(

@@ -62,6 +62,29 @@ assert Privcmd().call_each(35, 9, []) == []
 """)
 
 
+def test_calls_are_made_again_and_compared(run: Run) -> None:
+    """An answer, a result or a refusal that is another one makes the difference, and what is not allowed is not made."""
+    run("""
+xen = Privcmd()
+op = pack("<III", 17, 0x15, 2).ljust(136, b"\\0")
+buffers = ((16, b"\\xff" * 64), (24, b"\\xff" * 64))
+heap = lambda node: pack("<IIIIi", 9, 0x15, 0, 0, node).ljust(136, b"\\0")
+known = (35, 17, op, buffers, xen.call(35, 17, op, buffers))
+version = (17, 0, b"", (), (4 << 16 | 17, b"", ()))
+gone = (35, 9, heap(9), (), errno.EINVAL)
+assert xen.unchanged([])
+assert xen.unchanged([known, version, gone])
+result, reply, (rows, ways) = known[4]
+assert not xen.unchanged([(*known[:4], (1, reply, (rows, ways)))])
+assert not xen.unchanged([(*known[:4], (result, reply[:-1] + b"x", (rows, ways)))])
+assert not xen.unchanged([version, (*known[:4], (result, reply, (rows[:-1] + b"x", ways)))])
+assert not xen.unchanged([(*known[:4], errno.EPERM)])
+assert not xen.unchanged([(*version[:4], (4 << 16 | 16, b"", ()))])
+assert not xen.unchanged([(*gone[:4], errno.EPERM)])
+raises(ValueError, xen.unchanged, [(36, 68, pack("<II", 68, 0x15).ljust(144, b"\\0"), (), 0)])
+""")
+
+
 @pytest.mark.parametrize(
     ("number", "command", "op"),
     [
