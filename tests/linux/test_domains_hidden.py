@@ -144,6 +144,7 @@ def test_a_file_that_makes_no_sense_costs_itself_and_not_the_others(name: str, t
         ("task/501/status", "junk\n"),
         ("task/501/status", ""),
         ("task/501/wchan", "#!?\n"),
+        ("stat", "x\n"),
         ("stat", "500 (qemu) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 -3 0 1000 1 1\n"),
         ("stat", "500 (qemu) -1 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 3 0 1000 1 1\n"),
         ("numa_maps", "7f0000000000 default anon=2 Nx=2 kernelpagesize_kB=4\n"),

@@ -291,8 +291,9 @@ def test_memory_of_hundreds_of_terabytes() -> None:
 
 
 def test_huge_pages_of_several_sizes_on_one_node_only() -> None:
-    """The sizes of arm64 and POWER, where a cell without the directory has no pages of that size."""
+    """The sizes of arm64 and POWER, where a cell without memory has no directory of them."""
     tree = machine({0: [0], 1: [1]}, memory_kb=32 << 20)
+    tree[f"{NODE}/node0/meminfo"] = meminfo(0, 0, 0)
     for size, total, free in ((64, 7, 6), (2048, 5, 0), (16 << 20, 1, 1)):
         tree[f"sys/kernel/mm/hugepages/hugepages-{size}kB/nr_hugepages"] = f"{total}\n"
         tree[f"{NODE}/node1/hugepages/hugepages-{size}kB/nr_hugepages"] = f"{total}\n"

@@ -14,6 +14,7 @@ from trees import CPU, NODE, Shelf, machine
 
 from numaprobe import Host
 from numaprobe.linux import collect as linux
+from numaprobe.model.host import HugePages
 from numaprobe.normalise.linux import from_linux
 
 FILES = sorted(path for path, content in rich().items() if content)
@@ -128,6 +129,18 @@ def test_zones_that_are_not_the_nodes_are_noted() -> None:
     assert [note.where for note in found.notes] == ["proc/zoneinfo"] * 3
 
 
+@pytest.mark.parametrize("broken", [{}, {"nr": "junk\n", "free": "", "surplus": "x\n"}])
+def test_a_pool_that_only_one_node_lacks_is_unknown(broken: dict[str, str]) -> None:
+    """Taken for none, its pages would be the host's own memory; the kernel has the same sizes for every node."""
+    where = f"{NODE}/node0/hugepages/hugepages-2048kB"
+    tree = {path: text for path, text in rich().items() if not path.startswith(f"{NODE}/node0/hugepages")}
+    tree |= {f"{where}/{name}_hugepages": text for name, text in broken.items()}
+    found = from_linux(linux.collect(Shelf(tree)))
+    assert found.cell(0).huge_pages == (HugePages(size=2 << 20),)
+    assert found.cell(1).huge_pages[0].total == 10
+    assert {note.where.partition("/hugepages/")[0] for note in found.notes} == {"node0"}
+
+
 def test_the_machine_is_rich() -> None:
     """At least 50 kinds of files are read, each of which is spoiled."""
     kinds = {"".join("N" if c.isdigit() else c for c in path) for path in FILES}
@@ -140,7 +153,8 @@ def test_a_size_of_pages_that_cannot_be_is_left_out(size: str) -> None:
     """Sizes are directory names, and each divides the memory of its cell."""
     tree = machine({0: [0, 1], 1: [2, 3]})
     tree[f"{NODE}/node1/hugepages/hugepages-{size}kB/nr_hugepages"] = "10\n"
-    tree[f"{NODE}/node1/hugepages/hugepages-2048kB/nr_hugepages"] = "10\n"
+    for node in (0, 1):
+        tree[f"{NODE}/node{node}/hugepages/hugepages-2048kB/nr_hugepages"] = "10\n"
     found = from_linux(linux.collect(Shelf(tree)))
     assert [pages.size for pages in found.cells[1].huge_pages] == [2 << 20]
     assert bool(found.notes) == (len(size) == 1), "a number of more than 64 bits is no size of pages"

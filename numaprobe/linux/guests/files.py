@@ -113,7 +113,7 @@ class ProcessFiles:
             for process, content, line in zip(failing, contents[::2], contents[1::2], strict=True)
             # In a tree a process may be without a stat and there all the same.
             if (content in GONE and line in GONE)
-            or (isinstance(content, bytes) and content.rpartition(b")")[2].split()[:1] in _ENDED)
+            or (isinstance(content, bytes) and b")" in content and content.rpartition(b")")[2].split()[:1] in _ENDED)
         )
 
     def notes(self) -> tuple[tuple[str, str], ...]:
