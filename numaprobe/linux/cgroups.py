@@ -171,10 +171,11 @@ def directories(mounted: Sequence[Mount], own: Mapping[str, str], controller: st
             path = own.get(controller)
         else:
             path = None
-        # Mounted from outside of this process's control group namespace: what is below it cannot be named from inside.
-        if path is None or root.startswith("/.."):
+        # A mount, or a group, from outside of this process's control group namespace (cgroup_namespaces(7)): the one
+        # cannot be named by way of the other.
+        if path is None or root.startswith("/..") or path.startswith("/.."):
             continue
-        # A container sees its own group as the mount's root; a path outside of it begins with "..".
+        # A container sees its own group as the mount's root.
         if root != "/" and (path == root or path.startswith(root + "/")):
             path = path[len(root) :]
         parts = [part for part in path.split("/") if part not in ("", ".", "..")]

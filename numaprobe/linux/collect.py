@@ -12,6 +12,7 @@ from ..named import namedtuple
 from . import cpus, nodes, text
 from .facts import LinuxFacts, ZoneFacts
 from .kept import agree, agreed, kept
+from .meminfo import machine_memory
 from .source import CPU, NODE, Source
 
 TYPE_CHECKING = False
@@ -127,7 +128,7 @@ def _collected(
         path = "proc/zoneinfo"
         rows = source.zones_in_pieces(path)
         zones = tuple(map(ZoneFacts._make, rows)) if rows else source.parsed(_zones, path, source.one(path))
-    meminfo = nodes.machine_memory(source) if available or not ids else None
+    meminfo = machine_memory(source) if available or not ids else None
     if devices:
         from .devices import collect as collect_devices
 

@@ -162,12 +162,16 @@ def _zone(where: str, paragraph: bytes) -> ZoneRoom:
             free = text.number(where, words[2])
         elif words[:1] == [b"protection:"]:
             protection = text.numbers(where, line.partition(b"(")[2].partition(b")")[0].replace(b",", b" "))
+    managed = values.get(b"managed")
+    # The two are counted at different moments.
+    if free is not None and managed is not None and free > managed + (managed >> 6):
+        raise FactError(where, f"pages free {free}, managed {managed}", "more free pages than the zone has")
     return ZoneRoom(
         node=int(node),
         name=first.split()[3].decode("ascii", "replace"),
         free_pages=free,
         min_pages=values.get(b"min"),
-        managed_pages=values.get(b"managed"),
+        managed_pages=managed,
         protection_pages=protection or (),
         active_file_pages=values.get(b"nr_zone_active_file"),
         inactive_file_pages=values.get(b"nr_zone_inactive_file"),
@@ -244,6 +248,9 @@ class _Room:
         if any(path in source.failed or path in source.broken for path in cgroups.OWN_TABLES):
             self.known = False
         found = cgroups.directories(mounted, own, "memory")
+        if not found and ("memory" in own or "" in own):
+            # It is below no mounted hierarchy, or outside of the namespace: there may be a limit.
+            self.known = False
         for directory in found:
             for limit_name, usage_name, kinds in LIMITS:
                 self._group(directory, limit_name, usage_name, kinds)

@@ -14,7 +14,8 @@ from functools import partial
 from .. import _fast
 from ..errors import FactError, SourceError, SourceUnavailable
 from ..linux import text
-from ..linux.nodes import HUGE_PAGES, huge_page_sizes, is_of_another, node_ids
+from ..linux.meminfo import is_of_another
+from ..linux.nodes import HUGE_PAGES, huge_page_sizes, node_ids
 from ..linux.source import CPU, NODE, Source
 from ..model.host import Note
 from ..named import namedtuple

@@ -183,6 +183,20 @@ def test_a_group_that_does_not_exist_is_not_one_without_a_limit() -> None:
     assert [where for where, _ in source.notes] == ["proc/self/cgroup"]
 
 
+def test_a_zone_with_more_free_pages_than_it_has_is_broken() -> None:
+    """All of the cell's memory was offered as free where the counter had wrapped."""
+    with pytest.raises(FactError, match="more free pages than the zone has"):
+        usable.zones("proc/zoneinfo", b"Node 0, zone Normal\n  pages free 200\n        managed 100\n")
+
+
+@pytest.mark.parametrize("path", ["/../../a", "/.."])
+def test_a_group_outside_of_the_namespace_has_limits_that_cannot_be_seen(path: str) -> None:
+    """The group of that name below the mount is another one."""
+    tree = groups(**{"a/memory.max": "8000\n", "a/memory.current": "5000\n"})
+    found, _ = facts(tree | {"proc/self/cgroup": f"0::{path}\n"})
+    assert (found.room, found.room_known) == (None, False)
+
+
 def test_the_policy_bind_without_nodes_is_broken() -> None:
     """It would leave no cell out, where the kernel leaves out all but some."""
     with pytest.raises(FactError, match="without its nodes"):

@@ -11,6 +11,7 @@ from trees import CPU, NODE, Machine, Shelf, machine, meminfo
 
 from numaprobe.errors import FactError, SourceDenied, SourceError, SourceUnavailable
 from numaprobe.linux import caches, collect, cpus, devices, nodes, source
+from numaprobe.linux import meminfo as tables
 from numaprobe.linux.facts import CacheFacts, DeviceFacts, LinuxFacts, MeminfoFacts
 from numaprobe.linux.source import Source
 
@@ -197,12 +198,12 @@ def test_a_line_that_is_broken_costs_its_own_figure(
 ) -> None:
     """Of a node, and of the machine; the line is quoted once."""
     found = of({"proc/meminfo": table(**changes)})
-    assert nodes.machine_memory(found) == told
+    assert tables.machine_memory(found) == told
     line = next((f"{name}: {value}" for name, value in changes.items() if value), None)
     assert len(found.notes) == (note is not None)
     assert all(line in text if line else text.startswith(note or "") for _, text in found.notes)
     found = of({})
-    assert nodes.node_meminfo(found, 3, table("Node 3 ", **changes).encode()) == told
+    assert tables.node_meminfo(found, 3, table("Node 3 ", **changes).encode()) == told
     assert [where for where, _ in found.notes] == ["node3/meminfo"] * (note is not None)
 
 
@@ -219,7 +220,7 @@ def test_a_line_that_is_broken_costs_its_own_figure(
 def test_a_meminfo_of_another_node_is_not_this_ones(content: str, text: str | None) -> None:
     """The first such line is quoted, or the file where a line names two."""
     found = of({})
-    told = nodes.node_meminfo(found, 3, content.encode())
+    told = tables.node_meminfo(found, 3, content.encode())
     if text is None or "kB Node" in content:
         assert (told is not None) == (text is None or not found.notes)
     else:
@@ -234,7 +235,7 @@ def test_a_meminfo_has_64_kilobytes_at_most(size: int, taken: bool) -> None:
     if not taken:
         content = ("X" * 70 + "\n").ljust(size, "\n")
     found = of({"proc/meminfo": content})
-    assert (nodes.machine_memory(found) is not None) is taken
+    assert (tables.machine_memory(found) is not None) is taken
     text = f"a table of 65537 bytes: '{'X' * 60}'"
     if not taken:
         assert found.notes == [("proc/meminfo", text)]
@@ -726,5 +727,5 @@ def test_a_host_without_any_of_the_buses_has_no_devices() -> None:
 def test_a_meminfo_as_helpers_write_it_is_understood() -> None:
     """The one that other tests plant."""
     found = of({})
-    assert nodes.node_meminfo(found, 0, meminfo(0, 4, 2).encode()) == MeminfoFacts(total_kb=4, free_kb=2)
+    assert tables.node_meminfo(found, 0, meminfo(0, 4, 2).encode()) == MeminfoFacts(total_kb=4, free_kb=2)
     assert found.notes == []

@@ -6,7 +6,7 @@ import pytest
 from trees import Shelf
 
 from numaprobe.errors import FactError
-from numaprobe.linux import cgroups, nodes, text, usable
+from numaprobe.linux import cgroups, meminfo, text, usable
 from numaprobe.linux.guests.visibility import obstacles
 from numaprobe.linux.source import Source
 
@@ -31,7 +31,7 @@ def test_more_zones_than_any_kernel_has_are_one_error(parser: object) -> None:
 def test_a_meminfo_of_more_than_a_page_is_noted_and_unknown() -> None:
     """The kernel's has a few kilobytes."""
     source = Source(Shelf({"proc/meminfo": "MemTotal: 1 kB\n" * 10_000}))
-    assert nodes.machine_memory(source) is None
+    assert meminfo.machine_memory(source) is None
     assert ["a table of 150000 bytes" in note for _, note in source.notes] == [True]
 
 
