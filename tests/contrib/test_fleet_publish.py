@@ -16,12 +16,13 @@ from numaprobe import Domains, Host
 from numaprobe.contrib.openstack import Member
 from numaprobe.contrib.openstack.errors import Conflict, FleetError, NotThere
 from numaprobe.contrib.openstack.publish import publish
-from numaprobe.contrib.openstack.tree import Inventory, cell_uuid, root_uuid
+from numaprobe.contrib.openstack.tree import Inventory, cell_uuid, part_of, root_uuid
 
 ROOT = root_uuid("a")
 CELL = cell_uuid(ROOT, 0)
 OTHER = cell_uuid(ROOT, 1)
 NUMA = "HW_NUMA_ROOT"
+PART = f"CUSTOM_NUMAPROBE_PART_{part_of(ROOT)}"
 
 
 def short(path: str) -> str:
@@ -99,7 +100,7 @@ def ledger() -> Any:
     """With the host as it is, published before."""
     one = Ledger()
     one.add(ROOT, "numaprobe:a", None, SEEN)
-    one.add(CELL, "numaprobe:a:cell0", ROOT, (NUMA,), VCPU=VCPUS, MEMORY_MB=MEMORY)
+    one.add(CELL, "numaprobe:a:cell0", ROOT, (PART, NUMA), VCPU=VCPUS, MEMORY_MB=MEMORY)
     return one
 
 
@@ -133,7 +134,7 @@ def test_a_new_host_is_made_with_its_cells() -> None:
         {"uuid": ROOT, "name": "numaprobe:a", "parent_provider_uuid": None},
         {"traits": list(SEEN), "resource_provider_generation": 0},
         {"uuid": CELL, "name": "numaprobe:a:cell0", "parent_provider_uuid": ROOT},
-        {"traits": [NUMA], "resource_provider_generation": 0},
+        {"traits": [PART, NUMA], "resource_provider_generation": 0},
     ]
     documents = {"VCPU": VCPUS.document(), "MEMORY_MB": MEMORY.document()}
     assert client.bodies[4] == {"resource_provider_generation": 8, "inventories": documents}
@@ -146,7 +147,7 @@ def test_only_what_differs_is_written() -> None:
     client.traits[CELL] = [NUMA, "CUSTOM_MEMORY_KIND_CXL", "CUSTOM_CPU_RATIO_150", "CUSTOM_FAST", "CUSTOM_NUMAPROBE_X"]
     published(client)
     assert client.sent == ["PUT /ROOT/traits", "PUT /CELL/traits"]
-    assert client.bodies[1] == {"traits": ["CUSTOM_FAST", NUMA], "resource_provider_generation": 7}
+    assert client.bodies[1] == {"traits": ["CUSTOM_FAST", PART, NUMA], "resource_provider_generation": 7}
     client = ledger()
     client.inventories[CELL]["VCPU"]["total"] = 3
     published(client)

@@ -190,7 +190,7 @@ def test_an_unknown_number_of_huge_pages_leaves_the_size_of_ordinary_memory_unkn
 def test_a_cell_has_traits_that_say_what_it_is(known: dict[str, Any], how: dict[str, Any], traits: set[str]) -> None:
     """As well as that of a NUMA node, which every cell has."""
     found = tree(cells(host([GIB]), **known), **how).cells[0]
-    assert found.traits == {"HW_NUMA_ROOT", *traits}
+    assert found.traits == {"HW_NUMA_ROOT", "CUSTOM_NUMAPROBE_PART_6", *traits}
     assert set(found.inventories) == {"MEMORY_MB", how.get("cpu_class", "VCPU")}
 
 
@@ -212,7 +212,7 @@ def test_cpus_that_guests_may_get_are_offered() -> None:
     found = tree(cells(lost, cpus=None), cpu_ratio=2.0)
     assert set(found.cells[0].inventories) == {"MEMORY_MB"}
     assert found.notes == ("cell 0: its CPUs are unknown, and not offered",)
-    assert found.cells[0].traits == {"HW_NUMA_ROOT"}
+    assert found.cells[0].traits == {"HW_NUMA_ROOT", "CUSTOM_NUMAPROBE_PART_6"}
 
 
 OWN = "11111111-1111-1111-1111-111111111111"

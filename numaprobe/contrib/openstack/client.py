@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from email.utils import parsedate_to_datetime
 
 from ...errors import printable
@@ -21,6 +22,7 @@ except ModuleNotFoundError as error:
 # The first with consumer types, which tell a claim from a guest that was seen running (Placement 6.0.0, Xena).
 MICROVERSION = "1.38"
 SHOWN = 200
+_ERRNO = re.compile(r"\[Errno -?[0-9]+\] ([^\"'()\[\]]+)")
 
 
 class Answer:
@@ -88,7 +90,7 @@ class Client:
         try:
             response = self._adapter.request(path, method, raise_exc=False, microversion=microversion, **more)
         except exceptions.ClientException as error:
-            raise FleetError(f"{self._where()} cannot be queried: {_short(str(error))}") from None
+            raise FleetError(f"{self._where()} cannot be queried: {_cause(str(error))}") from None
         if response.status_code >= 400:
             raise _failure(method, self._where(), path, response)
         return Answer(response)
@@ -129,6 +131,12 @@ def _age(headers: Any) -> float | None:
 
 def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdigit() else 0 for part in version.split("."))
+
+
+def _cause(text: str) -> str:
+    """What the system said, without the names of the libraries' classes that pass it on."""
+    found = _ERRNO.search(text)
+    return found[1].strip() if found else _short(text)
 
 
 def _short(text: str) -> str:

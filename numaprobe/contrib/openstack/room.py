@@ -6,7 +6,7 @@ from ...model.host import Memory
 from ...named import namedtuple
 from ...placement.guests import cpus_by_guest
 from .errors import Unheard
-from .tree import MEMORY, MIB, OURS, PCPU, RATIO, STALE, VCPU, cell_uuid, huge_class, root_uuid, usable_cpu
+from .tree import MEMORY, MIB, OURS, PART, PCPU, RATIO, STALE, VCPU, cell_uuid, huge_class, root_uuid, usable_cpu
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,14 +43,20 @@ class CellRoom(namedtuple("CellRoom", "capacity used cpu_ratio")):
 Room = dict[str, dict[str, CellRoom]]
 
 
-def read_room(client: Client, resource: str = MEMORY, amount: int = 1, *, stale: bool = False) -> Room:
+def read_room(
+    client: Client, resource: str = MEMORY, amount: int = 1, *, stale: bool = False, part: int | None = None
+) -> Room:
     """What is left on the hosts that have any of a resource class, as one request of the ledger.
 
-    Hosts that are full of it, and those that were set aside as stale unless ``stale``, are left out.
+    Hosts that are full of it, and those that were set aside as stale unless ``stale``, are left out. ``part`` is that
+    of the fleet to read (``tree.part_of``), None for all of it.
     """
     required = f"{OURS}" if stale else f"{OURS},!{STALE}"
+    within = "" if part is None else f"&required1={PART}{part}"
     try:
-        found = client.read(f"/allocation_candidates?resources1={resource}:{amount}&root_required={required}").body
+        found = client.read(
+            f"/allocation_candidates?resources1={resource}:{amount}{within}&root_required={required}"
+        ).body
     except Unheard:
         # Of a class that no host has, and of traits of a ledger to which nobody has published yet.
         return {}
@@ -62,12 +68,12 @@ def read_room(client: Client, resource: str = MEMORY, amount: int = 1, *, stale:
     return out
 
 
-def room_for(client: Client, request: Request) -> Room:
-    """What is left on the hosts that have any of the memory that a request asks for."""
+def room_for(client: Client, request: Request, *, part: int | None = None) -> Room:
+    """What is left on the hosts, of a part of the fleet or all, that have any of the memory that a request asks for."""
     if request.huge_page is None:
-        return read_room(client)
+        return read_room(client, part=part)
     # Of less than a page no host has any.
-    return read_room(client, huge_class(request.huge_page), max(1, request.huge_page // MIB))
+    return read_room(client, huge_class(request.huge_page), max(1, request.huge_page // MIB), part=part)
 
 
 def _cell(document: Mapping[str, Any]) -> CellRoom:

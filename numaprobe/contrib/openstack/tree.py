@@ -24,6 +24,9 @@ OURS = "CUSTOM_NUMAPROBE"
 # Toggled by each publication: Placement keeps the time of a provider's last change, and no other that is ours to set.
 SEEN = "CUSTOM_NUMAPROBE_SEEN"
 STALE = "CUSTOM_NUMAPROBE_STALE"
+# Of a host's cells: which of so many parts of the fleet it belongs to.
+PART = "CUSTOM_NUMAPROBE_PART_"
+PARTS = 8
 NUMA = "HW_NUMA_ROOT"
 MEMORY_ONLY = "CUSTOM_MEMORY_ONLY"
 KIND = "CUSTOM_MEMORY_KIND_"
@@ -91,6 +94,11 @@ def root_uuid(name: str) -> str:
     return str(uuid.uuid5(NAMESPACE, name))
 
 
+def part_of(root: str) -> int:
+    """The part of the fleet that a host belongs to: by its uuid, so that parts are about as large as each other."""
+    return uuid.UUID(root).int % PARTS
+
+
 def cell_uuid(root: str, cell: int) -> str:
     """The uuid of the provider of a cell."""
     return str(uuid.uuid5(uuid.UUID(root), f"cell:{cell}"))
@@ -124,7 +132,7 @@ def tree_of(member: Member, *, reserve: int | None = None, cpu_ratio: float = 1.
         count = cpus.get(cell.id, 0)
         if count:
             found[cpu_class] = Inventory(total=count, reserved=0, ratio=cpu_ratio, step=1)
-        traits = {NUMA}
+        traits = {NUMA, f"{PART}{part_of(root)}"}
         if cell.cpus == ():
             traits.add(MEMORY_ONLY)
         if cell.kind is not None:
