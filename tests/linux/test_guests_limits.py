@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EACCES, EIO, ENOENT, EPERM, ESRCH
+from errno import EACCES, EIO, ENOENT, ENOTDIR, EPERM, ESRCH
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from hosts import made
 from processes import MIB, QEMU, found_on, group, machine, process
 from trees import Link, Machine, Shelf
 
-from numaprobe.errors import FactError
+from numaprobe.errors import FactError, SourceDenied, SourceError
 from numaprobe.linux.cgroups import Held
 from numaprobe.linux.guests import (
     command_line,
@@ -20,10 +20,12 @@ from numaprobe.linux.guests import (
     long_options,
     numa_maps,
     options,
+    qemu,
     recorded,
     sampled,
     visibility,
 )
+from numaprobe.linux.guests.collect import collect
 from numaprobe.linux.guests.detect import Detector
 from numaprobe.linux.guests.facts import CommandLine, Found, GuestNode, LibvirtRecord
 from numaprobe.linux.guests.files import ProcessFiles, note
@@ -682,6 +684,21 @@ GIB = 1 << 30
          {"nodes": None}),
         (["-object", "memory-backend-ram,id=a,size=1G,host-nodes=1,policy=bind", "-numa", "node,nodeid=3,cpus=0-1,memdev=a"],
          {"nodes": (1,), "guest_nodes": (GuestNode(id=3, memory=GIB, vcpus=(0, 1), nodes=(1,)),)}),
+        (["-object", "memory-backend-ram,id=a,size=1G,policy=bind", "-machine", "pc,memory-backend=a"], {"nodes": None}),
+        (["-object", "memory-backend-ram,id=a,size=1G,host-nodes=1", "-machine", "pc,memory-backend=a"], {"nodes": None}),
+        (["-object", '{"qom-type": "memory-backend-ram", "id": "a", "host-nodes": [2, 0, 2], "policy": "bind"}', "-machine",
+          "memory-backend=a"], {"nodes": (0, 2)}),
+        (["-object", '{"qom-type": "memory-backend-ram", "id": "a", "host-nodes": [-1], "policy": "bind"}', "-machine",
+          "memory-backend=a"], {"nodes": None}),
+        (["-object", '{"qom-type": "memory-backend-ram", "id": "a", "host-nodes": [true], "policy": "bind"}', "-machine",
+          "memory-backend=a"], {"nodes": None}),
+        (["-object", '{"qom-type": "other", "id": "a", "host-nodes": [0], "policy": "bind"}', "-machine",
+          "memory-backend=a"], {"nodes": None}),
+        (["-object", "[1]", "-object", "{x"], {"memory_paths": ()}),
+        (["-numa", "node,cpus=2-3,cpus=0,mem=5"], {"guest_nodes": (GuestNode(id=0, memory=5 << 20, vcpus=(0, 2, 3), nodes=None),)}),
+        (["-numa", "node,cpus=x,mem=5"], {"guest_nodes": (GuestNode(id=0, memory=5 << 20, vcpus=None, nodes=None),)}),
+        (["-numa", "node", "-numa", "node"],
+         {"guest_nodes": tuple(GuestNode(id=n, memory=None, vcpus=None, nodes=None) for n in (0, 1))}),
         (["-numa", "node,nodeid=x"], {"guest_nodes": None}),
         (["-numa", "dist,src=0"], {"guest_nodes": None}),
     ],
@@ -767,6 +784,85 @@ def test_cloud_hypervisors_options_say_what_the_guest_is(words: str, told: dict[
     """Each field from its own option."""
     found = long_options.parse("cloud-hypervisor", words.split())
     assert {name: getattr(found, name) for name in told} == told
+
+
+QEMUS = [
+    (CommandLine(program="qemu", name="a,b", uuid="ab", memory=5, vcpus=1, vcpus_maximum=2),
+     ["-name", "guest=a,,b", "-uuid", "ab", "-m", "size=5b", "-smp", "cpus=1,maxcpus=2"]),
+    (CommandLine(program="qemu", vcpus=1), ["-smp", "cpus=1"]),
+    (CommandLine(program="qemu"), []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "words"), QEMUS)
+def test_a_guest_of_qemu_is_written_in_its_words(line: CommandLine, words: list[str]) -> None:
+    """And understood again."""
+    assert qemu.written(line) == words
+    found = qemu.parse("qemu", words)
+    assert (found.name, found.uuid, found.memory, found.vcpus) == (line.name, line.uuid, line.memory, line.vcpus)
+
+
+# --- all processes -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("errno", "kind"),
+    [(EACCES, SourceDenied), (EPERM, SourceDenied), (EIO, SourceError), (ENOENT, None), (ENOTDIR, None)],
+)
+def test_processes_that_cannot_be_listed_are_an_error(errno: int, kind: type[SourceError] | None) -> None:
+    """Where there is no ``/proc`` there are none, which is not all."""
+    shelf = Shelf({}, {"proc": errno})
+    if kind is None:
+        found = collect(shelf)
+        assert (found.guests, found.complete) == ((), False)
+        return
+    with pytest.raises(SourceError) as caught:
+        collect(shelf)
+    assert (type(caught.value), caught.value.where, caught.value.errno) == (kind, "/proc", errno)
+
+
+def test_what_is_not_asked_for_is_not_read() -> None:
+    """Neither threads, nor hint faults, nor whether the kernel looks for them."""
+    tree = machine(process(500)) | {"proc/sys/kernel/numa_balancing": "2\n"}
+    for options_, threads_, balancing in (
+        ({}, True, None),
+        ({"each_vcpu": False}, False, None),
+        ({"faults": True}, True, 2),
+    ):
+        shelf = Shelf(tree)
+        found = collect(shelf, **options_)  # type: ignore[arg-type]
+        assert (found.guests[0].threads is not None) is threads_
+        assert found.balancing == balancing
+        assert any(path.endswith("/wchan") for path in shelf.opened) is threads_
+        assert any(path.endswith("/sched") for path in shelf.opened) is (balancing is not None)
+
+
+def test_a_group_without_the_memory_controller_is_the_sum_of_its_processes() -> None:
+    """Where something of one is unknown the sum is."""
+    directory = "sys/fs/cgroup/g"
+    tree = machine(process(500, cgroup="/g"), process(600, cgroup="/g"))
+    tree |= {f"{directory}/cgroup.procs": "500\n600\n", f"{directory}/cgroup.stat": "nr_descendants 0\n"}
+    one, both = collect(Shelf(tree), processes=[500]).guests[0], collect(Shelf(tree), groups=["g"]).guests[0]
+    assert one.held is not None
+    assert one.unplaced is not None
+    assert one.resident is not None
+    assert both.held == {node: 2 * size for node, size in one.held.items()}
+    assert (both.unplaced, both.resident, both.id) == (2 * one.unplaced, 2 * one.resident, "g")
+    assert both.held_from == f"{directory}/cgroup.procs and proc/*/numa_maps"
+    found = collect(Shelf(tree, {"proc/600/numa_maps": EACCES}), groups=["g"])
+    assert found.guests[0].held is None
+    assert not found.complete
+    found = collect(Shelf(tree, {"proc/600/status": EACCES}), groups=["g"])
+    assert found.guests[0].resident is None
+
+
+def test_a_group_of_version_1_is_not_supported_and_said_so() -> None:
+    """By the directory that it has; a group that is nowhere has no word."""
+    tree = machine() | {"sys/fs/cgroup/memory/vm/cgroup.procs": "5\n"}
+    tree["proc/self/mountinfo"] = "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+    text = "is a group of version 1 (sys/fs/cgroup/memory/vm), and only those of version 2 are supported"
+    assert collect(Shelf(tree), groups=["vm"]).notes == (("control group vm", text),)
+    assert collect(Shelf(tree), groups=["none"]) == Found(guests=(), complete=True, notes=())
 
 
 # --- status -------------------------------------------------------------------------------------------------------

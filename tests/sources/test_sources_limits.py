@@ -724,3 +724,30 @@ def test_pages_of_a_process_that_is_gone_are_an_error_number() -> None:
     assert isinstance(pages.nodes(gone, [4096]), int)
     found = pages.entries(os.getpid(), [0, id(pages)])
     assert isinstance(found, int) or (len(found) == 2 and found[0] == 0 and found[1] != 0)
+
+
+def test_a_question_is_answered_in_turn_and_with_the_last_from_then_on() -> None:
+    """Three answers to four questions."""
+    lines = [LINE.replace('"result": 0', f'"result": {number}') for number in (1, 2, 3)]
+    port = Transcript(HEAD + "\n".join(lines))
+    assert [port.call(35, 3, bytes(8), ((8, bytes(4)),))[0] for _ in range(5)] == [1, 2, 3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("raw", "most", "many"),
+    [("[[[[]]]]", 4, False), ("[[[[]]]]", 3, True), ("[[[{}]]]", 4, False), ("[[[{}]]]", 3, True), ("[1,2,3]", 2, False),
+     ("[1,2,3]", 1, True), ("{}", 1, False)],
+)  # fmt: skip
+def test_a_line_has_no_more_lists_than_a_call(raw: str, most: int, many: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brackets and braces together, and commas."""
+    monkeypatch.setattr(transcript, "MAX_LISTS", most)
+    with pytest.raises(RecordingError) as caught:
+        Transcript(HEAD + raw)
+    assert ("more lists than a hypercall has" in str(caught.value)) is many
+
+
+@pytest.mark.parametrize("text", ["\n" + HEAD, "\n"])
+def test_the_first_line_of_a_transcript_is_not_empty(text: str) -> None:
+    """It says what the file is."""
+    with pytest.raises(RecordingError, match="the transcript is damaged in line 1"):
+        Transcript(text)
