@@ -23,6 +23,7 @@ from numaprobe.linux.guests import (
     qemu,
     recorded,
     sampled,
+    threads,
     visibility,
 )
 from numaprobe.linux.guests.collect import collect
@@ -269,8 +270,9 @@ def test_a_part_of_an_object_is_counted_for_one_process(
     mappings = [(6, Shared(0x20, "f", {0: 4}, False)), (5, Shared(0x10, "f", {0: 8}, False))]
     known = {5: {0x10: Extent(("d", "i"), 0, 10)}, 6: {} if second is None else {0x20: second}}
     assert numa_maps.counted_once(mappings, known) == (counted, elsewhere)
-    alike = [(6, Shared(0x20, "f", {0: 8}, False)), (5, Shared(0x10, "f", {0: 8}, False))]
-    assert 5 in numa_maps.counted_once(alike, known)[0]
+    alike = [(6, Shared(0x10, "f", {0: 8}, False)), (5, Shared(0x20, "f", {0: 8}, False))]
+    same = {5: {0x20: Extent(("d", "i"), 0, 10)}, 6: {0x10: Extent(("d", "i"), 0, 10)}}
+    assert numa_maps.counted_once(alike, same) == ({5: {0: 8}}, {6: 8})
     before = {6: {0x20: Extent(("d", "i"), 20, 30)}, 5: {0x10: Extent(("d", "i"), 10, 20)}}
     assert numa_maps.counted_once(mappings, before)[1] == {}
 
@@ -913,3 +915,107 @@ def test_a_group_of_its_own_is_what_a_guest_holds() -> None:
     (one,) = found_on(tree)
     assert one.cells == ((0, resident), (1, 0))
     assert one.how_from == "sys/fs/cgroup/machine.slice/vm1.scope/memory.numa_stat"
+
+
+def test_a_process_that_gave_up_its_memory_has_no_failures() -> None:
+    """It has no address space in its stat from then on."""
+    tree = machine(process(500, maps="junk\n"))
+    (found,) = found_on(tree)
+    assert found.id == 500
+    tree["proc/500/stat"] = str(tree["proc/500/stat"]).replace(" 1000 1 1 ", " 1000 0 1 ")
+    ended = found_on(tree)
+    assert (list(ended), ended.complete, ended.notes) == ([], True, ())
+
+
+def test_a_group_whose_processes_are_placed_has_nothing_unplaced() -> None:
+    """Each process by process."""
+    maps = "7f0000000000 bind:1 anon=24576 dirty=24576 active=0 N1=24576 kernelpagesize_kB=4\n"
+    tree = machine(process(500, cgroup="/g", maps=maps, anonymous_kb=24576 * 4))
+    tree |= {"sys/fs/cgroup/g/cgroup.procs": "500\n", "sys/fs/cgroup/g/cgroup.stat": "nr_descendants 0\n"}
+    (found,) = collect(Shelf(tree), groups=["g"]).guests
+    assert (found.held, found.unplaced) == ({1: 96 * MIB}, 0)
+
+
+@pytest.mark.parametrize(("misc", "guest"), [("232 kvm\n200 tun\n", True), ("200 tun\n", False), ("", False)])
+def test_threads_named_as_vcpus_make_a_guest_where_there_is_kvm(misc: str, guest: bool) -> None:
+    """Of a program that is not known."""
+    tree = machine(process(500, cmdline="/usr/bin/other\0--x\0", vcpus=(("vcpu0", "S", 0, "0-3"),)))
+    tree["proc/500/stat"] = str(tree["proc/500/stat"]).replace("qemu", "other")
+    assert bool(list(found_on(tree | {"proc/misc": misc}))) is guest
+
+
+@pytest.mark.parametrize(("locked", "how"), [("", "exact"), ("VmLck:\t4 kB\n", "unknown")])
+def test_pages_that_a_process_locked_look_as_those_of_guest_memfd(locked: str, how: str) -> None:
+    """In a group of version 1 both are unevictable."""
+    directory = "sys/fs/cgroup/memory/vm1"
+    tree = machine(process(500), {"proc/500/fd/7": Link("anon_inode:[kvm-gmem]")})
+    tree["proc/self/mountinfo"] = "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+    tree["proc/500/cgroup"] = "4:memory:/vm1\n0::/\n"
+    tree["proc/500/status"] = str(tree["proc/500/status"]).replace("HugetlbPages", f"{locked}HugetlbPages")
+    tree |= {
+        f"{directory}/cgroup.procs": "500\n",
+        f"{directory}/memory.numa_stat": "unevictable=40960 N0=16384 N1=24576\n",
+        f"{directory}/memory.stat": f"cache {160 * MIB}\nshmem 0\nactive_file 0\ninactive_file 0\n",
+    }
+    assert found_on(tree)[0].how == how
+
+
+def test_a_group_of_several_counts_their_guest_memfd() -> None:
+    """As file pages that are on no list, where they can never be swapped."""
+    kinds = {
+        "file": f"N0={64 * MIB} N1=0",
+        "unevictable": f"N0={64 * MIB} N1=0",
+        "active_file": "N0=0",
+        "inactive_file": "N0=0",
+    }
+    tree = machine(
+        process(500), {"proc/500/fd/7": Link("anon_inode:[kvm-gmem]")}, group("sys/fs/cgroup/g", "500\n", **kinds)
+    )
+    (found,) = collect(Shelf(tree), groups=["g"]).guests
+    assert (found.held, found.unplaced) == ({0: 64 * MIB}, 0)
+
+
+def test_only_addresses_within_the_mappings_are_looked_at() -> None:
+    """The first page and the last of one or more mappings."""
+    for draw in (lambda pages: 0, lambda pages: pages - 1):
+        looked: set[int] = set()
+
+        class Calls:
+            def nodes(self, process: int, addresses: Any) -> list[int]:
+                looked.update(addresses)  # noqa: B023 - of this turn
+                return [0] * len(addresses)
+
+            def entries(self, process: int, addresses: Any) -> list[int]:
+                return [0] * len(addresses)
+
+        sampling = sampled.Sampling(pages=100, calls=Calls(), page_size=4096, draw=draw)
+        maps = [sampled.Mapping(start=0x1000, end=0x3000, file=b"", private=True),
+                sampled.Mapping(start=0x9000, end=0xA000, file=b"", private=True)]  # fmt: skip
+        sampled.sample(sampling, 5, maps, status(anonymous=12288), places=(), huge_places=(), slack=0)
+        assert looked == ({0x1000} if draw(9) == 0 else {0x9000})
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [(b"X" * 60 + b"\n", "w: has no state: '" + "X" * 60 + "'"), (b"X" * 70, "w: has no state: '" + "X" * 60 + "'")],
+)
+def test_a_status_without_a_state_is_quoted(content: bytes, text: str) -> None:
+    """Its first 60 characters."""
+    with pytest.raises(FactError) as caught:
+        parse("w", content)
+    assert str(caught.value) == text
+    bare = parse("w", b"Name:x\nState:S\nVmRSS: 5 kB\n")
+    assert bare is not None
+    assert bare.state == "S"
+
+
+@pytest.mark.parametrize(
+    ("change", "alone"),
+    [({}, True), ({17: b"2"}, False), ({40: b"5"}, False), ({0: b"5"}, False), ({6: b"x"}, False)],
+)
+def test_a_process_with_one_thread_and_no_time_of_a_guest_runs_alone(change: dict[int, bytes], alone: bool) -> None:
+    """The rest of its stat is then not looked at."""
+    words = [b"S", *[b"1"] * 39, b"0", b"0"]
+    for at, word in change.items():
+        words[at] = word
+    assert threads.runs_alone(b"5 (a) b) " + b" ".join(words) + b"\n") is alone

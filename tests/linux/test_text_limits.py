@@ -107,3 +107,14 @@ def test_a_directory_that_cannot_be_listed_is_noted_once() -> None:
         source.note(f"{NODE}/node{number}", "words")
     assert len(source.notes) == 257
     assert source.notes[255:] == [("node255", "words"), ("sys", "further oddities are not listed")]
+
+
+def test_a_table_of_which_no_line_alone_is_bad_is_quoted_from_its_start() -> None:
+    """Up to 64 kB of it, which an error shortens."""
+
+    def scan(content: bytes) -> None:
+        if b"\n" in content:
+            raise ValueError("odd")
+
+    error = text._in_table("w", b"a\nb", ValueError("odd"), scan)
+    assert str(error) == "w: odd: 'a\\nb'"

@@ -21,7 +21,7 @@ from numaprobe.linux.facts import (
 )
 from numaprobe.linux.guests.facts import Found, GuestFacts, ThreadFacts
 from numaprobe.linux.memory_state import FailureFacts
-from numaprobe.normalise.available import page_kb
+from numaprobe.normalise.available import KeptBack, available_above, page_kb
 from numaprobe.normalise.domains import from_guests
 from numaprobe.normalise.hmat import access_of, side_cache_of
 from numaprobe.normalise.linux import from_linux
@@ -344,6 +344,27 @@ def test_no_more_pages_fail_than_there_are(
 def test_the_size_of_a_page_is_a_power_of_two_that_is_near(pages: int, total_kb: int, told: int | None) -> None:
     """Within a quarter of the memory; from 4 to 256 kB."""
     assert page_kb(total_kb, pages) == told
+
+
+@pytest.mark.parametrize(
+    ("kept", "counters", "told"),
+    [
+        (KeptBack(reserve_kb=0, low_kb=10**9), (0, 100, 50, 30), 90),
+        (KeptBack(reserve_kb=0, low_kb=10), (0, 100, 50, 30), 160),
+        (KeptBack(reserve_kb=7, low_kb=0), (20, 0, 0, 0), 13),
+        (KeptBack(reserve_kb=21, low_kb=0), (20, 0, 0, 0), 0),
+        (None, (1, 1, 1, 1), None),
+        (KeptBack(reserve_kb=0, low_kb=0), (None, 1, 1, 1), None),
+        (KeptBack(reserve_kb=0, low_kb=0), (1, None, 1, 1), None),
+        (KeptBack(reserve_kb=0, low_kb=0), (1, 1, None, 1), None),
+        (KeptBack(reserve_kb=0, low_kb=0), (1, 1, 1, None), None),
+    ],
+)
+def test_what_is_available_is_the_kernels_estimate(
+    kept: KeptBack | None, counters: tuple[int | None, ...], told: int | None
+) -> None:
+    """Half of the cache and of the slab stays, or the low watermarks; in kB, of free, active, inactive, reclaimable."""
+    assert available_above(kept, *counters) == (None if told is None else told * KIB)
 
 
 # --- guests -----------------------------------------------------------------------------------------------------

@@ -751,3 +751,28 @@ def test_the_first_line_of_a_transcript_is_not_empty(text: str) -> None:
     """It says what the file is."""
     with pytest.raises(RecordingError, match="the transcript is damaged in line 1"):
         Transcript(text)
+
+
+def test_a_socket_that_does_not_take_a_connection_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time is set before it is connected to."""
+    timeouts: list[float] = []
+
+    class Busy:
+        def __init__(self, *_: object) -> None: ...
+
+        def __enter__(self) -> Busy:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def settimeout(self, seconds: float) -> None:
+            timeouts.append(seconds)
+
+        def connect(self, path: str) -> None:
+            raise TimeoutError
+
+    monkeypatch.setattr("socket.socket", Busy)
+    notes: list[tuple[str, str]] = []
+    assert xenstore.names([0], ("/a", "/b"), 0.25, notes) == {}
+    assert timeouts == [0.25, 0.25]
+    assert notes == [("/a", "names are unknown: no answer in time")]
