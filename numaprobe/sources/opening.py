@@ -106,7 +106,7 @@ def choose_source(reader: Reader, source: str, *, live: bool) -> str:
         raise ValueError(f"source must be one of {', '.join(SOURCES)}, not {source!r}")
     if source == "linux":
         return source
-    kind = _domain_kind(reader)
+    kind = _known_kind(reader) if live else _domain_kind(reader)
     can_ask = kind == "control" and (live or not isinstance(reader.read((TRANSCRIPT,))[0], int))
     if source == "xen" and not can_ask:
         if kind == "control":
@@ -114,6 +114,22 @@ def choose_source(reader: Reader, source: str, *, live: bool) -> str:
         reason = "a Xen guest cannot make these hypercalls" if kind == "guest" else "not running under Xen"
         raise SourceUnavailable("xen", None, reason)
     return "xen" if can_ask else "linux"
+
+
+# Whether the running kernel is the one of a control domain, which it stays until the next boot.
+_controls: list[bool] = [False]
+
+
+def _known_kind(reader: Reader) -> str | None:
+    from .._fast import Files
+
+    if type(reader) is not Files:
+        return _domain_kind(reader)
+    if _controls[0]:
+        return "control"
+    kind = _domain_kind(reader)
+    _controls[0] = kind == "control"
+    return kind
 
 
 def _domain_kind(reader: Reader) -> str | None:

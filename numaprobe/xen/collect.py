@@ -234,7 +234,15 @@ class _Asker:
         if memory_map is None:
             return None
         try:
-            return srat.present_pages(srat.parse(table), memory_map, info.total_pages, nodes, cpus, cpuinfo)
+            parsed, total = srat.parse(table), info.total_pages
+            sizes = [None if node is None else node.memsize for node in nodes]
+            pages = kept.pages(
+                (parsed, memory_map, total, sizes, cpus, cpuinfo),
+                lambda: srat.present_pages(parsed, memory_map, total, nodes, cpus, cpuinfo),
+            )
+            free = [node is None or node.memfree <= (pages[at] or 0) * abi.PAGE for at, node in enumerate(nodes)]
+            # What is free changes all the time, and is part of what the table is judged by.
+            return pages if all(free) else srat.present_pages(parsed, memory_map, total, nodes, cpus, cpuinfo)
         except FactError as error:
             if known:
                 return None

@@ -11,7 +11,7 @@ from . import abi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..ports import BatchHypercalls
     from .facts import CpuInfo, CpuPool, CpuTopology, MapEntry, XenVersion
@@ -50,9 +50,21 @@ class Fixed(namedtuple("Fixed", "version sysctl_version shape cpus cpuinfo pools
 _kept: list[tuple[list[Call], Fixed] | None] = [None]
 
 
+# The pages of each node that firmware's table gives, and what else they depend on.
+_pages: list[tuple[object, tuple[int | None, ...]] | None] = [None]
+
+
 def forget() -> None:
     """Make everything anew, as the first time."""
-    _kept[0] = None
+    _kept[0] = _pages[0] = None
+
+
+def pages(of: object, make: Callable[[], tuple[int | None, ...]]) -> tuple[int | None, ...]:
+    """What ``make`` gives, or gave the last time for an equal ``of``, which is all that it depends on."""
+    latest = _pages[0]
+    if latest is None or latest[0] != of:
+        _pages[0] = latest = (of, make())
+    return latest[1]
 
 
 def keep(port: Watched, fixed: Fixed) -> None:

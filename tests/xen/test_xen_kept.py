@@ -136,6 +136,22 @@ def test_a_change_of_any_answer_is_seen_by_the_next_probe() -> None:
     assert seen > 2 * len(requests)
 
 
+def test_a_table_that_what_is_free_contradicts_is_refused_by_a_later_probe_too() -> None:
+    """More free memory than firmware's table gives a node: the same note as in a process that has kept nothing."""
+    port, reader = running(CPUS_AND_NODES)
+    first = collect(port, reader)
+    assert first.present_pages is not None
+    request = next(request for request in port.made if request[:2] == (abi.SYSCTL, abi.SYSCTL_NUMAINFO))
+    result, reply, (rows, ways) = port._port.call(*request)
+    size, _ = abi.MEMINFO_ROW.unpack_from(rows)
+    crowded = abi.MEMINFO_ROW.pack(size, size) + rows[abi.MEMINFO_ROW.size :]
+    port.other = {request: (result, reply, (crowded, ways))}
+    found = collect(port, reader)
+    assert found.present_pages is None
+    assert "more free memory than the table" in str(found.notes)
+    assert found == anew(port, reader)
+
+
 def test_calls_whose_answers_stand_are_not_made_one_by_one() -> None:
     """The second probe makes as many hypercalls, and few of them from Python."""
     port, reader = running(CPUS_AND_NODES)
