@@ -122,6 +122,22 @@ def test_an_error_is_a_sentence_with_its_parts(error: NumaprobeError, text: str 
     assert str(error).isprintable()
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("x" * 60, "x" * 60), ("x" * 61, "x" * 57 + "..."), (" " * 239 + "ab", "a"), (" " * 240 + "ab", ""), (b"\xff\n", "\\xff"), ("\x1b" * 15, "\\x1b" * 15),
+     ("\x1b" * 16, ("\\x1b" * 16)[:57] + "...")],
+)  # fmt: skip
+def test_a_broken_fact_quotes_at_most_sixty_characters(text: str | bytes, shown: str) -> None:
+    """Of the first 240, as they are printed; without any there are no quotes."""
+    error = FactError("where\n", text, "is odd")
+    assert (error.where, error.text, error.reason) == ("where\\n", shown, "is odd")
+    assert str(error) == "where\\n: is odd" + (f": '{shown}'" if shown else "")
+    assert str(FactError("w")) == "w: not understood"
+    assert isinstance(error, ValueError)
+    assert str(DoesNotFit()) == "does not fit"
+    assert str(DoesNotFit("a", "b")) == "a; b"
+
+
 def test_what_moves_a_cursor_is_written_out() -> None:
     """Bytes of any kind are text."""
     assert printable("a\x1b\nb\u202e") == "a\\x1b\\nb\\u202e"

@@ -342,12 +342,16 @@ def test_a_line_is_said_where_there_is_a_standard_error(
     serve._say("a\x1bé")
     assert capsys.readouterr().err == "numaprobe: a\\x1b\\xe9\n"
 
+    flushed: list[str] = []
+
     class Full(io.StringIO):
         def flush(self) -> None:
+            flushed.append(self.getvalue())
             raise OSError
 
     monkeypatch.setattr(sys, "stderr", Full())
     serve._say("x")
+    assert flushed == ["numaprobe: x\n"]
     monkeypatch.setattr(sys, "stderr", None)
     serve._say("x")
 

@@ -13,7 +13,7 @@ import numaprobe
 from numaprobe import Access, Cache, Cell, Cpu, Device, Host, HugePages, Hypervisor, SideCache, export
 from numaprobe.export.cores import BASE_PAGE
 from numaprobe.export.formats import collectd, dra, hwloc, libvirt, nrt, telegraf
-from numaprobe.export.hwloc_tree import Thing, _apart, _cross, bits, tree
+from numaprobe.export.hwloc_tree import Thing, _apart, _cross, _members, bits, tree
 
 
 def with_pages(total: int, *pages: tuple[int, int | None]) -> Cell:
@@ -300,6 +300,17 @@ def test_offline_cpus_are_those_of_one_child_at_most() -> None:
         ).cpus
         == 0b0011
     )
+
+
+def test_a_cell_that_does_not_say_has_the_cpus_that_are_in_no_other() -> None:
+    """Neither in another's list nor of another cell by their own word; offline ones are not counted."""
+    cpus = tuple(made(Cpu, id=n, online=True, cell=of) for n, of in enumerate((None, 0, None, 1, None)))
+    of = host([GIB, GIB])
+    cells = (of.cells[0]._replace(cpus=None), of.cells[1]._replace(cpus=(2,)))
+    of = of._replace(cpus=cpus, cells=cells)
+    assert _members(of, cells[0], 0b01111) == 0b0011
+    assert _members(of, cells[1], 0b01111) == 0b0100
+    assert _members(of, cells[1], 0b01011) == 0
 
 
 def test_an_offline_cpu_0_is_in_no_other_cpus_set() -> None:
