@@ -179,6 +179,24 @@ def test_a_request_is_answered_and_another_may_follow(content: bytes, again: boo
     assert writer.drained == 1
 
 
+def test_a_head_has_eight_kibibytes_at_most() -> None:
+    """Its end is found within the limit, or the connection has had its chance."""
+
+    async def ask() -> int:
+        here, there = endpoint.socket.socketpair()
+        here.setblocking(False)
+        reader, writer = await endpoint._streams(here, WebConfig())
+        writer.close()
+        there.close()
+        return reader._limit  # type: ignore[attr-defined, no-any-return]
+
+    assert asyncio.run(ask()) == 8192
+    line = b"GET /" + b"x" * (8192 - len("GET / HTTP/1.1\r\n")) + b" HTTP/1.1\r\n"
+    assert len(line) == 8192
+    assert Request(line + b"\r\n").raw_requestline == line
+    assert len(Request(b"x" * 9000).raw_requestline) == 8193
+
+
 def test_a_connection_is_idle_between_two_requests_only() -> None:
     """The first byte of the next ends that, and so does an error."""
     one = made()
