@@ -668,3 +668,16 @@ def test_cells_with_the_most_cores_are_found_among_too_many_pairs_too(
     for number in (0, 1, 4):
         one.rooms[number].load = 2.0
     assert search.best(one) == (2, 3)
+
+
+def test_memory_fills_ring_after_ring_of_the_cells_that_may_be_used() -> None:
+    """The nearest is emptied before the next; a cell that is as near and may not be used has none of it."""
+    one = field([(2, 4), (2, 0), (4, 0), (9, 0)], 2, 5, [[10, 12, 20, 20], *[[20] * 4] * 3], memory_only=True)
+    found = filling.cheapest(one, (0, 1, 2))
+    assert found is not None
+    assert found.total == 2 * (2 * 10 + 2 * 12 + 1 * 20) * UNIT
+    assert sorted(found.amounts) == [(0, 2, 2 * UNIT), (1, 0, 2 * UNIT), (2, 0, UNIT)]
+    divided = field([(2, 1), (2, 1), (0, 0), (4, 0)], 2, 5, memory_only=True)
+    found = filling.cheapest(divided, (0, 1, 2, 3))
+    assert found is not None
+    assert sorted(found.amounts) == [(0, 1, 2 * UNIT), (1, 1, 2 * UNIT), (3, 0, UNIT)]
