@@ -308,3 +308,28 @@ def test_cpus_that_xen_left_out_are_reported_by_releases_that_write_them_back() 
         port = Port(0x0B)
         port.effective = contents
         changes.set_xen(port, 7, wanted, (1,))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (PermissionError(errno.EACCES, "no"), SourceDenied),
+        (OSError(errno.EMFILE, "no"), SourceError),
+        (ProcessLookupError(), None),
+    ],
+)
+def test_a_process_that_cannot_be_read_is_an_error_and_no_answer(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, kind: type[SourceError] | None
+) -> None:
+    """Only one that has ended says nothing; a thread's name would otherwise be taken for that of no vcpu."""
+    monkeypatch.setattr(pin, "open", fails(error), raising=False)
+    for read, path in (
+        (lambda: pin._is_kernel_thread(2), "/proc/2/stat"),
+        (lambda: pin._vcpu_of(2, 3), "/proc/2/task/3/comm"),
+    ):
+        if kind is None:
+            assert not read()
+            continue
+        with pytest.raises(kind, match=path) as caught:
+            read()
+        assert (type(caught.value), caught.value.errno) == (kind, error.errno)

@@ -681,3 +681,34 @@ def test_memory_fills_ring_after_ring_of_the_cells_that_may_be_used() -> None:
     found = filling.cheapest(divided, (0, 1, 2, 3))
     assert found is not None
     assert sorted(found.amounts) == [(0, 1, 2 * UNIT), (1, 1, 2 * UNIT), (3, 0, UNIT)]
+
+
+@pytest.mark.parametrize(
+    ("rigid", "orders"),
+    [
+        ({}, [[2, 1, 0], [1, 2, 0]]),
+        ({1: {"max_cells": 1}}, [[2, 1, 0], [1, 2, 0], [1, 2, 0]]),
+        ({1: {"cells": 1}}, [[2, 1, 0], [1, 2, 0], [1, 2, 0]]),
+        ({0: {"cells": 1}, 1: {"max_cells": 2}, 2: {"max_cells": 2}}, [[2, 1, 0], [1, 2, 0]]),
+    ],
+)
+def test_a_batch_that_is_too_large_is_tried_in_these_orders_first(
+    monkeypatch: pytest.MonkeyPatch, rigid: dict[int, dict[str, int]], orders: list[list[int]]
+) -> None:
+    """Of as many as can fit the large ones first, then those that cannot be divided; each order by both policies."""
+    tried: list[tuple[list[int], str | None]] = []
+    placed = batch.run
+
+    def run(stock_: Any, requests: Any, order: Any, policy: Any, *more: Any) -> Outcome:
+        tried.append((list(order), policy))
+        return placed(stock_, requests, order, policy, *more)
+
+    monkeypatch.setattr(batch, "run", run)
+    monkeypatch.setattr(batch, "WORK", 18)
+    monkeypatch.setattr(batch.Limits, "reached", lambda *_: False)
+    monkeypatch.setattr(batch, "refined", lambda _stock, _requests, _fields, found, _more: found)
+    requests = [Request(1, memory * UNIT, **rigid.get(i, {})) for i, memory in enumerate((4, 2, 3))]
+    batch.heuristic(stock([(4, 4), (3, 4)]), requests)
+    n = len(orders)
+    assert tried[: 2 * n] == [(order, policy) for policy in (None, "balance") for order in orders][:6]
+    assert len(tried) == 6
