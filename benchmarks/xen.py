@@ -61,7 +61,7 @@ LIMITS = """\
 
 A call in Python takes some 9 µs here, half as long as a bare hypercall, and the facts make 300 the first time. Where
 the hypervisor answers as it did the last time in this process, which is found by making the same hypercalls in one call
-of the extension, only memory is decoded: 130. `tests/xen/test_xen_steps.py` counts the calls on recorded transcripts.
+of the extension, only memory is decoded: 90. `tests/xen/test_xen_steps.py` counts the calls on recorded transcripts.
 A probe also opens the device and its pages, finds out that it is in a control domain, and reads the SRAT.
 """
 

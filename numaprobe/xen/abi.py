@@ -8,6 +8,7 @@ All words are little endian, on every architecture that Xen runs on.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import Struct
 
 from ..named import namedtuple
@@ -218,6 +219,7 @@ _PHYSINFO_SINCE = (
 )
 
 
+@lru_cache(maxsize=8)
 def physinfo_layout(sysctl_version: int) -> PhysinfoLayout:
     """The layout of physinfo in an interface version; that of the newest known one for a newer one."""
     return next(layout for since, layout in _PHYSINFO_SINCE if sysctl_version >= since)

@@ -181,7 +181,7 @@ class _Asker:
         return None
 
     def counts(self, info: PhysInfo, nodes: Sequence[NodeMemory | None]) -> None:
-        there = sum(node is not None for node in nodes)
+        there = sum([node is not None for node in nodes])
         if there != info.nr_nodes:
             self.note("sysctl numainfo", f"{there} nodes where physinfo has {info.nr_nodes}")
 
@@ -223,7 +223,7 @@ class _Asker:
 
         ``known``: the hypervisor itself reports them, so that a table without them is not noted.
         """
-        if sum(node is not None for node in nodes) == 1:
+        if sum([node is not None for node in nodes]) == 1:
             return tuple([None if node is None else info.total_pages for node in nodes])
         (table,) = reader.read((srat.PATH,))
         if isinstance(table, int):
