@@ -116,8 +116,8 @@ def heuristic(stock: HostCapacity, requests: Sequence[Request]) -> tuple[Outcome
 
 def _first(smallest: list[int], number: int, by_size: list[int]) -> list[int]:
     """So many of the smallest before the others: those large ones first, the others small ones first."""
-    chosen = set(smallest[:number])
-    return [i for i in by_size if i in chosen] + smallest[number:] + [i for i in by_size if i not in set(smallest)]
+    chosen, small = set(smallest[:number]), set(smallest)
+    return [i for i in by_size if i in chosen] + smallest[number:] + [i for i in by_size if i not in small]
 
 
 def _next(

@@ -35,6 +35,7 @@ NEW = "claims.new"
 SECONDS = 300.0
 PATIENCE = 60.0
 MAX_BYTES = 16 << 20
+MAX_CLAIMS = 10_000  # as many as a batch has guests
 
 
 def own_folder() -> str:
@@ -118,6 +119,7 @@ class Ledger:
         """Claim what plans take, for so many seconds or until the guest runs; the file is written at once.
 
         ``pid`` is a process with which the claims end, ``domain`` the number of a Xen domain that is being built.
+        Raises ``SourceUnavailable`` where there would be more than 10,000 claims.
         """
         start = None if pid is None else _start(pid)
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -126,6 +128,8 @@ class Ledger:
             Claim.of(plan, id=number, pid=pid, start=start, domain=domain, expires=now + seconds)
             for number, plan in enumerate(plans, first)
         ]
+        if len(self._claims) + len(new) > MAX_CLAIMS:
+            raise SourceUnavailable(f"{self.folder}/{FILE}", None, f"would hold more than {MAX_CLAIMS} claims")
         self._claims += new
         self._write()
         return tuple(new)
@@ -254,7 +258,10 @@ def _read(folder_fd: int, folder: str) -> list[Claim]:
     try:
         if len(content) > MAX_BYTES:
             raise ValueError(f"is larger than {MAX_BYTES >> 20} MiB")
-        return [read_claim(one) for one in parse(content)]
+        claims = parse(content)
+        if isinstance(claims, list) and len(claims) > MAX_CLAIMS:
+            raise ValueError(f"has {len(claims)} claims, more than {MAX_CLAIMS}")
+        return [read_claim(one) for one in claims]
     except (ValueError, TypeError, KeyError) as error:
         text = f"is not a ledger of claims ({error}); remove it if no guest is being started"
         raise SourceError(where, None, text) from None

@@ -170,6 +170,26 @@ def test_a_damaged_ledger_is_no_empty_one(folder: Path, content: str) -> None:
         pass
 
 
+def test_a_ledger_of_more_claims_than_a_batch_has_is_refused_at_once(folder: Path) -> None:
+    """20,000 took more than a second to read, under a lock that others wait for."""
+    folder.mkdir()
+    (folder / "claims.json").write_text(json.dumps([1] * (ledgers.MAX_CLAIMS + 1)))
+    with pytest.raises(SourceError, match="has 10001 claims, more than 10000"), Ledger(folder):
+        pass
+
+
+def test_no_more_claims_are_added_than_can_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next placer could not read the ledger."""
+    monkeypatch.setattr(ledgers, "MAX_CLAIMS", 1)
+    plan = place(host([8 * GIB, 8 * GIB]), vcpus=1, memory=MIB)
+    with Ledger(folder) as ledger:
+        ledger.add([plan])
+        with pytest.raises(SourceUnavailable, match="more than 1 claims"):
+            ledger.add([plan])
+    with Ledger(folder) as ledger:
+        assert len(ledger.current()) == 1
+
+
 def test_who_waits_too_long_says_for_whom(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait for the ledger's lock is bounded, and the error says that another placer has it."""
     monkeypatch.setattr(ledgers, "PATIENCE", 0.02)
