@@ -95,6 +95,15 @@ def test_a_refusal_is_kept_for_the_next_look_and_told_from_absence(code: int) ->
     assert xen.made.count((DOMCTL, 1101)) == 1
 
 
+@pytest.mark.parametrize("command", [14, 25])
+def test_a_domain_whose_online_vcpus_cannot_be_queried_is_not_one_without_vcpus(command: int) -> None:
+    """EINVAL is also the answer for a number without a vcpu, but Xen counts those that are online."""
+    xen = two_node_domains(deny={(DOMCTL, command): errno.EINVAL})
+    found = looked(xen)
+    assert {domain.each_vcpu for domain in found} == {None}
+    assert any("counts as online" in note.text for note in found.notes)
+
+
 def looked(xen: FakeDomains) -> Domains:
     answer = ask_xen(xen)
     return from_domains(answer.domains, host_of(xen), notes=answer.notes, complete=answer.complete)

@@ -29,6 +29,7 @@ _UNWRITTEN = b"\xee"
 _NOT_THERE = (ENOSYS, EOPNOTSUPP, EINVAL, EPERM, EACCES)
 # What the errors of an operation that this Xen does not have are; others are refusals.
 _MISSING = (ENOSYS, EOPNOTSUPP, EINVAL)
+_CONTRADICTED = "vcpus that Xen counts as online cannot be queried"
 
 
 class Domains:
@@ -82,8 +83,9 @@ class Domains:
     def notes(self) -> list[tuple[str, str]]:
         """Refusals that leave something unknown, and of which domains."""
         found = [
-            (where, f"{os.strerror(errno)}: {REFUSED_BY[errno]}, for domain {id_list(sorted(set(domains)))}")
+            (where, f"{os.strerror(errno)}: {why}, for domain {id_list(sorted(set(domains)))}")
             for (where, errno), domains in self._withheld.items()
+            for why in [REFUSED_BY.get(errno, _CONTRADICTED)]
         ]
         errno = self._refused.get((abi.DOMCTL, abi.DOMCTL_NUMA_OP))
         if errno is not None and errno not in _MISSING:
@@ -153,6 +155,7 @@ class Domains:
     def _vcpus(self, row: DomainFacts) -> tuple[VcpuFacts, ...] | None:
         """None where Xen withholds any of them."""
         found = []
+        invalid = None
         for vcpu in range(0 if row.max_vcpu_id is None else row.max_vcpu_id + 1):
             payload = domain_abi.VCPU_INFO.pack(vcpu, False, False, False, 0, 0)
             try:
@@ -161,6 +164,7 @@ class Domains:
             except SourceError as error:
                 # A number without a vcpu, or a domain that no longer exists, which is found out in the end.
                 if error.errno in (ESRCH, EINVAL):
+                    invalid = error if error.errno == EINVAL else invalid
                     continue
                 if error.errno in (EPERM, EACCES):
                     self._withhold(error, row.id)
@@ -170,6 +174,10 @@ class Domains:
             found.append(
                 VcpuFacts(id=vcpu, online=online, blocked=blocked, running=running, cpu=cpu, hard=hard, soft=soft)
             )
+        if invalid is not None and sum(one.online for one in found) < row.online_vcpus:
+            # Xen counts vcpus that it does not know.
+            self._withheld.setdefault((invalid.where, EINVAL), []).append(row.id)
+            return None
         return tuple(found)
 
     def _affinity(self, domain: int, vcpu: int) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
