@@ -97,6 +97,10 @@ def contradicting() -> Machine:
     return cores_of_two_threads() | {f"{CPU}/cpu3/topology/core_cpus_list": "4-5\n"}
 
 
+def contradicting_without_ids() -> Machine:
+    return {path: text for path, text in contradicting().items() if not path.endswith("core_id")}
+
+
 MACHINES = {
     "threads": cores_of_two_threads,
     "clusters of two": lambda: clusters(2),
@@ -106,6 +110,7 @@ MACHINES = {
     "s390": s390,
     "many": many,
     "contradicting": contradicting,
+    "contradicting without ids": contradicting_without_ids,
     "chiplets": fakes.chiplets,
     "hybrid": fakes.hybrid_arm,
     "rich": rich,
