@@ -46,6 +46,7 @@ def test_a_bound_guest_has_all_of_it_on_its_cell() -> None:
     web = guest("web", {0: 0, 1: 1 * GIB}, maximum=4 * GIB, bound=[1])
     assert memory(web) == ({1: 4096}, {})
     assert memory(web._replace(cells=None)) == ({1: 4096}, {})
+    assert memory(web._replace(maximum=GIB + 1)) == ({1: 1025}, {})
     assert memory(web._replace(affinity=Affinity(None, (1, 9)))) == ({1: 4096}, {}), "the host has no cell 9"
     assert memory(web._replace(affinity=Affinity(None, (9,)))) == ({1: 1024}, {0: 3072, 1: 3072})
 

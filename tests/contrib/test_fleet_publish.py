@@ -116,6 +116,7 @@ def body_of(client: Any, line: str) -> Any:
 def test_an_unchanged_host_is_marked_and_nothing_else() -> None:
     """The mark that was there goes, and the next time it comes again."""
     client = ledger()
+    client.requests = 100
     found = published(client)
     assert client.sent == ["PUT /ROOT/traits"]
     assert client.bodies == [{"traits": ["CUSTOM_NUMAPROBE"], "resource_provider_generation": 7}]

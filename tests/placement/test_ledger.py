@@ -155,7 +155,7 @@ def test_a_ledger_that_cannot_be_entered_is_closed(folder: Path, fault: str) -> 
     assert descriptors() == before
 
 
-def test_a_closed_ledger_closes_nothing_twice(folder: Path) -> None:
+def test_a_closed_ledger_closes_nothing_twice(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """The numbers may be another file's by then."""
     one = Ledger(folder)
     with one:
@@ -163,6 +163,11 @@ def test_a_closed_ledger_closes_nothing_twice(folder: Path) -> None:
     before = descriptors()
     one._close()
     assert (one._fd, one._lock, descriptors()) == (-1, -1, before)
+    closed: list[int] = []
+    monkeypatch.setattr(os, "close", closed.append)
+    one._lock, one._fd = 0, 7
+    one._close()
+    assert closed == [0, 7], "0 is a descriptor too, where standard input is closed"
     assert Ledger(folder)._claims == []
 
 

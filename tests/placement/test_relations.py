@@ -178,6 +178,33 @@ def test_what_the_program_proves_is_a_bound_and_a_cost(
     assert (limits is before) is (dual is None)
 
 
+def test_a_solution_of_the_program_is_taken_where_it_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one the known outcome stays."""
+    pytest.importorskip("scipy", reason="needs numaprobe[optimal]")
+    capacity = stock([(4, 4), (2, 4)], [[10, 20], [20, 11]])
+    batch = [guest("a", 1, 2), guest("b", 1, 4)]
+    bad = outcome.run(capacity, batch, [0, 1], None)
+    answers: list[Any] = [({0: (1,), 1: (0,)}, None), (None, None)]
+
+    class Program:
+        fields: tuple[Candidates, ...] = ()
+        out = 765.0
+
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def solve(self, seconds: float) -> Any:
+            assert seconds == 5.0
+            return answers.pop(0)
+
+    monkeypatch.setattr(optimal, "Program", Program)
+    monkeypatch.setattr(optimal, "refined", lambda _stock, _requests, _fields, known, _more: known)
+    limits = Limits(2, [10.0, 10.0])
+    found, proven = optimal.improve(capacity, batch, bad, limits, 5.0)
+    assert (found.sets, found.rank, proven) == ({0: (1,), 1: (0,)}, (0, 21.0), limits)
+    assert optimal.improve(capacity, batch, bad, limits, 5.0)[0] is bad
+
+
 # --- schemas ------------------------------------------------------------------------------------------------------
 
 SCHEMA = {

@@ -495,6 +495,8 @@ def test_guests_that_were_placed_badly_move_up() -> None:
     last = Outcome([0, 1, 2, 3, 4], {0: (0,), 1: (0,), 2: None, 3: (0,), 4: (0,)}, {0: 10.0, 1: 10.0, 3: 10.0, 4: 12.0})
     assert batch._urgent_first(last, [10.0, 10.0, 10.0, 10.0, 10.0]) == [2, 0, 1, 4, 3]
     assert batch._urgent_first(last, [10.0, 10.0, None, 10.0, 12.0]) == [0, 1, 2, 3, 4]
+    far = Outcome([0, 1, 2], {0: (0,), 1: (0,), 2: (0,)}, {0: 10.0, 1: 10.0, 2: 12.0})
+    assert batch._urgent_first(far, [10.0, 10.0, 10.0]) == [0, 2, 1]
     assert batch._urgent_first(last, [10.0, 10.0, None, 10.0, 12.0 - 1e-10]) == [0, 1, 2, 3, 4]
 
 
@@ -612,6 +614,7 @@ def test_siblings_are_counted_in_the_largest_number_that_is_enough() -> None:
     assert siblings_share(apart, 6) is False
     assert siblings_share(room(0, 1, cores, groups=[("x",), ("x",), ("y",), ("y",)]), 6) is True
     assert siblings_share(room(0, 1, []), 1) is True
+    assert siblings_share(room(0, 1, [(0, 1)]), 2) is True
     assert siblings_share(room(0, 1, [(0,), (1,)], groups=[("x",), ("y",)]), 1) is False, "no core has siblings"
 
 
