@@ -138,7 +138,7 @@ def collect(source: Source, node_ids: tuple[int, ...]) -> Nodes:
                 interleave_weight=weights.get(node),
             )
         )
-    return Nodes(facts=_with_the_sizes_of_others(source, facts), sizes=sizes)
+    return Nodes(facts=tuple(facts), sizes=sizes)
 
 
 def collect_again(source: Source, known: Nodes) -> tuple[NodeFacts, ...]:
@@ -150,29 +150,7 @@ def collect_again(source: Source, known: Nodes) -> tuple[NodeFacts, ...]:
         memory, *totals = contents[i * len(names) : (i + 1) * len(names)]
         huge = _huge_pages(source, f"{NODE}/node{node.id}", known.sizes, totals)
         facts.append(node._replace(huge_pages=huge, meminfo=node_meminfo(source, node.id, memory)))
-    return _with_the_sizes_of_others(source, facts)
-
-
-def _with_the_sizes_of_others(source: Source, facts: list[NodeFacts]) -> tuple[NodeFacts, ...]:
-    """Unknown pools where a node with memory lacks sizes that another has: the kernel makes them for all of them alike.
-
-    hugetlb_register_node of Linux's mm/hugetlb.c. A pool that is taken for none would be the host's own memory.
-    """
-    if len({len(node.huge_pages) for node in facts}) < 2:
-        return tuple(facts)
-    sizes = {pages.size_kb for node in facts for pages in node.huge_pages}
-    made = []
-    for node in facts:
-        lacking = sizes.difference([pages.size_kb for pages in node.huge_pages])
-        if node.meminfo is None or node.meminfo.total_kb == 0:
-            lacking = set()
-        for size in sorted(lacking):
-            where = f"{NODE}/node{node.id}/hugepages/hugepages-{size}kB"
-            if source.failure(where) is None:
-                source.note(where, "not there, although another node has it: its huge pages are unknown")
-        unknown = [HugePageFacts(size_kb=size) for size in lacking]
-        made.append(node._replace(huge_pages=tuple(sorted((*node.huge_pages, *unknown)))) if unknown else node)
-    return tuple(made)
+    return tuple(facts)
 
 
 def _totals(sizes: list[int]) -> list[str]:

@@ -361,9 +361,10 @@ def test_what_is_free_of_a_pool_is_not_the_hosts_own_where_that_is_unknown() -> 
     tree = machine(process(500)) | {f"{trees.NODE}/node0/hugepages/hugepages-2048kB/nr_hugepages": "8\n"}
     broken = tree | {f"{trees.NODE}/node0/hugepages/hugepages-2048kB/free_hugepages": "junk\n"}
     host = from_linux(collect_host(Shelf(broken)))
-    for use in account(host, found_on(broken)):
-        assert use.host is None
-        assert use.unattributed is not None
+    first, second = account(host, found_on(broken))
+    assert first.host is None
+    assert first.unattributed is not None
+    assert second.host is not None
 
 
 def test_the_command_line_of_libvirt_is_understood() -> None:

@@ -129,16 +129,17 @@ def test_zones_that_are_not_the_nodes_are_noted() -> None:
     assert [note.where for note in found.notes] == ["proc/zoneinfo"] * 3
 
 
-@pytest.mark.parametrize("broken", [{}, {"nr": "junk\n", "free": "", "surplus": "x\n"}])
-def test_a_pool_that_only_one_node_lacks_is_unknown(broken: dict[str, str]) -> None:
-    """Taken for none, its pages would be the host's own memory; the kernel has the same sizes for every node."""
+@pytest.mark.parametrize("text", ["junk\n", ""])
+def test_a_pool_whose_counts_are_all_broken_is_unknown(text: str) -> None:
+    """Taken for none, its pages would be the host's own memory; one that has no files at all is none."""
     where = f"{NODE}/node0/hugepages/hugepages-2048kB"
-    tree = {path: text for path, text in rich().items() if not path.startswith(f"{NODE}/node0/hugepages")}
-    tree |= {f"{where}/{name}_hugepages": text for name, text in broken.items()}
+    tree = rich() | {f"{where}/{name}_hugepages": text for name in ("nr", "free", "surplus")}
     found = from_linux(linux.collect(Shelf(tree)))
     assert found.cell(0).huge_pages == (HugePages(size=2 << 20),)
-    assert found.cell(1).huge_pages[0].total == 10
-    assert {note.where.partition("/hugepages/")[0] for note in found.notes} == {"node0"}
+    denied = from_linux(linux.collect(Shelf(rich(), {f"{where}/nr_hugepages": EACCES})))
+    assert denied.cell(0).huge_pages == (HugePages(size=2 << 20, free=5, surplus=1),)
+    for one in (found, denied):
+        assert {note.where.partition("/hugepages/")[0] for note in one.notes} == {"node0"}
 
 
 def test_the_machine_is_rich() -> None:
