@@ -42,8 +42,7 @@ class Request(
     ``near``: devices (PCI addresses in any usual form, or names) and cell ids to be near to. ``away_from`` and
     ``together_with``: names of domains whose cells are avoided, or are the only ones used. ``memory_only``: cells
     without CPUs may be used; ordinary memory is taken first, then CXL memory, and GPU memory only if ``kinds`` names
-    ``gpu``. ``vfio``: a device is passed through to it, so that all its memory is pinned, and has to be outside of
-    ZONE_MOVABLE where the host was probed with ``usable=True``; huge pages of the pool count as they are.
+    ``gpu``. x
     ``fewest``: the fewest cells even if an access costs more; ``nearest`` has no effect on one host;
     of several (``numaprobe fleet``) that with the cheapest access is then best, whatever room is lost to others.
     ``policy`` decides between sets of cells that are otherwise equal: ``pack`` takes the one with the least left, which
