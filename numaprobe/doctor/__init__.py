@@ -21,10 +21,10 @@ CHECKS = (*hardware.CHECKS, *settings.CHECKS, *guests.CHECKS)
 
 
 def diagnose(root: Path | None = None, *, recording: Path | None = None, source: str = "auto") -> Diagnosis:
-    """What hurts here, or on a recorded host: findings, warnings first, and what could not be examined.
+    """Findings about this host or a recorded one, warnings first, and what could not be examined.
 
-    ``root``, ``recording`` and ``source`` are as for ``probe``. Guests that cannot be read are skipped and said so.
-    Reads the host with its devices, the guests, and the kernel's settings; raises what ``probe`` raises.
+    ``root``, ``recording`` and ``source`` are as for ``probe``. If guests cannot be read, ``skipped`` says why. Reads
+    the host with its devices, the guests, and the kernel's settings; raises what ``probe`` raises.
     """
     from ..sources.opening import kept_open
 

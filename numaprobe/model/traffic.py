@@ -33,7 +33,8 @@ class TrafficReading(namedtuple("TrafficReading", "time traffic notes earlier", 
     """All groups' traffic at one moment.
 
     ``time`` is of the monotonic clock, in seconds. Of a recorded host it is None, unless the recording has two
-    readings: then ``earlier`` is the first, with a ``time`` of 0, and ``since(earlier)`` gives the rates of then.
+    readings: then ``earlier`` is the first, with a ``time`` of 0, and ``since(earlier)`` gives the rates
+    at the time of the recording.
     """
 
     __slots__ = ()
@@ -45,8 +46,8 @@ class TrafficReading(namedtuple("TrafficReading", "time traffic notes earlier", 
     def since(self, before: TrafficReading) -> tuple[Traffic, ...]:
         """Rates in bytes per second between two readings of a live host, for what is in both.
 
-        None for a counter that went back, as when a group was removed and made again. Raises ``ValueError`` for
-        readings without a time, or in the wrong order.
+        A rate is None if its counter went back, for example because the group was removed and made again. Raises
+        ``ValueError`` for readings without a time, or in the wrong order.
         """
         if self.time is None or before.time is None or self.time <= before.time:
             raise ValueError("rates need two readings with a time, the earlier one as the argument")

@@ -89,9 +89,9 @@ def make_room(
 ) -> Rearrangement:
     """A plan for a guest, with at most ``moves`` running guests moved, and as if those named ``without`` did not exist.
 
-    ``fixed`` says of guests that cannot be moved why, by id, as :func:`numaprobe.immovable` does. The other arguments
-    are those of :func:`numaprobe.place`. If moves do not help, raises ``DoesNotFit`` with what is missing without them;
-    raises ``ValueError`` for a name that no domain has.
+    ``fixed`` has the reasons why guests cannot be moved, by domain id, as :func:`numaprobe.immovable` gives them. The
+    other arguments are those of :func:`numaprobe.place`. If moves do not help, raises ``DoesNotFit`` with what is
+    missing without them; raises ``ValueError`` for a name that no domain has.
     """
     names = (without,) if isinstance(without, str) else tuple(without)
     known = {str(domain.id) for domain in domains} | {domain.name for domain in domains}

@@ -57,8 +57,9 @@ def rebalance(
 ) -> tuple[tuple[Advice, ...], tuple[tuple[int | str, str], ...]]:
     """Moves in the order in which to make them, and pairs (domain id, why it cannot be moved or need not be).
 
-    Changes nothing. ``reserve`` and ``pool`` are those of :func:`numaprobe.place`; ``fixed`` says of guests whose
-    memory cannot be moved why, by id, as :func:`numaprobe.immovable` does; ``most`` is the maximum number of moves.
+    Changes nothing. ``reserve`` and ``pool`` are those of :func:`numaprobe.place`; ``fixed`` has the
+    reasons why guests' memory cannot be moved, by domain id, as :func:`numaprobe.immovable` gives them. ``most`` is the
+    maximum number of moves.
     """
     held = {one.id: why for one in domains if (why := obstacle(one)) is not None}
     still = {one.id: why for one in domains if (why := _pinned_memory(one) or (fixed or {}).get(one.id)) is not None}

@@ -42,9 +42,10 @@ class Request(
     ``near``: devices (PCI addresses in any usual form, or names) and cell ids to be near to. ``away_from`` and
     ``together_with``: names of domains whose cells are avoided, or are the only ones used. ``memory_only``: cells
     without CPUs may be used; ordinary memory is taken first, then CXL memory, and GPU memory only if ``kinds`` names
-    ``gpu``. x
+    ``gpu``. ``vfio``: a device is passed through to the guest, so all its memory is pinned and must be outside
+    ZONE_MOVABLE, if the host was probed with ``usable=True``; free huge pages of the pool count in full.
     ``fewest``: the fewest cells even if an access costs more; ``nearest`` has no effect on one host;
-    of several (``numaprobe fleet``) that with the cheapest access is then best, whatever room is lost to others.
+    for several hosts (``numaprobe fleet``) it chooses the host with the cheapest access, whatever room others lose.
     ``policy`` decides between sets of cells that are otherwise equal: ``pack`` takes the one with the least left, which
     keeps large cells for large guests; ``balance`` the one whose scarcer resource is least used afterwards; ``spread``
     the one that is emptiest by all resources together.

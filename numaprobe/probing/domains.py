@@ -104,12 +104,12 @@ def _with_remote(domains: Domains, host: Host) -> Domains:
 def immovable(
     domains: Sequence[Domain], *, root: Path | None = None, recording: Path | None = None
 ) -> dict[int | str, str]:
-    """Why the memory of guests cannot be moved while they run, by id; guests of which nothing shows that are left out.
+    """Why the memory of guests cannot be moved while they run, by domain id; movable guests are left out.
 
     On Linux, from the descriptors of a process: memory that a device accesses (VFIO) or that is private to the guest
-    (guest_memfd), or descriptors that may not be looked at. ``root`` and ``recording`` are those of
-    :func:`numaprobe.probe`; of a guest that was recorded without its descriptors it is not known. Xen domains are left
-    out: Xen moves none of them.
+    (guest_memfd), or descriptors that this process may not read. ``root`` and ``recording`` are those of
+    :func:`numaprobe.probe`; for a guest that was recorded without its descriptors the reason is that this is unknown.
+    Xen domains are left out: Xen cannot move the memory of any running domain.
     """
     from ..linux.guests.immovable import immovable as why_not
 
