@@ -1019,3 +1019,17 @@ def test_a_process_with_one_thread_and_no_time_of_a_guest_runs_alone(change: dic
     for at, word in change.items():
         words[at] = word
     assert threads.runs_alone(b"5 (a) b) " + b" ".join(words) + b"\n") is alone
+
+
+@pytest.mark.parametrize(
+    ("unlisted", "locked_kb", "exact"),
+    [(4 * MIB, 0, True), (4 * MIB + 4096, 0, False), (5 * MIB, 1024, True), (5 * MIB + 4096, 1024, False)],
+)
+def test_file_pages_on_no_list_may_be_those_that_were_locked(unlisted: int, locked_kb: int, exact: bool) -> None:
+    """Where descriptors may not be looked at, more of them may be guest_memfd, and the group is not believed."""
+    resident = (7 + 1000 + 24576 + 3 + 5) * 4096
+    kinds = {"file": f"N0={unlisted} N1=0", "active_file": "N0=0 N1=0", "inactive_file": "N0=0 N1=0"}
+    tree = machine(process(500, cgroup="/machine.slice/vm1.scope"), group(anon=f"N0={resident} N1=0", **kinds))
+    tree["proc/500/status"] = str(tree["proc/500/status"]).replace("Hugetlb", f"VmLck:\t{locked_kb} kB\nHugetlb")
+    (one,) = found_on(tree, {"proc/500/fd": EACCES})
+    assert (one.how == "exact") is exact

@@ -150,6 +150,16 @@ def test_a_group_of_version_1_with_the_largest_number_has_no_limit() -> None:
     assert (found.room, found.room_from) == (4000011, "sys/fs/cgroup/memory/a/memory.limit_in_bytes")
 
 
+@pytest.mark.parametrize(("limit", "room"), [((1 << 62) - 1, (1 << 62) - 6), (1 << 62, None), ((1 << 63) - 4096, None)])
+def test_a_limit_near_the_largest_is_none(limit: int, room: int | None) -> None:
+    """From 2^62 bytes on, and what counts towards it does not matter then."""
+    files = {"a/b/memory.max": f"{limit}\n"}
+    if room is not None:
+        files |= {"a/b/memory.current": "5\n", "a/b/memory.stat": "active_file 0\ninactive_file 0\n"}
+    found, source = facts(groups(**files))
+    assert (found.room, found.room_known, source.notes) == (room, True, [])
+
+
 def test_a_recording_without_the_process_has_nothing_of_it() -> None:
     """A bug report must not carry the mappings or groups of whoever recorded it, so they are not even opened."""
     tree = groups(**{"a/b/memory.max": "8000\n", "a/b/memory.current": "5000\n"})

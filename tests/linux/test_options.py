@@ -23,6 +23,8 @@ from numaprobe.linux.guests.options import MIB, size
         ("2T", 2 << 40),
         ("1P", 1 << 50),
         ("64P", 1 << 56),
+        ("72057594037927936", 1 << 56),
+        ("72057594037927937", None),
         ("1E", None),
         ("0x10", 16),
         ("0xb", 11),

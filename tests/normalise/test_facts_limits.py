@@ -22,7 +22,7 @@ from numaprobe.linux.facts import (
 from numaprobe.linux.guests.facts import Found, GuestFacts, ThreadFacts
 from numaprobe.linux.memory_state import FailureFacts
 from numaprobe.normalise.available import KeptBack, available_above, page_kb
-from numaprobe.normalise.domains import from_guests
+from numaprobe.normalise.domains import account, from_guests
 from numaprobe.normalise.hmat import access_of, side_cache_of
 from numaprobe.normalise.linux import from_linux
 from numaprobe.normalise.possible import kb, within
@@ -432,6 +432,32 @@ def test_memory_that_cannot_be_is_noted_by_its_file(held_from: str | None, where
         (where, "1048577 kB on node 0, which has 1048576 kB: merged pages (KSM) count several times"),
     ]
     assert not found.complete
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "pages", "held_", "host_", "loose"),
+    [
+        (100, 20, (), 30, 50, 0),
+        (100, 20, ((2, 5),), 30, 40, 0),
+        (100, 20, ((2, None),), 30, None, 50),
+        (100, 70, (), 30, 0, 0),
+        (100, 71, (), 30, None, None),
+        (None, 20, (), 30, None, None),
+        (100, None, (), 30, None, None),
+        (None, None, (), 30, None, None),
+    ],
+)
+def test_the_rest_of_a_cell_is_the_hosts(
+    total: int | None, free: int | None, pages: tuple[tuple[int, int | None], ...], held_: int, host_: int | None,
+    loose: int | None,
+) -> None:  # fmt: skip
+    """What is neither free, nor in the pool of huge pages, nor a domain's; unknown where figures contradict."""
+    huge = tuple(HugePages(size=size, total=9, free=count, surplus=0) for size, count in pages)
+    of = plain(0)._replace(cells=(Cell(id=0, cpus=(), memory=Memory(total=total, free=free), huge_pages=huge),))
+    domains = [made(Domain, id=7, how="exact", unplaced=0, cells=((0, held_),))]
+    (use,) = account(of, domains)
+    assert (use.total, use.free, use.domains) == (total, free, ((7, held_),))
+    assert (use.host, use.unattributed) == (host_, loose)
 
 
 # --- remote accesses ----------------------------------------------------------------------------------------------

@@ -359,6 +359,10 @@ def test_the_first_line_says_what_it_is(text: str, said: str) -> None:
 def test_a_transcript_has_limits_at_which_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Characters, bytes of one value and of all, lists in a line: the last that is taken, and one less."""
     whole = HEAD + LINE
+    plain = whole.replace('"00*8"', '"0001020304050607"')
+    monkeypatch.setattr(transcript, "MAX_BYTES", 8)
+    Transcript(plain)
+    monkeypatch.undo()
     limits = {"MAX_TEXT": len(whole), "MAX_BYTES": 8, "MAX_SUM": 800 + 24, "MAX_LISTS": 7}
     for name, most in limits.items():
         monkeypatch.setattr(transcript, name, most)
@@ -722,6 +726,7 @@ def test_pages_of_a_process_that_is_gone_are_an_error_number() -> None:
     assert isinstance(pages.entries(gone, [0]), int)
     assert pages.entries(gone, [0]) == ENOENT
     assert isinstance(pages.nodes(gone, [4096]), int)
+    assert pages.entries(os.getpid(), [1 << 60]) == [0]
     found = pages.entries(os.getpid(), [0, id(pages)])
     assert isinstance(found, int) or (len(found) == 2 and found[0] == 0 and found[1] != 0)
 
