@@ -640,6 +640,16 @@ def test_notes_about_traffic_are_counted() -> None:
     ]  # fmt: skip
 
 
+def test_groups_of_traffic_stand_to_the_left_and_figures_to_the_right() -> None:
+    """As words and numbers do."""
+    rows = [Traffic(group="a-long-name", cache=10, occupancy=0), Traffic(group="b", cache=1)]
+    assert [line[:17] for line in traffic.lines(rows, rates=False)] == [
+        "group        L3  ",
+        "a-long-name  10  ",
+        "b             1  ",
+    ]
+
+
 class Terminal(io.StringIO):
     """Says that it is one."""
 

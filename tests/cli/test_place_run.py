@@ -16,6 +16,7 @@ from hosts import GIB, MIB, domain, host
 
 from numaprobe import DoesNotFit, Traffic, place
 from numaprobe.cli import place as command
+from numaprobe.cli import placing
 from numaprobe.cli import web_config_file as web
 from numaprobe.cli.parser import parsed
 from numaprobe.metrics import METRICS
@@ -63,6 +64,17 @@ def test_questions_about_claims_and_moves_are_their_own(
     monkeypatch.setattr(moves, "run", lambda options, out: asked.append("moves"))
     command.run(options(*words), io.StringIO())
     assert asked == [module]
+
+
+def test_the_plan_for_one_guest_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the guest of the command line."""
+    monkeypatch.setattr(placing, "wanted", lambda options: ("request",))
+    monkeypatch.setattr(
+        placing,
+        "solved",
+        lambda options, requests: SimpleNamespace(plans=(PLAN,)) if requests == ("request",) else None,
+    )
+    assert placing.plan_for(options()) is PLAN
 
 
 PLAN = place(host([GIB]), vcpus=2, memory=MIB, reserve=0)
@@ -319,6 +331,13 @@ def test_metrics_of_at_most_a_hundred_guests_and_groups_are_given() -> None:
     assert len(traffic_rows(groups)["numaprobe_traffic_bytes_total"]) == 100
     assert "numaprobe_cpu_info" not in topology_rows(host([GIB]))
     assert len(topology_rows(host([GIB]), cpu_info=True)["numaprobe_cpu_info"]) == 8
+
+
+def test_a_name_in_a_label_has_200_characters_at_most() -> None:
+    """What is beyond them is cut, after control characters were escaped."""
+    for name, shown in (("x" * 200, "x" * 200), ("x" * 201, "x" * 200), ("\x1b" * 60, "\\x1b" * 50)):
+        rows = domain_rows([domain(name, 1, id=7)])
+        assert rows["numaprobe_domain_vcpus"] == [(("7", shown), 1)]
 
 
 def test_every_metric_is_whole() -> None:

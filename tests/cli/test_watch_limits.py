@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hosts import GIB, MIB, cell, domain, host
 
-from numaprobe import Cell, CellUse, Domains, HugePages, Note, SourceError
+from numaprobe import Cell, CellUse, Domains, HugePages, Note, RemoteShare, SourceError
 from numaprobe.cli import sampled, watch
 from numaprobe.cli.domains import Observed
 from numaprobe.cli.live import bars, compose, readings, spans, terminal, views
@@ -313,6 +313,11 @@ def test_guests_have_rows_below_them_for_what_is_left() -> None:
         ["free", ".", ".", "."], ["free", "huge", "pages", "1M", "1M", "."], ["host", "itself", "2M", "2M", "."],
         ["total", "2G", "1G", "1G"],
     ]  # fmt: skip
+    shared = web._replace(remote=(RemoteShare(source="x", share=0.5, how_from="y"),))
+    other = Observed(host=of, domains=Domains([shared, web._replace(id=8, memory=1)]), uses=uses, time=None)
+    page = views.view(reading(guests=other), state, 99)
+    assert "50% by x" in text(page.rows[0])
+    assert text(page.rows[1]).index("  -       ") > 0, "to the left, as words are"
     state.left = 9
     page = views.view(reading(guests=found), state, 99)
     assert state.left == 1
@@ -491,6 +496,51 @@ def test_what_cannot_be_watched_is_refused(
         with pytest.raises(ValueError, match=said):
             watch.run(options, io.StringIO())
         assert done == []
+
+
+def test_a_cell_that_is_not_there_cannot_be_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a screen and in lines."""
+
+    class Sampler:
+        shape = SimpleNamespace(cells=(0, 1))
+
+        def __init__(self, *_: Any, **__: Any) -> None:
+            pass
+
+        def __enter__(self) -> Sampler:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(watch, "Sampler", Sampler)
+    monkeypatch.setattr(terminal, "run", lambda *_, **__: None)
+    options = argparse.Namespace(
+        root=None, recording=None, source="auto", cell=2, domains=False, interval=1.0, count=1, json=False
+    )
+    for show in (lambda: watch._live(options), lambda: watch._memory_of_cells(options, io.StringIO())):
+        with pytest.raises(ValueError, match="there is no cell 2; the cells of this host are 0, 1"):
+            show()
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_guests_are_watched_with_what_was_asked_of_them(monkeypatch: pytest.MonkeyPatch, as_json: bool) -> None:
+    """A document on each line, or the table with an empty line after it."""
+    from numaprobe.cli import domains
+
+    asked: list[Any] = []
+    found = SimpleNamespace(document=lambda: {"a": 1}, lines=lambda width: [f"{width}", "x"])
+    monkeypatch.setattr(domains, "observe", lambda *where, **what: asked.append((where, what)) or found)
+    monkeypatch.setattr(watch, "_turns", lambda interval, count: iter(range(2)))
+    out = io.StringIO()
+    watch._domains(
+        argparse.Namespace(
+            root="r", recording=None, source="auto", interval=1.0, count=2, remote=True, sampled=64, json=as_json
+        ),
+        out,
+    )
+    assert out.getvalue() == ('{"a": 1}\n' if as_json else "160\nx\n\n") * 2
+    assert asked == [(("r", None, "auto"), {"remote": True, "sampled": 64})] * 2
 
 
 class Terminal(io.StringIO):
