@@ -71,4 +71,4 @@ def _form(options: argparse.Namespace) -> str:
     ending = options.output.rpartition(".")[2].lower()
     if ending in ("svg", "html"):
         return str(ending)
-    raise ValueError(f"a picture ends in .svg or .html, or --format says what it is: {options.output!r}")
+    raise ValueError(f"a picture must end in .svg or .html, or have a --format: {options.output!r}")

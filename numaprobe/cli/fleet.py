@@ -65,9 +65,7 @@ def connect(options: argparse.Namespace) -> Callable[[], Client]:
     if options.placement is not None:
         return lambda: session.at(options.placement)
     if options.os_cloud is None and not os.environ.get("OS_CLOUD") and not os.environ.get("OS_AUTH_URL"):
-        raise ValueError(
-            "which ledger? --os-cloud NAME, --placement URL, --directory DIR, or OS_CLOUD in the environment"
-        )
+        raise ValueError("no ledger: use --os-cloud NAME, --placement URL or --directory DIR, or set OS_CLOUD")
     return lambda: session.cloud(options.os_cloud, region=options.os_region_name)
 
 

@@ -19,14 +19,14 @@ def fleet_options(parser: argparse.ArgumentParser) -> None:
     one.add_argument("hosts", metavar="HOST", nargs="*", help=f"{HOSTS} (default: recorded machines of the package)")
     one.add_argument("--directory", metavar="DIR", help="where the ledger is kept (default: a new directory)")
 
-    one = actions.add_parser("publish", help="write what hosts are, and what their guests hold, to the ledger")
+    one = actions.add_parser("publish", help="write hosts, and what their guests hold, to the ledger")
     one.add_argument("hosts", metavar="HOST", nargs="*", help=f"{HOSTS} (default: this host)")
     one.add_argument("--name", help="this host's name in the ledger (default: its host name)")
     publish_options(one)
     _json(one)
     ledger_options(one)
 
-    one = actions.add_parser("place", help="which host and which cells of it, and why")
+    one = actions.add_parser("place", help="choose a host and its cells, and say why")
     from .place_options import guest_options
 
     one.add_argument("hosts", metavar="HOST", nargs="+", help=f"{HOSTS}, as published")
@@ -36,7 +36,7 @@ def fleet_options(parser: argparse.ArgumentParser) -> None:
     _json(one)
     ledger_options(one)
 
-    one = actions.add_parser("release", help="give claims back")
+    one = actions.add_parser("release", help="release claims")
     one.add_argument("claims", metavar="UUID", nargs="*", help="of the claim")
     one.add_argument("--stale", action="store_true", help="those whose guest was never seen running")
     one.add_argument(
@@ -58,7 +58,7 @@ def fleet_options(parser: argparse.ArgumentParser) -> None:
     ledger_options(one)
 
     one = actions.add_parser(
-        "set-aside", help="mark hosts that nobody published for a while, so that nothing goes there"
+        "set-aside", help="mark hosts that were not published for a while, so that nothing is placed there"
     )
     one.add_argument("--minutes", type=float, required=True, metavar="N", help="not published for N minutes")
     _json(one)

@@ -125,7 +125,10 @@ def _domains(parser: argparse.ArgumentParser) -> None:
         "several seconds may trigger a watchdog and take the host down",
     )
     parser.add_argument(
-        "--debug-key-limit", metavar="SIZE", default="32G", help="not if a domain is larger than this (default: 32G)"
+        "--debug-key-limit",
+        metavar="SIZE",
+        default="32G",
+        help="refuse if a domain is larger than this (default: 32G)",
     )
 
 
@@ -190,10 +193,10 @@ def _export(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", metavar="NAME", help="dra, nrt, slurm: the node's name (default: this live host's)")
     parser.add_argument(
-        "--driver", metavar="NAME", help="dra: the driver's name, a domain of yours (default: numaprobe)"
+        "--driver", metavar="NAME", help="dra: the driver's name, a DNS name that you own (default: numaprobe)"
     )
     parser.add_argument(
-        "--numa-list", action="store_const", const=True, help="dra: the own node and those nearest to it, as a list"
+        "--numa-list", action="store_const", const=True, help="dra: list the device's own node and those nearest to it"
     )
     _host_options(parser)
 
@@ -209,8 +212,8 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
 
 def _diff(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("a", metavar="A", help="a recording, or a directory with a recorded tree")
-    parser.add_argument("b", metavar="B", nargs="?", help="the other one (default: this host)")
-    parser.add_argument("--source", choices=("auto", "linux", "xen"), default="auto", help="of both, as for show")
+    parser.add_argument("b", metavar="B", nargs="?", help="the host to compare with (default: this host)")
+    parser.add_argument("--source", choices=("auto", "linux", "xen"), default="auto", help="for both hosts, as in show")
     _json_option(parser)
 
 

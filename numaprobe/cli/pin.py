@@ -101,7 +101,7 @@ def _named(documents: list[object], name: str | None) -> object:
     if name is None:
         if len(documents) == 1:
             return documents[0]
-        raise ValueError(f"it has the plans of {len(documents)} guests, and --name says which")
+        raise ValueError(f"it has the plans of {len(documents)} guests: select one with --name")
     found = [one for one in documents if isinstance(one, dict) and one.get("name") == name]
     if len(found) != 1:
         raise ValueError(f"it has {len(found) or 'no'} plan{'' if len(found) < 2 else 's'} for a guest named {name!r}")

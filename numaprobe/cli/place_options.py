@@ -40,22 +40,22 @@ def place_options(parser: argparse.ArgumentParser) -> None:
     batch.add_argument("--seconds", type=seconds, metavar="S", help="look for the optimum this long (default: 30)")
 
     moving = parser.add_argument_group("running guests")
-    moving.add_argument(
-        "--moves", type=int, metavar="N", help="say which of them to move, at most N, if it does not fit"
-    )
-    moving.add_argument("--without", action="append", metavar="DOMAIN", help="place as if this one were gone")
+    moving.add_argument("--moves", type=int, metavar="N", help="if it does not fit, propose at most N of them to move")
+    moving.add_argument("--without", action="append", metavar="DOMAIN", help="place as if this guest did not exist")
     moving.add_argument(
         "--rebalance",
         action="store_true",
-        help="instead: which of them to move nearer to their memory, and what it costs",
+        help="instead: which of them to move nearer to their memory, and at what cost",
     )
     claim = parser.add_argument_group("claims: room promised to guests that are being started")
     claim.add_argument("--claim", action="store_true", help="claim what is planned, so that no other placer offers it")
-    claim.add_argument("--claim-seconds", type=seconds, default=300.0, metavar="S", help="for at most S (default: 300)")
-    claim.add_argument("--claim-pid", type=int, metavar="N", help="and no longer than this process runs")
-    claim.add_argument("--claim-domain", type=int, metavar="ID", help="for this Xen domain, which is being built")
-    claim.add_argument("--claims", action="store_true", help="list the claims that hold")
-    claim.add_argument("--release", type=int, metavar="N", help="give claim N back")
+    claim.add_argument(
+        "--claim-seconds", type=seconds, default=300.0, metavar="S", help="claim for S seconds at most (default: 300)"
+    )
+    claim.add_argument("--claim-pid", type=int, metavar="N", help="end the claim when this process ends")
+    claim.add_argument("--claim-domain", type=int, metavar="ID", help="claim for this Xen domain, which is being built")
+    claim.add_argument("--claims", action="store_true", help="list the valid claims")
+    claim.add_argument("--release", type=int, metavar="N", help="release claim N")
     claim.add_argument(
         "--ledger", metavar="DIR", help="where claims are kept (default: /run/numaprobe, or the user's own)"
     )
@@ -74,9 +74,9 @@ def pin_options(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--pid", type=int, metavar="N", help="a process, and each vcpu's thread if it is a QEMU guest")
     which.add_argument("--domain", metavar="ID", help="a Xen domain's number or name; it has to be paused")
     what.add_argument("program", nargs="*", metavar="COMMAND", help="a command to run, after --")
-    parser.add_argument("--dry-run", action="store_true", help="show what would be done, and do nothing")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done, without doing it")
     parser.add_argument(
-        "--force", action="store_true", help="even a process that runs no guest, domain 0, or a domain that is running"
+        "--force", action="store_true", help="also a process that runs no guest, domain 0, or a running domain"
     )
     # What place has for batches.
     parser.set_defaults(batch=None, partial=False, optimal=False, seconds=None, format="text", claim=False, ledger=None)
@@ -93,7 +93,7 @@ def request_options(parser: argparse.ArgumentParser) -> None:
     room.add_argument(
         "--ignore-allowed",
         action="store_true",
-        help="also what this process may not use: for a guest that libvirtd or xl starts",
+        help="also use what this process may not, for a guest that libvirtd or xl starts",
     )
     room.add_argument("--no-domains", action="store_true", help="do not count the guests that already run")
 
@@ -106,7 +106,7 @@ def guest_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--name", help="its name, for the formats that have one")
     group.add_argument("--huge-page", metavar="SIZE", help="memory in huge pages of this size: 2M, 1G")
     cpus = parser.add_argument_group("its CPUs")
-    cpus.add_argument("--pinned", action="store_true", help="a CPU for each vcpu that no other guest gets")
+    cpus.add_argument("--pinned", action="store_true", help="give each vcpu a CPU that no other guest gets")
     cpus.add_argument("--pinned-vcpus", type=ids, metavar="LIST", help="pin these vcpus only (0-1,4); the others float")
     cpus.add_argument(
         "--emulator", type=int, metavar="N", help="N CPUs for the emulator's threads that nobody else gets"
@@ -157,7 +157,7 @@ def guest_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the default; of several hosts (fleet place), the cheapest access",
     )
-    where.add_argument("--policy", choices=POLICIES, default="pack", help="which of cells that are alike")
+    where.add_argument("--policy", choices=POLICIES, default="pack", help="which to take of equally good cells")
 
 
 def ids(text: str) -> tuple[int, ...]:

@@ -253,7 +253,7 @@ def allowed(host: Host) -> list[str]:
         words.append(f"the time of {view.quota:g} cpus")
     lines = ["allowed to this process: " + ", ".join(words)] if words else []
     if view.partitioned:
-        lines.append(f"kept by partitions of cpusets: cpus {id_words(view.partitioned)}")
+        lines.append(f"reserved by cpuset partitions: cpus {id_words(view.partitioned)}")
     return lines
 
 

@@ -82,7 +82,7 @@ def distances(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             id="distances-impossible",
             severity="warning",
-            what="the distances have remote memory as near as local memory",
+            what="by the distances, remote memory is as near as local memory",
             evidence=tuple((f"{where} {a} to {b}", str(known[a, b])) for a, b in wrong[:8]),
             cost="the kernel and placement cannot distinguish near memory from far memory",
             remedy="update the firmware, or correct the distances it reports (ACPI SLIT; on POWER, the device tree)",
@@ -103,7 +103,7 @@ def distances(patient: Patient) -> Iterator[Finding]:
             what="cells of one package are no nearer to each other than cells of different packages",
             evidence=((f"{where}, in a package", str(max(inside))), (f"{where}, between packages", str(min(across)))),
             cost="a guest that needs two cells may be spread over two packages",
-            remedy="update the firmware; with sub-NUMA clustering its ACPI SLIT should have the packages apart",
+            remedy="update the firmware; with sub-NUMA clustering its ACPI SLIT should put the packages farther apart",
         )
 
 

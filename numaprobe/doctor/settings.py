@@ -168,7 +168,7 @@ def full_cell(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             id="cell-full",
             severity="warning",
-            what=f"{cells(full)}: nearly no memory available, while other cells have room",
+            what=f"{cells(full)}: almost no memory available, while other cells have room",
             evidence=tuple((f"cell {cell}, available", f"{share:.1%}") for cell, share in shares.items()),
             cost="new memory of tasks there is remote, bound memory fails",
             remedy="move a guest (numaprobe place, numaprobe pin)",

@@ -116,7 +116,7 @@ class _Walk:
             if len(others) == len(cache.cpus) or not known.isdisjoint(others):
                 self.source.note(
                     f"{CPU}/cpu{cpu}/cache/index{index}/{self.members_name}",
-                    "the lists of the caches contradict each other; each cpu is taken at its own word",
+                    "the lists of the caches contradict each other; each cpu's own list is used",
                 )
                 return self._one_by_one(index)
             found.append(cache)

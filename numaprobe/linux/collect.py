@@ -180,7 +180,7 @@ def _check(source: Source, cpu_facts: CpuFacts, ids: tuple[int, ...] | None) -> 
     if not ids and not cpu_facts.present:
         if failure := source.failure(NODE):
             raise failure
-        raise SourceUnavailable(f"{NODE} and {CPU}", None, "neither a node nor a cpu is there")
+        raise SourceUnavailable(f"{NODE} and {CPU}", None, "no node and no cpu was found")
 
 
 def _zones(where: str, content: bytes) -> tuple[ZoneFacts, ...]:

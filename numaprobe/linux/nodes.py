@@ -61,7 +61,7 @@ def huge_page_sizes(source: Source, directory: str) -> list[int]:
     names = source.names(directory, "hugepages-") or []
     sizes = text.suffix_numbers(names, "hugepages-", "kB")
     if odd := [size for size in sizes if size < 1 or size & (size - 1)]:
-        source.note(directory, f"pages of {odd[0]} kB, a size that none can have")
+        source.note(directory, f"pages of {odd[0]} kB, an impossible size")
     return [size for size in sizes if size not in odd]
 
 

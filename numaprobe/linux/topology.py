@@ -221,7 +221,7 @@ class Topology:
             if cpu not in members or not ids.keys().isdisjoint(members):
                 self.source.note(
                     f"{CPU}/{directory}{members_name}",
-                    f"the {level.name} lists of the cpus contradict each other; each cpu is taken at its own word",
+                    f"the {level.name} lists of the cpus contradict each other; each cpu's own list is used",
                 )
                 return self._contradicting(level, members_name, has_id)
             package = self.package.get(cpu, cpu)

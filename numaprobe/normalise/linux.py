@@ -69,7 +69,7 @@ def from_linux(facts: LinuxFacts, *, machine: str | None = None) -> Host:
         cell_of = _cell_of_cpus(facts.nodes, notes) if latest is None else latest.cell_of
         _check_sums(cells, cell_of, facts, online, notes)
     else:
-        notes.append(Note(NODE, "not there: one cell stands for the whole machine"))
+        notes.append(Note(NODE, "is missing: one cell represents the whole machine"))
         cells = (_whole_machine(facts, online, notes),)
         cell_of = dict.fromkeys(facts.cpus.present, 0)
     if latest is None:
@@ -201,7 +201,7 @@ def _cell(
     if cpus is None and facts.has_cpu is not None and node.id not in facts.has_cpu:
         cpus = ()
     if cpus is None:
-        _absent(f"node{node.id}/cpulist", "not there: the cell's cpus are unknown", notes)
+        _absent(f"node{node.id}/cpulist", "is missing: the cell's cpus are unknown", notes)
     memory = _memory(node, zones, facts, notes)
     accesses: tuple[Access, ...] = ()
     side_caches: tuple[SideCache, ...] = ()
@@ -241,7 +241,7 @@ def _huge_pages(
     pooled = sum([pages.size * (pages.total or 0) for pages in found])
     if memory is None or pooled <= memory:
         return found
-    notes.append(Note(where, f"cannot be: {pooled >> 10} kB of huge pages in {memory >> 10} kB of memory"))
+    notes.append(Note(where, f"impossible: {pooled >> 10} kB of huge pages in {memory >> 10} kB of memory"))
     return tuple([HugePages(size=pages.size) for pages in found])
 
 
@@ -269,7 +269,7 @@ def _distances(
     if len(row) != len(columns):
         odd = f"has {len(row)} columns for {len(columns)} nodes"
     elif not 0 <= min(row) <= max(row) <= MAX_COST:
-        odd = "has a cost that none can be"
+        odd = "has an impossible cost"
     else:
         return tuple(rows(tuple, columns, (columns, row)))
     error = FactError("", " ".join(map(str, row[:64])), odd)
@@ -283,7 +283,7 @@ def _memory(node: NodeFacts, zones: dict[int, list[ZoneFacts]] | None, facts: Li
         where = "node/has_memory"
         return Memory(total=0, free=0, available=0, total_from=where, free_from=where, available_from=where)
     if info is None:
-        _absent(f"node{node.id}/meminfo", "not there: the cell's memory is unknown", notes)
+        _absent(f"node{node.id}/meminfo", "is missing: the cell's memory is unknown", notes)
         return Memory()
     where = f"node{node.id}/meminfo"
     total = kb(info.total_kb, None, f"{where} MemTotal", notes)
@@ -330,7 +330,7 @@ def _cell_of_cpus(nodes: tuple[NodeFacts, ...], notes: list[Note]) -> dict[int, 
 def _whole_machine(facts: LinuxFacts, online: frozenset[int], notes: list[Note]) -> Cell:
     info = facts.meminfo
     if info is None:
-        _absent("proc/meminfo", "not there: the cell's memory is unknown", notes)
+        _absent("proc/meminfo", "is missing: the cell's memory is unknown", notes)
         info = MeminfoFacts()
     total = kb(info.total_kb, None, "proc/meminfo MemTotal", notes)
     free = kb(info.free_kb, total, "proc/meminfo MemFree", notes)

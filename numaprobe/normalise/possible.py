@@ -18,7 +18,7 @@ def within(value: int | None, most: int, where: str, notes: list[Note], unit: st
     """A figure from 0 to ``most``; another one is None and noted."""
     if value is None or 0 <= value <= most:
         return value
-    notes.append(Note(where, f"cannot be: {value}{unit} where at most {most}{unit} are possible"))
+    notes.append(Note(where, f"impossible: {value}{unit} where at most {most}{unit} are possible"))
     return None
 
 

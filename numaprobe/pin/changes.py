@@ -57,7 +57,7 @@ def thread_cpus(thread: int, cpus: Iterable[int]) -> None:
         raise SourceError(where, error.errno, text) from None
     if got != wanted:
         left_out = id_list(wanted - got, none="none")
-        text = f"the kernel took cpus {id_list(got)} and left out {left_out}, which it has not, or not for {whose}"
+        text = f"the kernel took cpus {id_list(got)} and left out {left_out}, not online or not allowed for {whose}"
         raise SourceError(where, None, text)
 
 
@@ -81,7 +81,7 @@ def own_memory(nodes: Iterable[int]) -> None:
             raise SourceDenied(where, error.errno, text) from None
         if error.errno == errno.ENOSYS:
             raise SourceUnavailable(where, error.errno, "this kernel has no NUMA memory policies (ENOSYS)") from None
-        text = f"the kernel refuses nodes {id_list(wanted)}: not there, without memory, or not in this process's cpuset"
+        text = f"the kernel refuses nodes {id_list(wanted)}: absent, without memory, or not in this process's cpuset"
         raise SourceError(where, error.errno, text) from None
     if got != wanted:
         left_out = id_list(set(wanted) - set(got), none="none")

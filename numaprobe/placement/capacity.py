@@ -137,7 +137,9 @@ def _cpus(stock: HostCapacity, host: Host, pool: int | None, held: Mapping[int, 
             ]
         )
     if homeless:
-        stock.notes.append(f"{homeless} {'CPU is' if homeless == 1 else 'CPUs are'} in no one cell, and not used")
+        stock.notes.append(
+            f"{homeless} {'CPU is' if homeless == 1 else 'CPUs are'} not in exactly one cell and not used"
+        )
     for cell in {cell for cell, why in left_out if why == outside}:
         # Xen serves a guest from its own pool's cells first, and from any other when they are empty.
         reasons = {why for of, why in left_out if of == cell}

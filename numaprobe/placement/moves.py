@@ -108,7 +108,7 @@ def obstacle(domain: Domain) -> str | None:
     if domain.id == 0 and domain.kind in ("pv", "hvm"):
         return "the control domain"
     if domain.cells is None or domain.unplaced:
-        return "where its memory is is not known"
+        return "the location of its memory is unknown"
     if not domain.vcpus or not domain.memory or domain.memory < PAGE:
         return "its vcpus or its memory are not known"
     return None

@@ -160,7 +160,7 @@ def ask_xen(
     before = {row.id: row.tot_pages * xen_domains.PAGE for row in queried.rows()}
     largest = max(before.values(), default=0)
     if largest > debug_key_limit:
-        reason = f"not pressed: a domain has {largest >> 20} MiB, and {debug_key_limit >> 20} MiB is the limit"
+        reason = f"refused: a domain has {largest >> 20} MiB, and {debug_key_limit >> 20} MiB is the limit"
         raise SourceUnavailable(debugkey.WHERE, None, reason)
     try:
         located = debugkey.parse(debugkey.press(sysctl))

@@ -320,7 +320,7 @@ def _nodes(source: Source) -> Nodes:
         paths = tuple([f"{NODE}/node{node}/meminfo" for node in ids])
         return Nodes(ids=ids, paths=paths, directory=NODE, without_memory=without)
     if source.one("proc/meminfo") is None and source.one(ONLINE) is None and source.names(CPU) is None:
-        raise SourceUnavailable(f"{NODE} and {CPU}", None, "neither a node nor a cpu is there")
+        raise SourceUnavailable(f"{NODE} and {CPU}", None, "no node and no cpu was found")
     return Nodes(ids=(0,), paths=("proc/meminfo",), directory=None, without_memory=frozenset())
 
 

@@ -269,7 +269,7 @@ def test_the_form_of_a_picture_is_that_of_its_file(form: str | None, output: str
 
 def test_a_picture_of_another_ending_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And a good one is written whole."""
-    with pytest.raises(ValueError, match=r"a picture ends in \.svg or \.html, or --format says what it is: 'a\.png'"):
+    with pytest.raises(ValueError, match=r"a picture must end in \.svg or \.html, or have a --format: 'a\.png'"):
         draw._form(Namespace(format=None, output="a.png"))
     seen: list[Any] = []
     picture = SimpleNamespace(picture=lambda form, *, width: seen.append((form, width)) or "é")
@@ -597,7 +597,7 @@ def test_one_plan_of_several_is_chosen_by_its_name() -> None:
     assert pin._named(plans, "a") == {"name": "a"}
     assert pin._named(plans[:1], None) == {"name": "a"}
     for name, text in (
-        (None, "it has the plans of 4 guests, and --name says which"), ("b", "it has 2 plans for a guest named 'b'"),
+        (None, "it has the plans of 4 guests: select one with --name"), ("b", "it has 2 plans for a guest named 'b'"),
         ("c", "it has no plan for a guest named 'c'"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=text):

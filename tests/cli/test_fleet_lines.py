@@ -401,7 +401,7 @@ def test_the_ledger_is_the_one_that_is_named(
     monkeypatch.setattr(session, "cloud", lambda name, *, region: ("cloud", name, region))
     given = Namespace(**{"directory": None, "placement": None, "os_cloud": None, "os_region_name": None, **options})
     if client is None:
-        with pytest.raises(ValueError, match="which ledger"):
+        with pytest.raises(ValueError, match="no ledger: use"):
             fleet.connect(given)
     else:
         assert fleet.connect(given)() == client

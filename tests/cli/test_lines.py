@@ -275,7 +275,7 @@ def test_what_a_process_may_use_is_said_where_it_is_less() -> None:
         "allowed to this process: cpus 0-1, cells 0, the time of 1.5 cpus"
     ]
     assert of(quota=2.0, partitioned=(3,)) == [
-        "allowed to this process: the time of 2 cpus", "kept by partitions of cpusets: cpus 3",
+        "allowed to this process: the time of 2 cpus", "reserved by cpuset partitions: cpus 3",
     ]  # fmt: skip
     assert of(partitioned=()) == []
     assert show.allowed(found) == []

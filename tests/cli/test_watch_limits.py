@@ -955,4 +955,4 @@ def test_the_keys_are_a_screen_of_their_own() -> None:
     state.key("?")
     lines = [text(line) for line in compose.compose(reading(2), state, 90, 24, interval=1.0)]
     assert any(line.split() == ["q", "quit", "(also", "Ctrl-C)"] for line in lines)
-    assert any(line.split() == ["Space", "stop", "and", "go", "on"] for line in lines)
+    assert any(line.split() == ["Space", "pause", "and", "resume"] for line in lines)

@@ -140,7 +140,7 @@ def test_a_cell_that_is_gone_is_removed_and_one_that_is_held_is_closed_and_said(
     held = claim(ledger, known([member(name)]), Request(2, GIB, near=1))
     smaller = member(name, host([16 * GIB]))
     report = publish(ledger, smaller)
-    assert any("cell1 is gone and still held" in note and held.consumer in note for note in report.notes)
+    assert any("cell1 no longer exists but is still held" in note and held.consumer in note for note in report.notes)
     assert inventories(ledger, name, 1)["MEMORY_MB"] == (16384, 16384)
     release(ledger, held.consumer)
     publish(ledger, smaller)
@@ -478,7 +478,7 @@ def test_a_uuid_that_holds_something_already_cannot_claim_again(ledger: Client, 
     one = member(f"{prefix}a")
     publish(ledger, one)
     found = claim(ledger, known([one]), SMALL)
-    with pytest.raises(FleetError, match="holds something already"):
+    with pytest.raises(FleetError, match="already holds something"):
         claim(ledger, known([one]), SMALL, consumer=found.consumer)
     release(ledger, found.consumer)
     with pytest.raises(FleetError, match="holds nothing"):

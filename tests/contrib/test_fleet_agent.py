@@ -82,7 +82,7 @@ def test_it_waits_longer_after_each_failure_and_says_so_once(ledger: Client, pre
     assert pauses[3] > 2 * pauses[0]
     assert agent.failures == 4
     assert lines[:2] == [
-        "cannot publish: the ledger cannot be queried; trying again, ever more rarely",
+        "cannot publish: the ledger cannot be queried; trying again at growing intervals",
         "published again",
     ]
 

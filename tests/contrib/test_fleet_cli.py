@@ -137,7 +137,7 @@ def test_a_document_of_a_newer_schema_is_refused_before_anything_is_asked(tmp_pa
 @pytest.mark.parametrize(
     ("words", "status", "part"),
     [
-        (["publish", THREADS], 2, "which ledger?"),
+        (["publish", THREADS], 2, "no ledger: use"),
         (["publish", THREADS, "--placement", "placement:8778"], 1, "is not the address of a Placement service"),
         (["publish", THREADS, THREADS, "--placement", "http://x"], 2, "two hosts are named two-nodes-threads"),
         (["publish", "--cpu-ratio", "0", "--placement", "http://x"], 2, "--cpu-ratio"),

@@ -197,7 +197,7 @@ def test_a_cell_that_is_gone_is_deleted_or_closed() -> None:
         client.inventories[OTHER]["VCPU"]["reserved"] = reserved
         client.errors["DELETE /OTHER"] = [Conflict("in use")]
         found = published(client)
-        assert found.notes == ("a:cell1 is gone and still held by c1, c2; it offers nothing",)
+        assert found.notes == ("a:cell1 no longer exists but is still held by c1, c2; it offers nothing",)
         assert found.writes == writes
         assert client.sent[2:] == ["PUT /OTHER/inventories"] * (writes - 2)
     client.inventories[OTHER]["VCPU"]["reserved"] = 0

@@ -162,7 +162,7 @@ def test_a_host_is_not_unpublished_where_something_is_another_s(fault: str) -> N
         client.on(f"GET {ROOT}?in_tree={root}", listed())
     elif fault == "renamed":
         client.on(f"GET {ROOT}?in_tree={root}", listed((root, "other")))
-        text = f"provider {root} is not the one that numaprobe made for a, and left alone"
+        text = f"provider {root} is not the one that numaprobe made for a, and is left alone"
     elif fault == "foreign":
         client.on(f"GET {ROOT}?in_tree={root}", listed((root, "numaprobe:a"), ("x", "gpu")))
         text = "a: provider 'gpu' below it is another program's; nothing was removed"
@@ -347,7 +347,7 @@ def test_a_consumer_that_holds_something_cannot_claim() -> None:
     """The server says that its generation is not the first."""
     fleet = Fleet()
     fleet.client.on(f"PUT /allocations/{OWN}", Conflict("Consumer generation conflict", "c"))
-    with pytest.raises(FleetError, match=rf"^{OWN} holds something already \(fleet release gives it back\)$"):
+    with pytest.raises(FleetError, match=rf"^{OWN} already holds something \(fleet release releases it\)$"):
         Claimer(fleet.client, fleet.known).claim(SMALL, consumer=OWN)
 
 
@@ -396,7 +396,7 @@ def test_by_how_much_a_cell_is_oversold() -> None:
         ),
         (
             {"allocations": {"x": {}}, "consumer_type": "INSTANCE"},
-            f"{OWN} is another program's (INSTANCE), and left alone",
+            f"{OWN} is another program's (INSTANCE) and is left alone",
         ),
     ],
 )

@@ -508,7 +508,7 @@ def test_an_agent_waits_ever_longer_after_failures_and_says_so_once(
     assert (one.published, one.failures, one.error) == (1, 3, None)
     assert len(set(map(id, one.memories))) == 4, "what was read before a failure is not believed after it"
     assert one.heard == [
-        "made", "checked", "cannot publish: gone; trying again, ever more rarely",
+        "made", "checked", "cannot publish: gone; trying again at growing intervals",
         "made", "checked", "made", "checked", "made", "checked", "published again",
     ]  # fmt: skip
     pauses.clear()

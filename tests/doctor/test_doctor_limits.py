@@ -421,7 +421,7 @@ def test_a_cell_is_full_below_two_percent_while_another_has_a_quarter(low: int |
     assert bool(results) is hurts
     if hurts and low == 19:
         assert results[0].evidence == (("cell 0, available", "1.9%"), ("cell 1, available", "25.1%"))
-        assert results[0].what == "cell 0: nearly no memory available, while other cells have room"
+        assert results[0].what == "cell 0: almost no memory available, while other cells have room"
 
 
 def test_a_domain_is_named_by_its_name_or_number() -> None:

@@ -69,7 +69,7 @@ def test_their_cpus_are_named(result: Result) -> None:
     assert before["allowed"]["partitioned"] == []
     assert after["allowed"]["partitioned"] == [4, 5, 7]
     assert [cpu["id"] for cpu in after["cpus"] if cpu["isolated"]] == [7]
-    assert "kept by partitions of cpusets: cpus 4-5,7" in result.printed("screen")
+    assert "reserved by cpuset partitions: cpus 4-5,7" in result.printed("screen")
 
 
 def test_the_kernel_lets_nobody_else_use_them(result: Result) -> None:

@@ -38,7 +38,7 @@ def test_two_cells_with_threads() -> None:
 def test_nothing_at_all_is_unavailable() -> None:
     """An empty tree, or the bare directories, is a mistaken --root and not a host with nothing in it."""
     for tree in ({}, {"sys/devices/system/cpu": None}, {NODE: None}, {f"{CPU}/kernel_max": "63\n"}):
-        with pytest.raises(SourceUnavailable, match="neither a node nor a cpu"):
+        with pytest.raises(SourceUnavailable, match="no node and no cpu"):
             host(tree)
 
 
@@ -137,7 +137,7 @@ def test_no_node_directory_is_one_cell_with_everything() -> None:
     assert found.cells[0].memory[:3] == (1000 << 10, 400 << 10, 700 << 10)
     assert [(p.size, p.total, p.free) for p in found.cells[0].huge_pages] == [(64 << 10, 5, None)]
     assert {cpu.cell for cpu in found.cpus} == {0}
-    assert "one cell stands for the whole machine" in texts(found)
+    assert "one cell represents the whole machine" in texts(found)
     assert found.cell(0).stand_in, "no program accepts it as a node"
     assert not host(machine({0: [0, 1]})).cell(0).stand_in, "a kernel with one node has a node"
     assert host({path: text for path, text in tree.items() if path != "proc/meminfo"}).cells[0].memory.total is None
@@ -231,7 +231,7 @@ def test_links_to_cpus_are_the_last_word_for_a_node_without_lists() -> None:
     tree[f"{NODE}/node0/cpu0"] = tree[f"{NODE}/node0/cpu1"] = None
     found = host(tree)
     assert [cell.cpus for cell in found.cells] == [(0, 1), None]
-    assert "node1/cpulist: not there: the cell's cpus are unknown" in texts(found)
+    assert "node1/cpulist: is missing: the cell's cpus are unknown" in texts(found)
 
 
 def test_nodes_that_claim_the_same_cpus_keep_them_and_the_cpus_are_in_none() -> None:

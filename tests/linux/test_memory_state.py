@@ -98,4 +98,4 @@ def test_no_more_pages_fail_than_there_are() -> None:
     """A count of 2^40 pages exceeds the node's memory, so it is unknown and quoted."""
     found = host({f"{NODE}/node0/memory_failure/total": f"{1 << 40}\n"})
     assert found.cell(0).failures == MemoryFailures()
-    assert any("cannot be" in note.text for note in found.notes)
+    assert any("impossible" in note.text for note in found.notes)

@@ -248,7 +248,7 @@ def test_a_size_of_huge_pages_is_a_power_of_two(size: int, taken: bool) -> None:
     """Another one is noted and left out."""
     found = of({f"d/hugepages-{size}kB": None, "d/hugepages-1048576kB": None})
     assert nodes.huge_page_sizes(found, "d") == sorted([size, 1048576] if taken else [1048576])
-    text = f"pages of {size} kB, a size that none can have"
+    text = f"pages of {size} kB, an impossible size"
     assert found.notes == ([] if taken else [("d", text)])
 
 
@@ -378,7 +378,7 @@ def test_a_host_that_keeps_changing_is_read_eight_times(path: str) -> None:
     [
         ({CPU: EACCES, f"{CPU}/online": EACCES}, SourceDenied, f"{CPU}/online: Permission denied"),
         ({CPU: EIO}, SourceError, f"{CPU}: Input/output error"),
-        ({}, SourceUnavailable, f"{NODE} and {CPU}: neither a node nor a cpu is there"),
+        ({}, SourceUnavailable, f"{NODE} and {CPU}: no node and no cpu was found"),
         ({NODE: EIO}, SourceError, f"{NODE}: Input/output error"),
     ],
 )
@@ -604,7 +604,7 @@ def test_lists_that_contradict_each_other_are_taken_each_at_its_word() -> None:
     assert of_.notes == [
         (
             "cpu2/cache/index0/shared_cpu_list",
-            "the lists of the caches contradict each other; each cpu is taken at its own word",
+            "the lists of the caches contradict each other; each cpu's own list is used",
         )
     ]
     tree |= {f"{CPU}/cpu{cpu}/cache/index0/shared_cpu_map": f"{3 << cpu // 2 * 2:x}\n" for cpu in range(4)}

@@ -215,7 +215,7 @@ def test_a_cpu_that_two_nodes_claim_is_in_neither_and_the_others_keep_their_cell
     """One contradiction is noted once and does not spread to CPUs 0 and 2."""
     found = from_linux(facts(node(0, (0, 1)), node(1, (1, 2)), node(2, (1,)), cpus=cpus(0, 1, 2)))
     assert cell_of(found) == {0: 0, 1: None, 2: 1}
-    assert [note.text for note in found.notes] == ["not there: the cell's memory is unknown"] * 3 + [
+    assert [note.text for note in found.notes] == ["is missing: the cell's memory is unknown"] * 3 + [
         "1 cpus are claimed by more than one node; their cell is unknown"
     ]
 

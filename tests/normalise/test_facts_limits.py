@@ -108,7 +108,7 @@ def test_a_node_without_a_list_has_no_cpus_where_another_file_says_so(
     """Otherwise they are unknown."""
     found = host(node(0, (0,)), node(1, None), has_cpu=has_cpu)
     assert found.cell(1).cpus == cpus
-    assert notes(found) == ([("node1/cpulist", "not there: the cell's cpus are unknown")] if noted else [])
+    assert notes(found) == ([("node1/cpulist", "is missing: the cell's cpus are unknown")] if noted else [])
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_node_without_a_list_has_no_cpus_where_another_file_says_so(
 def test_what_is_missing_is_not_noted_where_a_note_says_why(before: str, again: bool) -> None:
     """A note on the same file, by its whole path or by its end."""
     found = host(node(0, (0,)), node(1, None), notes=((before, "cannot be read"),))
-    assert notes(found)[1:] == ([("node1/cpulist", "not there: the cell's cpus are unknown")] if again else [])
+    assert notes(found)[1:] == ([("node1/cpulist", "is missing: the cell's cpus are unknown")] if again else [])
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_node_without_meminfo_has_no_memory_where_another_file_says_so(
     """Otherwise it is unknown."""
     found = host(node(0, (0,)), node(1, (), None), has_memory=has_memory)
     assert found.cell(1).memory == memory
-    assert notes(found) == ([("node1/meminfo", "not there: the cell's memory is unknown")] if noted else [])
+    assert notes(found) == ([("node1/meminfo", "is missing: the cell's memory is unknown")] if noted else [])
 
 
 @pytest.mark.parametrize(("initiators", "told"), [(None, [None, None]), ((1,), [False, True]), ((), [False, False])])
@@ -158,8 +158,8 @@ def test_a_machine_without_nodes_and_without_meminfo_has_unknown_memory() -> Non
     found = host()
     assert found.cells == (Cell(id=0, cpus=(0,), memory=Memory(), huge_pages=(), stand_in=True),)
     assert notes(found) == [
-        ("sys/devices/system/node", "not there: one cell stands for the whole machine"),
-        ("proc/meminfo", "not there: the cell's memory is unknown"),
+        ("sys/devices/system/node", "is missing: one cell represents the whole machine"),
+        ("proc/meminfo", "is missing: the cell's memory is unknown"),
     ]
 
 
@@ -170,17 +170,17 @@ def test_a_machine_without_nodes_and_without_meminfo_has_unknown_memory() -> Non
         ([(2048, 0, 0, 0)], [(0, 0, 0)], []),
         ([(2048, 512, 0, 0)], [(512, 0, 0)], []),
         ([(2048, 513, 0, 0)], [(None, 0, 0)],
-         [("/hugepages-2048kB/nr_hugepages", "cannot be: 513 where at most 512 are possible")]),
+         [("/hugepages-2048kB/nr_hugepages", "impossible: 513 where at most 512 are possible")]),
         ([(2048, 511, 0, 0), (1024, 2, 2, 0)], [(511, 0, 0), (2, 2, 0)], []),
         ([(2048, 511, 0, 0), (1024, 3, 2, 0)], [(None, None, None)] * 2,
-         [("", "cannot be: 1049600 kB of huge pages in 1048576 kB of memory")]),
+         [("", "impossible: 1049600 kB of huge pages in 1048576 kB of memory")]),
         ([(2048, None, 1 << 35, 0)], [(None, 1 << 35, 0)], []),
         ([(2048, None, (1 << 35) + 1, 0)], [(None, None, 0)],
-         [("/hugepages-2048kB/free_hugepages", "cannot be: 34359738369 where at most 34359738368 are possible")]),
+         [("/hugepages-2048kB/free_hugepages", "impossible: 34359738369 where at most 34359738368 are possible")]),
         ([(2048, 3, 0, 4)], [(3, 0, None)],
-         [("/hugepages-2048kB/surplus_hugepages", "cannot be: 4 where at most 3 are possible")]),
+         [("/hugepages-2048kB/surplus_hugepages", "impossible: 4 where at most 3 are possible")]),
         ([(2048, -1, 0, 0)], [(None, 0, 0)],
-         [("/hugepages-2048kB/nr_hugepages", "cannot be: -1 where at most 512 are possible")]),
+         [("/hugepages-2048kB/nr_hugepages", "impossible: -1 where at most 512 are possible")]),
     ],
 )  # fmt: skip
 def test_huge_pages_are_within_the_memory_together(
@@ -206,8 +206,8 @@ def test_huge_pages_of_unknown_memory_are_within_what_addresses_reach() -> None:
     [
         ((10, 255), ((0, 10), (1, 255)), None),
         ((0, 255), ((0, 0), (1, 255)), None),
-        ((10, 256), None, "has a cost that none can be: '10 256'"),
-        ((-1, 10), None, "has a cost that none can be: '-1 10'"),
+        ((10, 256), None, "has an impossible cost: '10 256'"),
+        ((-1, 10), None, "has an impossible cost: '-1 10'"),
         ((255, 255), ((0, 255), (1, 255)), None),
         ((0, 0), ((0, 0), (1, 0)), None),
         ((10,), None, "has 1 columns for 2 nodes: '10'"),
@@ -269,7 +269,7 @@ def test_a_figure_is_from_zero_to_its_whole(value: int | None, most: int, told: 
     found: list[Note] = []
     assert within(value, most, "w", found, " u") == told
     odd = value is not None and told is None
-    assert found == ([Note("w", f"cannot be: {value} u where at most {most} u are possible")] if odd else [])
+    assert found == ([Note("w", f"impossible: {value} u where at most {most} u are possible")] if odd else [])
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_kilobytes_are_bytes(value: int, whole: int | None, told: int | None, mo
     """No more than the whole, or than addresses of 56 bits reach."""
     found: list[Note] = []
     assert kb(value, whole, "w", found) == told
-    text = f"cannot be: {value} kB where at most {most} kB are possible"
+    text = f"impossible: {value} kB where at most {most} kB are possible"
     assert found == ([] if most is None else [Note("w", text)])
 
 
@@ -302,7 +302,7 @@ def test_figures_of_the_hmat_have_32_bits_and_all_ones_are_none(
     assert (access.read_latency, access.write_latency) == (latency, latency)
     assert (access.read_bandwidth, access.write_bandwidth) == (bandwidth, bandwidth)
     where = "node0/access1/initiators"
-    odd = [(f"{where}/{name}", f"cannot be: {value} where at most 4294967294 are possible") for name in names]
+    odd = [(f"{where}/{name}", f"impossible: {value} where at most 4294967294 are possible") for name in names]
     assert sorted(found) == sorted(
         [Note(*row) for row in (odd if value == (1 << 32) - 1 else [])]
         + [Note(where, "names nodes 3, which do not exist")]

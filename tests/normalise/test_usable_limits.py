@@ -288,5 +288,5 @@ def test_no_more_huge_pages_are_promised_than_there_are(
     facts = LinuxFacts._make([() if name == "nodes" else None for name in LinuxFacts._fields])
     with_usable(known, facts, UsableFacts(reserved={2048: reserved}), notes)
     where = "sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages"
-    text = f"cannot be: {reserved} where at most {most} are possible"
+    text = f"impossible: {reserved} where at most {most} are possible"
     assert notes == ([] if most is None else [Note(where, text)])

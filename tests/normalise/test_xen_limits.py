@@ -37,37 +37,37 @@ def nodes(memsize: int, memfree: int) -> tuple[NodeMemory | None, ...]:
     [
         ({"nodes": nodes(1 << 56, 0), "present_pages": None, "heap": None}, {"span": 1 << 56, "free": 0}, None),
         ({"nodes": nodes((1 << 56) + PAGE, 5), "present_pages": None, "heap": None}, {"span": None, "free": 5},
-         (f"{NUMA} memsize", f"cannot be: {(1 << 56) + PAGE} where at most {1 << 56} are possible")),
+         (f"{NUMA} memsize", f"impossible: {(1 << 56) + PAGE} where at most {1 << 56} are possible")),
         ({"nodes": nodes(GIB, GIB), "present_pages": None, "heap": None}, {"span": GIB, "free": GIB}, None),
         ({"nodes": nodes(GIB, GIB + 1), "present_pages": None, "heap": None}, {"span": GIB, "free": None},
-         (f"{NUMA} memfree", f"cannot be: {GIB + 1} where at most {GIB} are possible")),
+         (f"{NUMA} memfree", f"impossible: {GIB + 1} where at most {GIB} are possible")),
         ({"nodes": nodes(GIB, 8193), "present_pages": (2, 5), "heap": None}, {"total": 8192, "free": None},
-         (f"{NUMA} memfree", "cannot be: 8193 where at most 8192 are possible")),
+         (f"{NUMA} memfree", "impossible: 8193 where at most 8192 are possible")),
         ({"nodes": nodes(8192, 8192), "present_pages": (2, 5), "heap": None}, {"total": 8192, "free": 8192}, None),
         ({"nodes": nodes(8191, 0), "present_pages": (2, 5), "heap": None}, {"total": None, "free": 0},
-         ("sys/firmware/acpi/tables/SRAT memory of node 0", "cannot be: 8192 where at most 8191 are possible")),
+         ("sys/firmware/acpi/tables/SRAT memory of node 0", "impossible: 8192 where at most 8191 are possible")),
         ({"nodes": nodes(8191, 0), "present_pages": (1048447, None), "heap": None}, {"total": None},
-         ("sysctl physinfo memory of node 0", "cannot be: 4294438912 where at most 8191 are possible")),
+         ("sysctl physinfo memory of node 0", "impossible: 4294438912 where at most 8191 are possible")),
         ({"nodes": nodes(GIB, 5), "heap": (HeapFree(9, 9), None), "present_pages": None}, {"free_below_4g": 9}, None),
         ({"nodes": nodes(GIB, 5), "heap": (HeapFree(4, 6), None), "present_pages": None}, {"free_below_4g": None},
-         ("sysctl availheap node 0 below 4 GiB", "cannot be: 6 where at most 5 are possible")),
+         ("sysctl availheap node 0 below 4 GiB", "impossible: 6 where at most 5 are possible")),
         ({"nodes": nodes(8 * GIB, 6 * GIB), "heap": (HeapFree(6 * GIB, 4 * GIB), None), "present_pages": None},
          {"free_below_4g": 4 * GIB}, None),
         ({"nodes": nodes(8 * GIB, 6 * GIB), "heap": (HeapFree(6 * GIB, 4 * GIB + 1), None), "present_pages": None},
          {"free_below_4g": None},
-         ("sysctl availheap node 0 below 4 GiB", f"cannot be: {4 * GIB + 1} where at most {4 * GIB} are possible")),
+         ("sysctl availheap node 0 below 4 GiB", f"impossible: {4 * GIB + 1} where at most {4 * GIB} are possible")),
         ({"nodes": nodes(GIB, 0), "present_pages": None, "heap": None, "claims": (NodeClaims(GIB, 0, 0), None)},
          {"total": GIB, "total_from": "numa_meminfo size", "claimed": 0}, None),
         ({"nodes": nodes(GIB, 0), "present_pages": None, "heap": None, "claims": (NodeClaims(GIB + 1, 0, 0), None)},
          {"total": None, "total_from": None},
-         ("sysctl numa_meminfo node 0 size", f"cannot be: {GIB + 1} where at most {GIB} are possible")),
+         ("sysctl numa_meminfo node 0 size", f"impossible: {GIB + 1} where at most {GIB} are possible")),
         ({"nodes": nodes(GIB, 5), "present_pages": None, "heap": None, "claims": (NodeClaims(GIB, 5, 5), None)},
          {"claimed": 5}, None),
         ({"nodes": nodes(GIB, 5), "present_pages": None, "heap": None, "claims": (NodeClaims(GIB, 5, 6), None)},
-         {"claimed": None}, ("sysctl numa_meminfo node 0 claimed", "cannot be: 6 where at most 5 are possible")),
+         {"claimed": None}, ("sysctl numa_meminfo node 0 claimed", "impossible: 6 where at most 5 are possible")),
         ({"nodes": nodes(GIB, GIB + 1), "present_pages": None, "heap": None, "claims": (NodeClaims(GIB, 5, 6), None)},
          {"claimed": 6, "free": None, "available": None},
-         (f"{NUMA} memfree", f"cannot be: {GIB + 1} where at most {GIB} are possible")),
+         (f"{NUMA} memfree", f"impossible: {GIB + 1} where at most {GIB} are possible")),
     ],
 )  # fmt: skip
 def test_a_figure_of_a_node_is_no_more_than_what_it_is_a_part_of(
@@ -135,7 +135,7 @@ def test_distances_are_bytes_of_a_square(distances: Any, first: Any, second: Any
     """A row or a column that is missing is unknown."""
     found = host(distances=distances)
     assert [cell.distances for cell in found.cells] == [first, second]
-    text = "cannot be: 256 where at most 255 are possible"
+    text = "impossible: 256 where at most 255 are possible"
     assert notes(found) == (
         [("sysctl numainfo distances of node 0", text)] if distances and 256 in distances[0] else []
     )
@@ -304,7 +304,7 @@ def test_more_than_a_cell_has_is_no_fact_of_a_domain(
 ) -> None:
     """A list with such a figure is not complete."""
     found = domain(located=located, **known)
-    assert [tuple(note) for note in found.notes] == [(where, f"cannot be: {text} are possible")]
+    assert [tuple(note) for note in found.notes] == [(where, f"impossible: {text} are possible")]
     assert not found.complete
     (one,) = found
     assert one.cells is None

@@ -206,7 +206,7 @@ def test_memory_is_bound_to_the_nodes_in_order(monkeypatch: pytest.MonkeyPatch) 
         (errno.EPERM, SourceDenied, "binding memory is not permitted"),
         (errno.EACCES, SourceDenied, "binding memory is not permitted"),
         (errno.ENOSYS, SourceUnavailable, "this kernel has no NUMA memory policies"),
-        (errno.EINVAL, SourceError, "the kernel refuses nodes 0-1: not there"),
+        (errno.EINVAL, SourceError, "the kernel refuses nodes 0-1: absent"),
     ],
 )
 def test_a_refused_policy_is_an_error_of_its_kind(

@@ -175,7 +175,7 @@ def test_a_batch_s_plans_are_pinned_by_name(tmp_path: Path, capsys: pytest.Captu
     assert main([*words, "--name", "c", "--", "true"]) == 2
     assert "no plan for a guest named 'c'" in capsys.readouterr().err
     assert main([*words, "--", "true"]) == 2
-    assert "--name says which" in capsys.readouterr().err
+    assert "select one with --name" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "no"), OSError(errno.EIO, "no")])

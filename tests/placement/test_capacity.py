@@ -184,8 +184,10 @@ def test_cpus_of_no_cell_are_counted_on_the_host() -> None:
     """Only those that run: an offline CPU has no cell on most machines."""
     machine = with_cells(host([GIB], cpus=4), cpus=(2, 3))
     machine = changed(changed(machine, 0, cell=None), 1, cell=None, online=False)
-    assert capacity_of(machine).notes == ["1 CPU is in no one cell, and not used"]
-    assert capacity_of(changed(machine, 1, cell=9, online=True)).notes == ["2 CPUs are in no one cell, and not used"]
+    assert capacity_of(machine).notes == ["1 CPU is not in exactly one cell and not used"]
+    assert capacity_of(changed(machine, 1, cell=9, online=True)).notes == [
+        "2 CPUs are not in exactly one cell and not used"
+    ]
     assert capacity_of(host([GIB])).notes == []
 
 

@@ -85,8 +85,8 @@ def test_moves_that_do_not_help_are_said() -> None:
 @pytest.mark.parametrize(
     ("known", "why"),
     [
-        ({"cells": None}, "where its memory is is not known"),
-        ({"unplaced": GIB}, "where its memory is is not known"),
+        ({"cells": None}, "the location of its memory is unknown"),
+        ({"unplaced": GIB}, "the location of its memory is unknown"),
         ({"id": 0, "kind": "pv"}, "the control domain"),
         ({"memory": None}, "not known"),
     ],

@@ -25,8 +25,8 @@ def guest(**known: Any) -> Domain:
         ({"id": 0, "kind": "pv"}, "the control domain"),
         ({"id": 0, "kind": "hvm"}, "the control domain"),
         ({"id": 1, "kind": "hvm"}, None),
-        ({"cells": None}, "where its memory is is not known"),
-        ({"unplaced": 1}, "where its memory is is not known"),
+        ({"cells": None}, "the location of its memory is unknown"),
+        ({"unplaced": 1}, "the location of its memory is unknown"),
         ({"unplaced": None}, None),
         ({"memory": None}, "its vcpus or its memory are not known"),
         ({"memory": 0}, "its vcpus or its memory are not known"),
@@ -157,7 +157,7 @@ def test_no_more_guests_are_moved_than_is_said() -> None:
     assert [move.domain for move in found.moves] == [1, 2]
     held = [*guests, on(3, 0, 1, unplaced=1)]
     found = make_room(machine([9, 4]), wanted, domains=held, fixed={1: "a device accesses it", 3: "x"}, reserve=0)
-    assert found.fixed == ((1, "a device accesses it"), (3, "where its memory is is not known"))
+    assert found.fixed == ((1, "a device accesses it"), (3, "the location of its memory is unknown"))
     with pytest.raises(ValueError, match=r"^there is no domain 'g9'$"):
         make_room(machine([4, 4]), wanted, domains=guests, without="g9", reserve=0)
 
@@ -245,8 +245,10 @@ def test_memory_is_moved_where_that_gains_more_than_its_bytes() -> None:
     assert [(one.price, one.plan.cells, one.after) for one in advice] == [(GIB // 2, (0,), 10.0)]
     assert isinstance(advice[0], Advice)
     assert rebalance(apart, [split], fixed={1: "pinned"}, reserve=0) == ((), ((1, "pinned"),))
-    xen = "its memory cannot be moved: Xen does not while a domain runs. Migrate it to this host, or start it anew"
+    xen = "its memory cannot be moved: Xen does not while a domain runs. Migrate it to this host, or restart it"
     assert rebalance(apart, [split._replace(kind="hvm")], reserve=0) == ((), ((1, xen),))
-    assert rebalance(apart, [split._replace(unplaced=1)], reserve=0)[1] == ((1, "where its memory is is not known"),)
+    assert rebalance(apart, [split._replace(unplaced=1)], reserve=0)[1] == (
+        (1, "the location of its memory is unknown"),
+    )
     blind = apart._replace(cells=tuple(one._replace(distances=None) for one in apart.cells))
     assert rebalance(blind, [split], reserve=0) == ((), ((1, "no move gains more than it costs"),))

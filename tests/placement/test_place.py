@@ -152,7 +152,7 @@ def test_a_cpu_that_is_in_no_cell_is_not_used() -> None:
     lost = machine._replace(
         cpus=tuple(cpu._replace(cell=None) for cpu in machine.cpus), cells=(machine.cells[0]._replace(cpus=None),)
     )
-    with pytest.raises(DoesNotFit, match="8 CPUs are in no one cell"):
+    with pytest.raises(DoesNotFit, match="8 CPUs are not in exactly one cell"):
         place(lost, vcpus=1, memory=GIB)
 
 

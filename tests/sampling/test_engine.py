@@ -354,7 +354,7 @@ def test_a_tree_with_a_meminfo_is_a_machine(tree: trees.Machine, there: bool) ->
     if there:
         assert opened(tree).exact_free() == {0: KB}
     else:
-        with pytest.raises(SourceError, match="neither a node nor a cpu is there"):
+        with pytest.raises(SourceError, match="no node and no cpu was found"):
             opened(tree)
 
 

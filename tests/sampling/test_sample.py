@@ -159,7 +159,7 @@ def test_a_field_of_meminfo_that_is_more_than_the_nodes_memory_is_left_out(plant
     assert "Slab" not in fields
     assert fields["Dirty"] == 4 * KB
     (note,) = sample.notes
-    assert (note.where, note.text.startswith("cannot be: ")) == ("node0/meminfo Slab", True)
+    assert (note.where, note.text.startswith("impossible: ")) == ("node0/meminfo Slab", True)
 
 
 def test_available_is_what_a_probe_computes(plant: Plant) -> None:
@@ -494,7 +494,7 @@ def test_available_memory_of_a_tree_that_is_being_rewritten_is_a_sample_or_an_er
 
 def test_neither_nodes_nor_cpus_is_no_machine(plant: Plant) -> None:
     """A wrong --root is refused when the sampler is opened and does not give empty samples."""
-    with pytest.raises(SourceError, match="neither a node nor a cpu"):
+    with pytest.raises(SourceError, match="no node and no cpu"):
         Sampler(plant({"proc/version": "Linux\n"}))
 
 

@@ -194,7 +194,7 @@ def test_a_root_that_is_no_directory_is_unavailable_and_named(tmp_path: Path, wr
 
 def test_an_empty_directory_is_no_machine(tmp_path: Path) -> None:
     """A mistaken path must not become a host without cells."""
-    with pytest.raises(numaprobe.SourceUnavailable, match="neither a node nor a cpu"):
+    with pytest.raises(numaprobe.SourceUnavailable, match="no node and no cpu"):
         numaprobe.probe(tmp_path)
 
 

@@ -284,7 +284,7 @@ def test_the_debug_key_is_pressed_only_when_asked_for() -> None:
 def test_the_debug_key_is_not_pressed_for_a_large_domain() -> None:
     """The limit is on the largest domain, whose pages Xen walks without a pause."""
     xen = two_node_domains()
-    with pytest.raises(SourceUnavailable, match="not pressed: a domain has 585 MiB"):
+    with pytest.raises(SourceUnavailable, match="refused: a domain has 585 MiB"):
         domains_of(xen, debug_key=True, debug_key_limit=512 * MIB)
     assert (SYSCTL, 7) not in xen.made
 

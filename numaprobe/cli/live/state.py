@@ -19,7 +19,7 @@ KEYS = (
     ("Left Right", "scroll the cells of guests"),
     ("s", "sort by the next column"),
     ("r", "reverse the order"),
-    ("Space", "stop and go on"),
+    ("Space", "pause and resume"),
     ("?", "these keys"),
 )
 

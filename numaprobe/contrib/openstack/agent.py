@@ -82,7 +82,7 @@ class Agent:
             except Exception as error:
                 client, memory = None, Remembered()
                 if self.error is None:
-                    self._say(f"cannot publish: {error}; trying again, ever more rarely")
+                    self._say(f"cannot publish: {error}; trying again at growing intervals")
                 self.error = error
                 self.failures += 1
                 # Many agents lose the same ledger at the same moment, and should not come back at the same one.

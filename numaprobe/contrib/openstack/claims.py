@@ -163,7 +163,7 @@ def _take(client: Client, choice: Choice, consumer: str, *, fresh: bool) -> _Tak
             client.put(f"/allocations/{consumer}", body)
         except Conflict as error:
             if "onsumer generation" in str(error):
-                raise FleetError(f"{consumer} holds something already (fleet release gives it back)") from None
+                raise FleetError(f"{consumer} already holds something (fleet release releases it)") from None
             if error.code != CONCURRENT:
                 return _Taken(None, lost)
             _pause(turn)
@@ -213,7 +213,7 @@ def release(client: Client, consumer: str) -> None:
     if kind == GUEST:
         raise FleetError(f"{name} is a guest that was seen running: publishing its host after it has ended releases it")
     if kind != CLAIM:
-        raise FleetError(f"{name} is another program's ({kind}), and left alone")
+        raise FleetError(f"{name} is another program's ({kind}) and is left alone")
     _delete(client, name)
 
 

@@ -66,7 +66,7 @@ def unpublish(client: Client, name: str) -> int:
     if not found:
         raise FleetError(f"{name} is not published")
     if found[root]["name"] != provider_name(name):
-        raise FleetError(f"provider {root} is not the one that numaprobe made for {name}, and left alone")
+        raise FleetError(f"provider {root} is not the one that numaprobe made for {name}, and is left alone")
     ended: set[str] = set()
     for uuid, one in found.items():
         if uuid != root and not one["name"].startswith(f"{provider_name(name)}:cell"):

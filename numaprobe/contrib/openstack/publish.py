@@ -331,8 +331,8 @@ class _Attempt:
                 body = {"resource_provider_generation": cell.generation, "inventories": shut}
                 self._write.inventories(f"/resource_providers/{uuid}/inventories", body)
             self.notes.append(
-                f"{found['name'].removeprefix(PREFIX)} is gone and still held by {', '.join(sorted(cell.held))}; "
-                "it offers nothing"
+                f"{found['name'].removeprefix(PREFIX)} no longer exists but is still held by "
+                f"{', '.join(sorted(cell.held))}; it offers nothing"
             )
 
 
