@@ -84,7 +84,7 @@ first of each core and package. The components as shipped also look at each CPU 
 
 hwloc 2.15 of Debian unstable takes the times of 2.12 within 6 %. hwloc 2.14 built from its source (static, -O3, without
 libxml2, PCI and plug-ins) was measured once, on a loaded machine, and took as long or longer. The leanest setting of
-all three, which reports no distances, takes 1.2 of a repeated probe on this machine, 0.7 on a tree of one node, 1.8
+all three, which reports no distances, takes 1.2 of a repeated probe on this machine, 0.7 on a tree of one node, 1.7
 with 2 nodes and 64 CPUs, 2.9 with 16 nodes and 1,024 CPUs, and 4.5 or more with 64 and 4,096.
 """
 
