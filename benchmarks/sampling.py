@@ -208,9 +208,9 @@ def document(sections: list[str], notes: list[str]) -> str:
         f"Made by `python -m benchmarks.sampling` on {date.today().isoformat()}: {report.machine()}.",
         "One run, by turns; ratios are to the first row of each table. A read of a file in a tree costs a tenth of one",
         "that the kernel has to format, so those tables show growth only. A sample costs 0.4 µs on top of the reads",
-        "(a call of Python and one of C, one object, a lock, two clocks), and 0.04 µs for each node, whose counts of huge",
-        "pages it has and the floor does not. Of a tree of 16 nodes the call alone is 7 % of the reads. On 16 nodes whose",
-        "files are the kernel's own it is too little to be measured: see the guests of the lab.",
+        "(a call of Python and one of C, one object, a lock, two clocks), and 0.04 µs for each node, whose counts of",
+        "huge pages it has and the floor does not. On a tree of 16 nodes the call is 7 % of the reads. On 16 nodes",
+        "whose files are the kernel's own it is too little to be measured: see the guests of the lab.",
         *notes,
     ]
     return "\n".join(head) + "\n\n" + "\n".join(sections)
