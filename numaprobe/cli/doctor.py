@@ -1,4 +1,4 @@
-"""``numaprobe doctor``: what hurts here."""
+"""``numaprobe doctor``: what costs performance on this host."""
 
 from __future__ import annotations
 

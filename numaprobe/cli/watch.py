@@ -68,7 +68,7 @@ def _live(options: argparse.Namespace) -> None:
 def _memory_of_cells(options: argparse.Namespace, out: TextIO) -> None:
     with Sampler(options.root, recording=options.recording, source=options.source) as sampler:
         memory_table.check_cell(options.cell, sampler.shape.cells)
-        samples = (sampler.sample(huge_pages=True, available=True) for _ in _turns(options.interval, options.count))
+        samples = (sampler.sample(huge_pages=True, available=True) for _ in _ticks(options.interval, options.count))
         if options.json:
             _documents(samples, options.cell, out)
         else:
@@ -79,7 +79,7 @@ def _domains(options: argparse.Namespace, out: TextIO) -> None:
     """Who holds memory where; the host is probed again each time, since domains are not sampled."""
     from . import domains
 
-    for _ in _turns(options.interval, options.count):
+    for _ in _ticks(options.interval, options.count):
         found = domains.observe(
             options.root, options.recording, options.source, remote=options.remote, sampled=options.sampled
         )
@@ -92,7 +92,7 @@ def _domains(options: argparse.Namespace, out: TextIO) -> None:
         out.flush()
 
 
-def _turns(interval: float, count: int | None) -> Iterator[int]:
+def _ticks(interval: float, count: int | None) -> Iterator[int]:
     """A number per interval, however long the work between two of them takes."""
     due = time.monotonic()
     turn = 0

@@ -1,4 +1,4 @@
-"""What hurts on a host, with evidence and remedy; nothing is changed.
+"""What costs performance on a host, with evidence and remedy; nothing is changed.
 
 Each check is a function over a ``Patient`` in ``hardware``, ``settings`` or ``guests``. What is unknown is no finding.
 """

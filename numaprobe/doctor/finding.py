@@ -1,4 +1,4 @@
-"""What a check gives and gets."""
+"""The input and the result of a check: ``Patient`` and ``Finding``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small words that several formats share."""
+"""What several export formats share: base page sizes, and which CPUs are online."""
 
 from __future__ import annotations
 

@@ -266,7 +266,7 @@ class Groups:
         if held is None:
             return None, False
         # Not through the source: a threaded group, as libvirt makes for vcpus, refuses its list, which is no failure.
-        found, groups = self._look(directory, 0)
+        found, groups = self._scan_group(directory, 0)
         return held, found == {pid} and groups is not None
 
     def _held(self, directory: str, contents: Sequence[bytes | None], *, huge: bool) -> Held | None:
@@ -306,10 +306,10 @@ class Groups:
 
     def processes(self, directory: str) -> set[int] | None:
         """Processes in a group and those below it; None where that cannot be determined."""
-        found, groups = self._look(directory, 0)
+        found, groups = self._scan_group(directory, 0)
         return None if groups is None else found
 
-    def _look(self, directory: str, depth: int) -> tuple[set[int], int | None]:
+    def _scan_group(self, directory: str, depth: int) -> tuple[set[int], int | None]:
         procs, stat = self._source.reader.read([f"{directory}/{name}" for name in MEMBERS])
         for name, content in zip(MEMBERS, (procs, stat), strict=True):
             if isinstance(content, int) and content not in (*ABSENT, EOPNOTSUPP):
@@ -342,7 +342,7 @@ class Groups:
             # Names do not distinguish directories from files, but most files begin with their controller's name.
             if name.startswith(("cgroup.", "memory.", "cpu.", "cpuset.", "io.", "hugetlb.", "pids.", "misc.", "rdma.")):
                 continue
-            more, groups = self._look(f"{directory}/{name}", depth + 1)
+            more, groups = self._scan_group(f"{directory}/{name}", depth + 1)
             if groups is None:
                 continue
             found |= more

@@ -146,7 +146,7 @@ def _collected(
         from .memory_state import blocks, failures
 
         found_failures, found_blocks = failures(source, ids or ()), blocks(source, ids or ())
-    # Initiators without cpus matter only where access is told by initiator (ACPI HMAT).
+    # Initiators without cpus matter only where access is reported by initiator (ACPI HMAT).
     generic = _lists(source, "has_generic_initiator")[0] if any(node.accesses for node in node_facts) else None
     sizes = () if ids else nodes.huge_page_sizes(source, nodes.HUGE_PAGES)
     return LinuxFacts(
@@ -174,7 +174,7 @@ def _collected(
 
 
 def _check(source: Source, cpu_facts: CpuFacts, ids: tuple[int, ...] | None) -> None:
-    """Raise where there is nothing to be told."""
+    """Raise if there is neither a node nor a cpu to report."""
     if not cpu_facts.online and (failure := source.failure(f"{CPU}/online") or source.failure(CPU)):
         raise failure
     if not ids and not cpu_facts.present:

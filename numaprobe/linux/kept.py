@@ -1,4 +1,4 @@
-"""What was made of files that have not changed since, kept in this process.
+"""A cache, in this process, of the values parsed from files that have not changed since.
 
 The files are read again each time and compared with what they held, byte by byte: what changes, by hotplug or by an
 administrator, is seen at once. Only what Python makes of them is not made again. What was noted, unreadable or broken
@@ -74,11 +74,11 @@ def kept(source: Source, kind: str, of: object, make: Callable[[], T], moving: t
 
 
 def agree(source: Source) -> None:
-    """Say of all that was kept for a host that it is of one moment."""
+    """Mark all values kept for a host as being of one moment."""
     _agreed[0] = source.used
 
 
 def agreed(source: Source) -> bool:
-    """Whether that was said of the same, and nothing was noted since: then nothing was added or removed either."""
+    """Whether this host used exactly the values kept for the previous one, without a note: nothing has changed."""
     used = source.used
     return bool(used) and not source.notes and list(map(id, used)) == list(map(id, _agreed[0]))

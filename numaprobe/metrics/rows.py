@@ -1,4 +1,4 @@
-"""From hosts, samples and domains to rows of the table. An unknown figure has no row."""
+"""Hosts, samples and domains as rows of the table of metrics. An unknown figure has no row."""
 
 from __future__ import annotations
 

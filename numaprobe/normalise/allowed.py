@@ -1,4 +1,4 @@
-"""What this process may use, of what there is."""
+"""What this process may use, restricted to the cells and cpus that exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts to ``Host``: the only place that interprets what a source said."""
+"""From Linux facts to ``Host``: nodes, cpus, memory and distances, each checked against its whole."""
 
 from __future__ import annotations
 

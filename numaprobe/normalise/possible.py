@@ -1,4 +1,4 @@
-"""What a figure can be: within what the machine could have, and a part no larger than its whole.
+"""Limits of a figure: within what a machine can have, and a part no larger than its whole.
 
 An impossible figure is None and noted, so that none is a fact that contradicts another one.
 """

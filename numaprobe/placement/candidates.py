@@ -90,7 +90,7 @@ class Candidates:
         for cell, room in self.stock.rooms.items():
             if allowed is not None and cell not in allowed:
                 continue
-            if why := _barred(room, request):
+            if why := _why_excluded(room, request):
                 self.out[cell] = why
                 continue
             ids.append(cell)
@@ -226,7 +226,7 @@ def _shared_emulator(stock: HostCapacity, named: tuple[int, ...]) -> frozenset[i
     return frozenset(named)
 
 
-def _barred(room: CellCapacity, request: Request) -> str | None:
+def _why_excluded(room: CellCapacity, request: Request) -> str | None:
     """Why a cell may not take part, or None."""
     named = room.kind is not None and room.kind in request.kinds
     if not room.full_cpus and not request.memory_only and not named and not room.lends:

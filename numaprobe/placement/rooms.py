@@ -1,4 +1,4 @@
-"""What is left of a host while guests are placed: cores, CPUs and memory per cell, to take from."""
+"""What is left of a host while guests are placed: cores, CPUs and memory per cell."""
 
 from __future__ import annotations
 

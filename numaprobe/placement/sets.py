@@ -45,8 +45,8 @@ def _exact(field: Candidates, k: int) -> list[tuple[int, ...]]:
     else:
         order = list(range(n))
     width = len(order)
-    top_memory = [_tops([memory[i] for i in order[at:]], k) for at in range(width + 1)]
-    top_cpus = [_tops([cpus[i] for i in order[at:]], k) for at in range(width + 1)]
+    top_memory = [_largest_sums([memory[i] for i in order[at:]], k) for at in range(width + 1)]
+    top_cpus = [_largest_sums([cpus[i] for i in order[at:]], k) for at in range(width + 1)]
     least = None
     found: list[tuple[int, ...]] = []
     chosen: list[int] = []
@@ -84,7 +84,7 @@ def _exact(field: Candidates, k: int) -> list[tuple[int, ...]]:
     return found
 
 
-def _tops(values: list[int], most: int) -> list[int]:
+def _largest_sums(values: list[int], most: int) -> list[int]:
     """Sums of the 0, 1, 2 ... largest, as far as ``most``; short lists stay at their whole sum."""
     out = [0]
     for value in sorted(values, reverse=True)[:most]:
@@ -117,7 +117,7 @@ def _grown(field: Candidates, k: int) -> Iterator[tuple[int, ...]]:
 def _summed(field: Candidates, order: Sequence[int], k: int) -> list[int]:
     """The first of an order whose sums can still reach the need."""
     memory, cpus = field.memory, field.cpus
-    tops = (_tops(memory, k), _tops(cpus, k))
+    tops = (_largest_sums(memory, k), _largest_sums(cpus, k))
     chosen: list[int] = []
     got_memory = got_cpus = 0
     for i in order:

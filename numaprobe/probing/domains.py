@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..sources.opening import Path
     from ..xen.domains.facts import DomainFacts
 
-# Where recordings keep what xenstored said: JSON, names by number.
+# Where recordings keep the names from xenstored: JSON, names by number.
 NAMES = "xen/names.json"
 # Xen's debug key takes up to 100 ns a page without a pause, so under a second for a domain of this size.
 DEBUG_KEY_LIMIT = 32 << 30

@@ -95,7 +95,7 @@ class Details:
         source = Source(self._reader)
         source.unreadable("", path, errno)
         self._errors.append((path, errno))
-        self._notes += [Note(where, said) for where, said in source.notes]
+        self._notes += [Note(where, problem) for where, problem in source.notes]
 
     def added(
         self,

@@ -207,7 +207,7 @@ class LinuxSampler(Engine):
             paths=nodes.paths,
             default_size=default_size,
             without_memory=nodes.without_memory,
-            notes=tuple([Note(where, said) for where, said in source.notes]),
+            notes=tuple([Note(where, problem) for where, problem in source.notes]),
             errors=tuple(source.errors.items()),
         )
         details = Details(self._reader, self._files, origin, sizes, numa=numa, live=self._live, is_machine=is_machine)

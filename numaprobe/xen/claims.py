@@ -75,7 +75,7 @@ def _believed(
         raise FactError(WHERE, str(total), f"sizes that are not all of the memory, {info.total_pages * abi.PAGE} bytes")
     if [row is None for row in rows] != [node is None for node in nodes]:
         raise FactError(WHERE, reason="has other nodes than numainfo")
-    # Both change as domains are built: it was between what numainfo said before and what it says now.
+    # Both change as domains are built: it was between the numainfo reports before and after.
     later: Sequence[NodeMemory | None] | None = None
     for number, (row, node) in enumerate(zip(rows, nodes, strict=True)):
         if row is None or node is None or row.free == node.memfree:

@@ -93,16 +93,16 @@ def _anew(port: Hypercalls) -> _Found:
     """Everything but what depends on the nodes that there are, from the first call on."""
     withheld: list[tuple[str, str]] = []
     watched = None if getattr(port, "unchanged", None) is None else kept.Watched(port)  # type: ignore[arg-type]
-    asked = port if watched is None else watched
-    version = calls.version(asked, withheld)
-    sysctl, info, found = versions.negotiate(asked, version)
+    queried = port if watched is None else watched
+    version = calls.version(queried, withheld)
+    sysctl, info, found = versions.negotiate(queried, version)
     ask = _Asker(version, [*withheld, *found])
     mark = 0 if watched is None else len(watched.seen)
     for _ in range(_TRIES):
         if watched is not None:
             del watched.seen[mark:]
         cpus = sysctl.cpu_topology(info.max_cpu_id + 1)
-        cpuinfo = ask.optional(calls.cpuinfo, asked, info.max_cpu_id + 1)
+        cpuinfo = ask.optional(calls.cpuinfo, queried, info.max_cpu_id + 1)
         nodes, distances = sysctl.numainfo(info.nr_nodes)
         before, info = info, sysctl.physinfo()
         if _shape(before) == _shape(info):
@@ -120,7 +120,7 @@ def _anew(port: Hypercalls) -> _Found:
         pools=ask.optional(sysctl.cpupools, info.max_cpu_id + 1),
         free_cpus=ask.optional(sysctl.free_cpus, info.max_cpu_id + 1),
         scheduler=ask.optional(sysctl.scheduler),
-        memory_map=ask.optional(calls.memory_map, asked),
+        memory_map=ask.optional(calls.memory_map, queried),
     )
     if watched is not None and not ask.notes:
         kept.keep(watched, fixed)
@@ -128,7 +128,7 @@ def _anew(port: Hypercalls) -> _Found:
 
 
 def _again(port: Hypercalls) -> _Found | None:
-    """The same where the hypervisor says what it said the last time; None where it does not, or nothing was kept."""
+    """The previous facts if the hypervisor reports the same as last time; None if it does not, or nothing was kept."""
     if getattr(port, "unchanged", None) is None:
         return None
     fixed = kept.known(port)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What Xen said, in Xen's own words and units; nothing here is interpreted but the sentinels, which become None.
+"""What Xen reports, in its own words and units; nothing here is interpreted but the sentinels, which become None.
 
 Cpu numbers are Xen's physical cpus, which have nothing to do with the virtual cpus that the control domain's Linux
 calls cpus; node numbers are Xen's own, neither ACPI's proximity domains nor Linux's nodes. Pages are of 4096 bytes.

@@ -39,14 +39,14 @@ class Sysctl:
         self.calls = calls
         self.version = version
 
-    def _ask(
+    def _query(
         self, command: int, payload: bytes, buffers: tuple[tuple[int, bytes], ...] = ()
     ) -> tuple[bytes, tuple[bytes, ...]]:
         return issue(self.calls, abi.SYSCTL, command, _operation(command, self.version, payload), buffers)[1:]
 
     def physinfo(self) -> PhysInfo:
         """``sysctl physinfo``, refused with ``FactError`` where no machine could look like that."""
-        reply, _ = self._ask(abi.SYSCTL_PHYSINFO, b"")
+        reply, _ = self._query(abi.SYSCTL_PHYSINFO, b"")
         return physinfo.decode(reply, self.version)
 
     def cpu_topology(self, expected: int) -> tuple[CpuTopology, ...]:
@@ -57,7 +57,7 @@ class Sysctl:
         capacity = expected + 1
         while True:
             buffers = ((abi.ROWS_HANDLE_AT, b"\xff" * (capacity * abi.CPUTOPO_ROW.size)),)
-            reply, (rows,) = self._ask(abi.SYSCTL_CPUTOPOINFO, abi.WORD.pack(capacity), buffers)
+            reply, (rows,) = self._query(abi.SYSCTL_CPUTOPOINFO, abi.WORD.pack(capacity), buffers)
             count = abi.WORD.unpack_from(reply, abi.WORD_AT)[0]
             # Xen cuts a list that does not fit without a word, so a full one may be a cut one.
             if count < capacity:
@@ -70,7 +70,7 @@ class Sysctl:
         while True:
             absent = b"\xff" * (capacity * abi.WORD.size)
             buffers = tuple([(at, absent) for at in abi.ARRAYS_AT])
-            reply, outs = self._ask(abi.SYSCTL_CPUTOPOINFO, abi.WORD.pack(capacity - 1), buffers)
+            reply, outs = self._query(abi.SYSCTL_CPUTOPOINFO, abi.WORD.pack(capacity - 1), buffers)
             count = _counted("sysctl cputopoinfo", reply, abi.MAX_CPUS)
             if count <= capacity:
                 break
@@ -91,7 +91,7 @@ class Sysctl:
                 (abi.ROWS_HANDLE_AT, b"\xff" * (capacity * abi.MEMINFO_ROW.size)),
                 (abi.DISTANCE_HANDLE_AT, b"\xff" * (capacity * capacity * abi.WORD.size)),
             )
-            reply, (rows, flat) = self._ask(abi.SYSCTL_NUMAINFO, abi.WORD.pack(capacity), buffers)
+            reply, (rows, flat) = self._query(abi.SYSCTL_NUMAINFO, abi.WORD.pack(capacity), buffers)
             count = abi.WORD.unpack_from(reply, abi.WORD_AT)[0]
             if count < capacity:
                 break
@@ -107,7 +107,7 @@ class Sysctl:
         while True:
             sizes = b"\xff" * (capacity * 8)
             buffers = tuple(zip(abi.ARRAYS_AT, (sizes, sizes, b"\xff" * (capacity * capacity * 4)), strict=True))
-            reply, outs = self._ask(abi.SYSCTL_NUMAINFO, abi.WORD.pack(capacity - 1), buffers)
+            reply, outs = self._query(abi.SYSCTL_NUMAINFO, abi.WORD.pack(capacity - 1), buffers)
             count = _counted("sysctl numainfo", reply, abi.MAX_NODES)
             if count <= capacity:
                 break
@@ -141,7 +141,7 @@ class Sysctl:
             rest = devices[len(nodes) :]
             queried = b"".join([abi.PCI_DEV.pack(*device) for device in rest])
             buffers = ((abi.PCI_DEVS_AT, queried), (abi.PCI_NODES_AT, b"\xff" * (4 * len(rest))))
-            reply, (_, answers) = self._ask(abi.SYSCTL_PCITOPOINFO, abi.WORD.pack(len(rest)), buffers)
+            reply, (_, answers) = self._query(abi.SYSCTL_PCITOPOINFO, abi.WORD.pack(len(rest)), buffers)
             # Xen may stop early after 64 devices when it has something else to do.
             done = abi.WORD.unpack_from(reply, abi.WORD_AT)[0]
             if not 0 < done <= len(rest):
@@ -174,13 +174,13 @@ class Sysctl:
     def _cpupool(self, operation: int, pool: int, cpus: int) -> CpuPool:
         # Xen 4.21 and later spoils a bitmap that is narrower than its own, so the width is that of every possible cpu.
         payload, buffers = _pool_question(operation, pool, cpus)
-        reply, (bitmap,) = self._ask(abi.SYSCTL_CPUPOOL, payload, buffers)
+        reply, (bitmap,) = self._query(abi.SYSCTL_CPUPOOL, payload, buffers)
         _, found, scheduler, _, _, domains, _, _ = abi.CPUPOOL.unpack_from(reply, abi.CPUPOOL_AT)
         return CpuPool(id=found, scheduler=scheduler, domains=domains, cpus=bits(bitmap, cpus))
 
     def scheduler(self) -> int:
         """``sysctl sched_id``: the number of the default scheduler; names are in ``abi.SCHEDULERS``."""
-        reply, _ = self._ask(abi.SYSCTL_SCHED_ID, b"")
+        reply, _ = self._query(abi.SYSCTL_SCHED_ID, b"")
         number: int = abi.WORD.unpack_from(reply, abi.WORD_AT)[0]
         return number
 

@@ -446,7 +446,7 @@ def test_turns_come_at_an_interval_and_are_not_made_up_for(monkeypatch: pytest.M
 
     monkeypatch.setattr(watch.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(watch.time, "sleep", sleep)
-    turns = watch._turns(2.0, 5)
+    turns = watch._ticks(2.0, 5)
     assert next(turns) == 0
     now[0] += 0.5
     assert (next(turns), slept) == (1, [1.5])
@@ -456,7 +456,7 @@ def test_turns_come_at_an_interval_and_are_not_made_up_for(monkeypatch: pytest.M
     assert next(turns) == 4
     with pytest.raises(StopIteration):
         next(turns)
-    endless = watch._turns(0.0, None)
+    endless = watch._ticks(0.0, None)
     assert [next(endless) for _ in range(4)] == [0, 1, 2, 3]
 
 
@@ -531,7 +531,7 @@ def test_guests_are_watched_with_what_was_asked_of_them(monkeypatch: pytest.Monk
     asked: list[Any] = []
     found = SimpleNamespace(document=lambda: {"a": 1}, lines=lambda width: [f"{width}", "x"])
     monkeypatch.setattr(domains, "observe", lambda *where, **what: asked.append((where, what)) or found)
-    monkeypatch.setattr(watch, "_turns", lambda interval, count: iter(range(2)))
+    monkeypatch.setattr(watch, "_ticks", lambda interval, count: iter(range(2)))
     out = io.StringIO()
     watch._domains(
         argparse.Namespace(

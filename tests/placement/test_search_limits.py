@@ -366,7 +366,7 @@ def test_the_number_of_cells_is_limited(most: int, found: tuple[int, ...]) -> No
 )
 def test_sums_of_the_largest(values: list[int], most: int, sums: list[int]) -> None:
     """A short list stays at its whole sum."""
-    assert sets._tops(values, most) == sums
+    assert sets._largest_sums(values, most) == sums
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ class Agent:
         self.published = self.failures = 0
         self.report: Report | None = None
         self.error: Exception | None = None
-        self._connect, self._member, self._shape, self._say, self._how = connect, member, shape, say, how
+        self._connect, self._member, self._shape, self._log, self._how = connect, member, shape, say, how
         self._interval = interval
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="numaprobe-fleet", daemon=True)
@@ -82,14 +82,14 @@ class Agent:
             except Exception as error:
                 client, memory = None, Remembered()
                 if self.error is None:
-                    self._say(f"cannot publish: {error}; trying again at growing intervals")
+                    self._log(f"cannot publish: {error}; trying again at growing intervals")
                 self.error = error
                 self.failures += 1
                 # Many agents lose the same ledger at the same moment, and should not come back at the same one.
                 pause = min(MAX_BACKOFF, pause * 2) * random.uniform(0.75, 1.0)  # noqa: S311  # not a secret
             else:
                 if self.error is not None:
-                    self._say("published again")
+                    self._log("published again")
                 self.error = None
                 self.published += 1
                 pause = self._interval

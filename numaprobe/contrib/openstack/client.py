@@ -134,7 +134,7 @@ def _number(version: str) -> tuple[int, ...]:
 
 
 def _cause(text: str) -> str:
-    """What the system said, without the names of the libraries' classes that pass it on."""
+    """The system's error, without the names of the libraries' classes that pass it on."""
     found = _ERRNO.search(text)
     return found[1].strip() if found else _short(text)
 

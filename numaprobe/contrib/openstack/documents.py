@@ -43,13 +43,13 @@ def host_of(document: object) -> Host:
         return _value(
             Host,
             document,
-            hypervisor=_maybe(lambda one: _value(Hypervisor, one)),
+            hypervisor=_or_none(lambda one: _value(Hypervisor, one)),
             cells=_each(_cell),
             cpus=_each(lambda one: _value(Cpu, one, siblings=_ids)),
             notes=_each(lambda one: _value(Note, one)),
             possible_cells=_ids,
             possible_cpus=_ids,
-            devices=_maybe(_each(lambda one: _value(Device, one, names=_pairs))),
+            devices=_or_none(_each(lambda one: _value(Device, one, names=_pairs))),
             # What the process that wrote the document was allowed to use does not bind a guest.
             allowed=lambda _: None,
             caches=lambda _: None,
@@ -89,7 +89,7 @@ def _cell(document: Any) -> Cell:
         cpus=_ids,
         memory=lambda one: _value(Memory, one),
         huge_pages=_each(lambda one: _value(HugePages, one)),
-        distances=_maybe(_pairs_by_id),
+        distances=_or_none(_pairs_by_id),
         accesses=_each(lambda one: _value(Access, one, initiators=tuple)),
         side_caches=_each(lambda one: _value(SideCache, one)),
     )
@@ -99,10 +99,10 @@ def _domain(document: Any) -> Domain:
     return _value(
         Domain,
         document,
-        each_vcpu=_maybe(_each(lambda one: _value(Vcpu, one, cpus=_ids, soft_cpus=_ids))),
-        cells=_maybe(_pairs_by_id),
+        each_vcpu=_or_none(_each(lambda one: _value(Vcpu, one, cpus=_ids, soft_cpus=_ids))),
+        cells=_or_none(_pairs_by_id),
         affinity=lambda one: _value(Affinity, one, cpus=_ids, cells=_ids),
-        guest_cells=_maybe(_each(lambda one: _value(GuestCell, one, vcpus=_ids, cells=_ids))),
+        guest_cells=_or_none(_each(lambda one: _value(GuestCell, one, vcpus=_ids, cells=_ids))),
     )
 
 
@@ -114,7 +114,7 @@ def _value(kind: Callable[..., T], document: Any, **parts: Callable[[Any], Any])
     )
 
 
-def _maybe(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _or_none(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda one: None if one is None else make(one)
 
 
@@ -122,7 +122,7 @@ def _each(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda many: tuple(make(one) for one in many)
 
 
-_ids = _maybe(tuple)
+_ids = _or_none(tuple)
 
 
 def _pairs(by_class: Any) -> tuple[tuple[str, str], ...]:

@@ -113,7 +113,7 @@ class Known:
         last = self._answered.pop(request, None)
         if last is None or last[0] != key:
             last = key, find(self, room, request, fleet)
-        # The one that was asked for last is the last to go.
+        # The one that was requested last is removed last.
         self._answered[request] = last
         if len(self._answered) > ANSWERS:
             del self._answered[next(iter(self._answered))]

@@ -1,4 +1,4 @@
-"""What a recording keeps of the look that it was made with: of the processes that it leaves out there is no trace."""
+"""What a recording keeps about the list of guests when it was made: whether it was complete, and its notes."""
 
 from __future__ import annotations
 

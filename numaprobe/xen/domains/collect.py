@@ -129,7 +129,7 @@ class Domains:
             fields["max_vcpu_id"] = None
         return DomainFacts(**{"outstanding_pages": None, "paged_pages": None, **fields})
 
-    def _ask(
+    def _query(
         self, command: int, domain: int, payload: bytes, buffers: tuple[tuple[int, bytes], ...] = ()
     ) -> tuple[bytes, tuple[bytes, ...]]:
         op = (domain_abi.HEADER.pack(command, self._version, domain) + payload).ljust(abi.DOMCTL_BYTES, b"\0")
@@ -138,13 +138,13 @@ class Domains:
     def _node_affinity(self, domain: int) -> tuple[int, ...] | None:
         """None before 4.3 and where it is withheld; ``SourceError`` with ESRCH for a domain that no longer exists."""
         if self._version < domain_abi.NODE_AFFINITY_SINCE:
-            self._ask(abi.DOMCTL_GETDOMAININFO, domain, b"")
+            self._query(abi.DOMCTL_GETDOMAININFO, domain, b"")
             return None
         # Xen 4.21 and later spoils a bitmap that is narrower than its own.
         width = self._info.max_node_id + 1
         buffers = ((domain_abi.NODE_AFFINITY_HANDLE_AT, bytes((width + 7) // 8)),)
         try:
-            _, (bitmap,) = self._ask(abi.DOMCTL_GETNODEAFFINITY, domain, domain_abi.BITMAP.pack(0, width), buffers)
+            _, (bitmap,) = self._query(abi.DOMCTL_GETNODEAFFINITY, domain, domain_abi.BITMAP.pack(0, width), buffers)
         except SourceError as error:
             if error.errno in _NOT_THERE:
                 self._withhold(error, domain)
@@ -159,7 +159,7 @@ class Domains:
         for vcpu in range(0 if row.max_vcpu_id is None else row.max_vcpu_id + 1):
             payload = domain_abi.VCPU_INFO.pack(vcpu, False, False, False, 0, 0)
             try:
-                reply, _ = self._ask(abi.DOMCTL_GETVCPUINFO, row.id, payload)
+                reply, _ = self._query(abi.DOMCTL_GETVCPUINFO, row.id, payload)
                 hard, soft = self._affinity(row.id, vcpu)
             except SourceError as error:
                 # A number without a vcpu, or a domain that no longer exists, which is found out in the end.
@@ -186,11 +186,13 @@ class Domains:
         written = domain_abi.BITMAP.pack(0, width)
         if self._version < domain_abi.SOFT_AFFINITY_SINCE:
             payload = domain_abi.VCPU_AND_FLAGS.pack(vcpu, 0) + written
-            _, (hard,) = self._ask(abi.DOMCTL_GETVCPUAFFINITY, domain, payload, ((domain_abi.HARD_HANDLE_AT, bitmap),))
+            _, (hard,) = self._query(
+                abi.DOMCTL_GETVCPUAFFINITY, domain, payload, ((domain_abi.HARD_HANDLE_AT, bitmap),)
+            )
             return bits(hard, width), None
         payload = domain_abi.VCPU_AND_FLAGS.pack(vcpu, domain_abi.HARD_AND_SOFT) + written + written
         buffers = ((domain_abi.HARD_HANDLE_AT, bitmap), (domain_abi.SOFT_HANDLE_AT, bitmap))
-        _, (hard, soft) = self._ask(abi.DOMCTL_GETVCPUAFFINITY, domain, payload, buffers)
+        _, (hard, soft) = self._query(abi.DOMCTL_GETVCPUAFFINITY, domain, payload, buffers)
         return bits(hard, width), bits(soft, width)
 
     def _node_pages(self, row: DomainFacts) -> dict[int, int] | None:
@@ -206,7 +208,7 @@ class Domains:
         payload = domain_abi.NUMA_OP.pack(domain_abi.NUMA_OP_GET_NODE_PAGES, nodes, 0)
         buffers = ((domain_abi.NUMA_OP_HANDLE_AT, b"\xff" * (8 * nodes)),)
         try:
-            _, (counts,) = self._ask(abi.DOMCTL_NUMA_OP, row.id, payload, buffers)
+            _, (counts,) = self._query(abi.DOMCTL_NUMA_OP, row.id, payload, buffers)
         except SourceError as error:
             if error.errno in _NOT_THERE:
                 self._refused[key] = error.errno or 0
