@@ -15,7 +15,9 @@ def fleet_options(parser: argparse.ArgumentParser) -> None:
     """Declare what ``numaprobe fleet`` takes."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=type(parser))
 
-    one = actions.add_parser("try", help="the real Placement in this process over sqlite, a few hosts, and a guest")
+    one = actions.add_parser(
+        "try", help="run the real Placement in this process, publish a few hosts, and place a guest"
+    )
     one.add_argument("hosts", metavar="HOST", nargs="*", help=f"{HOSTS} (default: recorded machines of the package)")
     one.add_argument("--directory", metavar="DIR", help="where the ledger is kept (default: a new directory)")
 

@@ -101,16 +101,14 @@ def request_options(parser: argparse.ArgumentParser) -> None:
 def guest_options(parser: argparse.ArgumentParser) -> None:
     """Declare what a guest is to have."""
     group = parser.add_argument_group("the guest")
-    group.add_argument("--vcpus", type=int, metavar="N", help="how many vcpus")
-    group.add_argument("--memory", metavar="SIZE", help="how much memory: 512M, 8G, 8GiB; a bare number is bytes")
+    group.add_argument("--vcpus", type=int, metavar="N", help="number of vcpus")
+    group.add_argument("--memory", metavar="SIZE", help="memory: 512M, 8G, 8GiB; a bare number is bytes")
     group.add_argument("--name", help="its name, for the formats that have one")
     group.add_argument("--huge-page", metavar="SIZE", help="memory in huge pages of this size: 2M, 1G")
     cpus = parser.add_argument_group("its CPUs")
     cpus.add_argument("--pinned", action="store_true", help="give each vcpu a CPU that no other guest gets")
     cpus.add_argument("--pinned-vcpus", type=ids, metavar="LIST", help="pin these vcpus only (0-1,4); the others float")
-    cpus.add_argument(
-        "--emulator", type=int, metavar="N", help="N CPUs for the emulator's threads that nobody else gets"
-    )
+    cpus.add_argument("--emulator", type=int, metavar="N", help="N CPUs that only the emulator's threads get")
     cpus.add_argument(
         "--emulator-cpus",
         type=ids,
@@ -133,13 +131,15 @@ def guest_options(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("its cells")
     where.add_argument("--cells", type=int, metavar="N", help="exactly N cells, with equal shares")
     where.add_argument("--max-cells", type=int, metavar="N", help="at most N cells")
-    where.add_argument("--guest-cells", type=int, metavar="N", help="N NUMA cells in the guest, each on its own")
+    where.add_argument(
+        "--guest-cells", type=int, metavar="N", help="N NUMA cells in the guest, each on a different cell"
+    )
     where.add_argument(
         "--near",
         action="append",
         type=near,
         metavar="DEVICE",
-        help="near a PCI device (3b:00.0), a network card, GPU or disk by its name, or cell:N; may be given again",
+        help="near a PCI device (3b:00.0), a network card, GPU or disk by its name, or cell:N; may be repeated",
     )
     where.add_argument("--away-from", action="append", metavar="DOMAIN", help="on none of a domain's cells")
     where.add_argument("--together-with", action="append", metavar="DOMAIN", help="on a domain's cells only")

@@ -100,7 +100,9 @@ def access_cost(
 def _pinned_memory(domain: Domain) -> str | None:
     """Why a guest's memory stays where it is, as far as is known of it."""
     if domain.kind in ("pv", "hvm"):
-        return "its memory cannot be moved: Xen does not while a domain runs. Migrate it to this host, or restart it"
+        return (
+            "its memory cannot be moved: Xen cannot do so while a domain runs. Migrate it to this host, or restart it"
+        )
     return None
 
 

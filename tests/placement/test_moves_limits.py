@@ -245,7 +245,7 @@ def test_memory_is_moved_where_that_gains_more_than_its_bytes() -> None:
     assert [(one.price, one.plan.cells, one.after) for one in advice] == [(GIB // 2, (0,), 10.0)]
     assert isinstance(advice[0], Advice)
     assert rebalance(apart, [split], fixed={1: "pinned"}, reserve=0) == ((), ((1, "pinned"),))
-    xen = "its memory cannot be moved: Xen does not while a domain runs. Migrate it to this host, or restart it"
+    xen = "its memory cannot be moved: Xen cannot do so while a domain runs. Migrate it to this host, or restart it"
     assert rebalance(apart, [split._replace(kind="hvm")], reserve=0) == ((), ((1, xen),))
     assert rebalance(apart, [split._replace(unplaced=1)], reserve=0)[1] == (
         (1, "the location of its memory is unknown"),
