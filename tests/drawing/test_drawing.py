@@ -178,7 +178,7 @@ def test_the_command_writes_what_the_file_is_called(tmp_path: Path, capsys: pyte
     assert main(["draw", *recording]) == 0
     assert capsys.readouterr().out.startswith("cell 0  ")
     assert main(["draw", *recording, "-o", str(tmp_path / "host.png")]) == 2
-    assert "ends in .svg or .html" in capsys.readouterr().err
+    assert "must end in .svg or .html" in capsys.readouterr().err
 
 
 def test_a_host_whose_guests_cannot_be_queried_is_drawn_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
