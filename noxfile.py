@@ -72,8 +72,8 @@ def crowds(session: nox.Session) -> None:
 
 @nox.session
 def fleet(session: nox.Session) -> None:
-    """The fleet on the real Placement over PostgreSQL: many claims at once, and processes that are killed."""
-    python(session, "pytest", "tests/contrib", "-m", "servers or not servers")
+    """The fleet on the real Placement, in process and over PostgreSQL: many claims at once, and killed processes."""
+    python(session, "pytest", "tests/contrib", "-m", "servers or ledger or not crowds")
 
 
 @nox.session

@@ -29,6 +29,7 @@ def _in_memory() -> None:
 _in_memory()
 
 _SERVERS = "starts a server, browser or terminal of another project: pytest -m servers (nox -s judges)"
+_LEDGER = "publishes and claims on the real Placement in this process: pytest -m ledger (nox -s fleet)"
 _CROWDS = "many clients or processes, some of them killed: pytest -m crowds (nox -s crowds)"
 _NOVA = "needs OpenStack nova in a Python of its own: pytest -m nova --nova PYTHON"
 
@@ -75,6 +76,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-seed", type=int, default=0, metavar="N", help="tests/fuzz: seed of the mutations")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many more than CPUs for ``-n auto``: many tests wait for a process."""
+    cpus = len(os.sched_getaffinity(0))
+    return cpus + (cpus + 1) // 2
+
+
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """What this run leaves out, in a line for each kind instead of one for each test."""
     machines = config.getoption("machines") or "none (--machines DIR or NUMAPROBE_MACHINES)"
@@ -89,7 +97,7 @@ def _asks_for(config: pytest.Config, marker: str) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for marker, reason in (("servers", _SERVERS), ("crowds", _CROWDS), ("nova", _NOVA)):
+    for marker, reason in (("servers", _SERVERS), ("ledger", _LEDGER), ("crowds", _CROWDS), ("nova", _NOVA)):
         if _asks_for(config, marker):
             continue
         for item in items:

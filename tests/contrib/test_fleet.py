@@ -36,6 +36,7 @@ from numaprobe.contrib.openstack.client import Answer
 from numaprobe.contrib.openstack.publish import providers
 from numaprobe.contrib.openstack.tree import STALE, cell_uuid, root_uuid
 
+pytestmark = pytest.mark.ledger
 SMALL = Request(2, 1 * GIB)
 
 

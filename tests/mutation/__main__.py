@@ -61,6 +61,7 @@ def copy_to(folder: Path) -> None:
 
 
 WORDS = ["-q", "-p", "no:cacheprovider", "-p", "tests.mutation.covered", "--assert=plain", "--hypothesis-seed=0",
+         "-m", "ledger or not ledger",
          *(f"--ignore={path}" for path in LEFT_OUT)]  # fmt: skip
 
 
