@@ -6,7 +6,6 @@ Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/cgroups.rst of Linux; cgro
 from __future__ import annotations
 
 from errno import EOPNOTSUPP
-from functools import cached_property
 
 from ..errors import FactError
 from ..named import namedtuple
@@ -212,18 +211,24 @@ class Groups:
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        # Both are read when a process or a group is looked up, which most hosts have none of.
+        self._known_mounts: list[Mount] | None = None
+        self._known_stats: tuple[str, ...] | None = None
 
-    # Both only when there is a process or a group to look up, which most hosts have none of.
-    @cached_property
+    @property
     def mounted(self) -> list[Mount]:
         """Where the hierarchy is mounted."""
-        return [mount for mount in mounts(self._source, ("cgroup2",)) if mount.point]
+        if self._known_mounts is None:
+            self._known_mounts = [mount for mount in mounts(self._source, ("cgroup2",)) if mount.point]
+        return self._known_mounts
 
-    @cached_property
+    @property
     def _stats(self) -> tuple[str, ...]:
-        sizes = nodes.huge_page_sizes(self._source, nodes.HUGE_PAGES)
-        # hugetlb_cgroup_file_init of Linux's mm/hugetlb_cgroup.c
-        return ("memory.numa_stat", *(f"hugetlb.{_size_name(size)}.numa_stat" for size in sizes))
+        if self._known_stats is None:
+            sizes = nodes.huge_page_sizes(self._source, nodes.HUGE_PAGES)
+            # hugetlb_cgroup_file_init of Linux's mm/hugetlb_cgroup.c
+            self._known_stats = ("memory.numa_stat", *(f"hugetlb.{_size_name(size)}.numa_stat" for size in sizes))
+        return self._known_stats
 
     def of_process(self, own: Mapping[str, str]) -> list[str]:
         """Directories from a process's group (see :func:`table`) up to the mount point; none without a group."""
