@@ -115,7 +115,13 @@ def mutation(session: nox.Session) -> None:
 @nox.session
 def sanitizers(session: nox.Session) -> None:
     """Builds the extension with address and undefined-behaviour sanitizers, and runs its tests and the fuzzer on it."""
-    rooms = session.posargs or ["tests/fast", "tests/sampling", "tests/fuzz"]
+    rooms = session.posargs or [
+        "tests/fast",
+        "tests/sampling",
+        "tests/fuzz",
+        "tests/linux/test_kept.py",
+        "tests/xen/test_xen_kept.py",
+    ]
     session.run("tests/fast/sanitized", *rooms, external=True, env={"PYTHON": PYTHON})
 
 

@@ -91,6 +91,8 @@ cdef class Files:
     cdef int _see(self, str base, const char **paths, Buffer *buffer, Piece *pieces, Py_ssize_t count) except -1:
         cdef Seen seen = self.seen
         cdef Piece *piece
+        cdef const char *content
+        cdef size_t length
         cdef Py_ssize_t i
         cdef int at = seen.base_of(base)
         for i in range(count):
@@ -100,7 +102,11 @@ cdef class Files:
             # What a link leads out of the base to is read from the root.
             if piece.error == EXDEV:
                 seen.odd = True
-            elif see(&seen.buffer, SEEN_FILE, at, paths[i], b"", buffer.data + piece.start, piece.length, piece.error):
+                continue
+            # A file that could not be read has no place in the buffer.
+            content = NULL if piece.error else buffer.data + piece.start
+            length = 0 if piece.error else piece.length
+            if see(&seen.buffer, SEEN_FILE, at, paths[i], b"", content, length, piece.error):
                 raise MemoryError()
         return 0
 
