@@ -62,3 +62,20 @@ def test_a_host_without_a_part_in_the_ledger_is_found_too(ledger: Client, fleet:
     held = claim(ledger, fleet[:1] * 2, Request(2, GIB))
     assert held.choice.name == fleet[0].member.name
     release(ledger, held.consumer)
+
+
+def test_the_nearest_of_all_hosts_is_claimed(ledger: Client, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for the cheapest access gets that of the fleet, and not that of an eighth."""
+    names = [f"{prefix}{number}" for number in range(40)]
+    first, other = (next(name for name in names if part_of(root_uuid(name)) == part) for part in (0, 1))
+    divided = Member(first, host([2 * GIB, 2 * GIB], cpus=2, distances={0: [10, 20], 1: [20, 10]}), guests())
+    members = [divided, Member(other, host([16 * GIB], cpus=8), guests())]
+    for one in members:
+        publish(ledger, one)
+    monkeypatch.setattr(claims, "DIVIDED", 2)
+    monkeypatch.setattr("random.randrange", lambda _parts: 0)
+    fleet = known(members)
+    for nearest, name in ((False, first), (True, other)):
+        held = claim(ledger, fleet, Request(1, 3 * GIB, nearest=nearest))
+        assert held.choice.name == name
+        release(ledger, held.consumer)

@@ -126,13 +126,14 @@ def claim(client: Client, members: Sequence[Known], request: Request, *, consume
     (Placement's own retry after a conflict takes its failed try for earlier use, and lets too much through.)
 
     Of many hosts it reads and chooses from one part at random, and from all where that has no room: the best of a few
-    dozen hosts is about as good as the best of all, costs a fraction, and claimants at the same time meet less often. A
-    ``Claimer`` chooses from all, and remembers them from one claim to the next.
+    dozen hosts is about as good as the best of all, costs a fraction, and claimants at the same time meet less often.
+    For a request that says ``nearest`` it reads all. A ``Claimer`` chooses from all, and remembers them from one claim
+    to the next.
 
     Raises ``DoesNotFit`` if no host has room, ``ValueError`` for a consumer that is no uuid, and ``FleetError`` for one
     that holds something already.
     """
-    if len(members) >= DIVIDED:
+    if len(members) >= DIVIDED and not request.nearest:
         with suppress(DoesNotFit):
             part = random.randrange(PARTS)  # noqa: S311  # not a secret
             return Claimer(client, members, part=part).claim(request, consumer=consumer)
