@@ -27,12 +27,25 @@ FIELDS = (
 
 def meminfo(where: str, content: bytes) -> MeminfoFacts:
     """``nodeN/meminfo`` or ``/proc/meminfo``. Raises ``FactError`` if there is no MemTotal in it."""
-    total, free, available, active, inactive, reclaimable, slab = text.fields(where, content, FIELDS)
-    if total is None or free is None:
-        raise FactError(where, content[:60], f"has no {'MemTotal' if total is None else 'MemFree'}")
+    facts = _facts(*text.fields(where, content, FIELDS))
+    if facts.total_kb is None or facts.free_kb is None:
+        raise FactError(where, content[:60], f"has no {'MemTotal' if facts.total_kb is None else 'MemFree'}")
     last = content[content.rfind(b"\n") + 1 :].rstrip(b"\0 ")
     if last and not last.endswith(b"kB") and b"Huge" not in last:
         raise FactError(where, last, CUT)
+    return facts
+
+
+def _facts(
+    total: int | None,
+    free: int | None,
+    available: int | None,
+    active: int | None,
+    inactive: int | None,
+    reclaimable: int | None,
+    slab: int | None,
+) -> MeminfoFacts:
+    """Values in the order of ``FIELDS``."""
     return MeminfoFacts(
         total_kb=total,
         free_kb=free,
@@ -84,15 +97,7 @@ def _lenient_meminfo(source: Source, where: str, content: bytes) -> MeminfoFacts
         values = {name: source.parsed(_field_of(name), where, content) for name in FIELDS}
         if where not in source.broken:
             source.misread(error)
-    total, free, available, active, inactive, reclaimable, slab = values.values()
-    return MeminfoFacts(
-        total_kb=total,
-        free_kb=free,
-        active_file_kb=active,
-        inactive_file_kb=inactive,
-        reclaimable_kb=slab if reclaimable is None else reclaimable,
-        available_kb=available,
-    )
+    return _facts(*values.values())
 
 
 def machine_memory(source: Source) -> MeminfoFacts | None:
