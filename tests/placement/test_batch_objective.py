@@ -16,7 +16,7 @@ from numaprobe.placement.candidates import Candidates
 from numaprobe.placement.capacity import capacity_of
 from numaprobe.placement.rooms import HostCapacity
 
-EACH = settings().max_examples
+EACH = min(settings().max_examples, 60)
 
 
 def brute_force(machine: Host, guests: list[Request]) -> tuple[int, float]:
