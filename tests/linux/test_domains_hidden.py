@@ -140,7 +140,7 @@ def test_a_file_that_makes_no_sense_costs_itself_and_not_the_others(name: str, t
         ("cgroup", ""),
         ("cgroup", "0::\n"),
         ("cmdline", ""),
-        ("cmdline", "junk\0"),
+        ("cmdline", "junk\n"),
         ("task/501/status", "junk\n"),
         ("task/501/status", ""),
         ("task/501/wchan", "#!?\n"),
@@ -161,6 +161,15 @@ def test_every_file_of_a_guest_that_makes_no_sense_is_noted(name: str, text: str
     (note,) = [note for note in found.notes if note.where.startswith("proc/500/")]
     assert text.strip()[-4:] in note.text or text[:4].strip() in note.text
     assert found[-1] == found_on(machine(process(600)))[0]
+
+
+def test_words_of_another_program_are_a_command_line_as_well() -> None:
+    """Whatever runs a guest in itself is called what it likes: its threads say what it is."""
+    found = found_on(
+        machine(process(500, cmdline="/usr/bin/python3\0launch.py\0one\0", vcpus=[("fc_vcpu 0", "S", 9, "0")]))
+    )
+    assert found.complete
+    assert [domain.kind for domain in found] == ["firecracker"]
 
 
 @pytest.mark.parametrize("name", ["stat", "cmdline", "task/501/stat", "task/501/status"])

@@ -158,7 +158,8 @@ class Detector:
         if not line:
             if not self._files.has_failed(process, "cmdline"):
                 self._files.broken(process, "cmdline", "is missing" if line is None else "is empty (0 bytes)")
-        elif program != "vmm" and command_line.program_of(line) is None and b"\0-" not in line:
+        # A program that runs a guest in itself keeps its own words, each of which ends with a NUL byte.
+        elif program != "vmm" and command_line.program_of(line) is None and b"\0-" not in line and line[-1]:
             reason = f"not the command line of a guest of {program}: '{FactError('', line).text}'"
             self._files.broken(process, "cmdline", reason)
         return Candidate(process=process, stat=stat, line=_parsed(line or b"", program), by_name=by_name)
